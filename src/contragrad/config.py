@@ -1,0 +1,297 @@
+"""The frozen records of a study: every setting that the paper fixes, and every one that it leaves open.
+
+They have no slots because jsonargparse reads the defaults of nested records with `vars`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+from contragrad.errors import UserError
+from contragrad.fingerprint import EXCLUDED
+
+AttackName = Literal["fgsm", "linf-pgd", "l2-pgd"]
+DataSource = Literal[
+    "fashion-mnist-reduced",
+    "npz",
+    "image-folder",
+    "cifar10",
+    "mnist",
+    "fashion-mnist",
+    "kmnist",
+    "digits",
+]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+FitnessSplit = Literal["validation", "test"]
+Optimiser = Literal["adam", "adamw", "sgd"]
+ReferenceArchitecture = Literal[
+    "hand-engineered-a",
+    "hand-engineered-b",
+    "resnet18",
+    "resnet34",
+    "vgg16_bn",
+    "densenet121",
+    "squeezenet1_1",
+]
+
+
+def _require(holds: bool, key: str, what: str, remedy: str) -> None:
+    if not holds:
+        raise UserError(what, where=key, remedy=remedy)
+
+
+def _at_least(least: int, section: str, record: object, *names: str) -> None:
+    for name in names:
+        value = getattr(record, name)
+        _require(value >= least, f"{section}.{name}", f"{value} is too small", f"{least} or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Which images a study works on.
+
+    Args:
+        source: where the images come from; `fashion-mnist-reduced` ships with the package.
+        path: the npz file, or the folder that holds the images; sources that ship need none.
+        download: fetch a torchvision data set into `path` if it is not there.
+        validation_fraction: share of the training images, the same in each class, held out for the fitness.
+        image_size: edge in pixels to which an image folder's pictures are resized; the first picture's size if left out.
+    """
+
+    source: DataSource = "fashion-mnist-reduced"
+    path: str | None = None
+    download: bool = field(default=False, metadata={EXCLUDED: False})
+    validation_fraction: float = 0.1
+    image_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _require(
+            0 < self.validation_fraction < 1,
+            "data.validation_fraction",
+            f"{self.validation_fraction} is no share of the training images",
+            "a number between 0 and 1",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceSettings:
+    """The fixed network whose adversarial examples must not transfer.
+
+    Args:
+        architecture: a hand-engineered network of appendix A, or a torchvision one.
+        factory: `package.module:function` that returns your own network; it is called with no arguments and runs code of yours. Takes the place of `architecture`.
+        weights: safetensors file with the network's trained weights; without it the reference is trained.
+        epochs: training epochs of a reference that is trained here.
+    """
+
+    architecture: ReferenceArchitecture = "hand-engineered-a"
+    factory: str | None = None
+    weights: str | None = None
+    epochs: int = 50
+
+    def __post_init__(self) -> None:
+        _at_least(1, "reference", self, "epochs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackSettings:
+    """How adversarial examples are crafted.
+
+    Args:
+        name: the attack.
+        epsilon: radius of the ball in pixel units, images being in [0, 1]; a fraction such as 8/255 or a number.
+        steps: gradient steps (an FGSM has one).
+        step_size: length of a step in pixel units; if left out, 2.5 epsilon / steps.
+        random_start: start from a random point of the ball.
+    """
+
+    name: AttackName = "linf-pgd"
+    epsilon: Fraction = Fraction(8, 255)
+    steps: int = 10
+    step_size: Fraction | None = None
+    random_start: bool = True
+
+    def __post_init__(self) -> None:
+        _at_least(1, "attack", self, "steps")
+        _require(self.epsilon >= 0, "attack.epsilon", f"{self.epsilon} is negative", "0 or more")
+        _require(
+            self.name == "l2-pgd" or self.epsilon <= 1,
+            "attack.epsilon",
+            f"{self.epsilon} is larger than the range of a pixel",
+            "a number in [0, 1]; 8/255 if you meant 8 grey levels",
+        )
+        _require(
+            self.step_size is None or self.step_size > 0,
+            "attack.step_size",
+            f"{self.step_size} is no length",
+            "a positive number",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How every network is trained.
+
+    Args:
+        batch_size: images in a step.
+        gm_weight: the weight λ of the gradient-misalignment loss, eq. (2).
+        optimiser: an optimiser of torch.optim, its settings left at PyTorch's defaults.
+    """
+
+    batch_size: int = 128
+    gm_weight: float = 1.0
+    optimiser: Optimiser = "adam"
+
+    def __post_init__(self) -> None:
+        _at_least(1, "training", self, "batch_size")
+        _require(
+            0 <= self.gm_weight < float("inf"),
+            "training.gm_weight",
+            f"{self.gm_weight} is no weight",
+            "a number of 0 or more",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How large a network may grow.
+
+    Args:
+        blocks: blocks of a genome, the fully connected head not counted.
+        parameters: trainable parameters.
+        flops: floating-point operations of one image's forward pass, a multiply-add counted as two.
+    """
+
+    blocks: int = 40
+    parameters: int = 2_000_000
+    flops: int = 200_000_000
+
+    def __post_init__(self) -> None:
+        _at_least(1, "search.limits", self, "blocks", "parameters", "flops")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """Algorithm 1: s, n, d, g of its input, and the implementation details of section 4.
+
+    Args:
+        population: candidates, s.
+        children: children of each candidate in a generation, n.
+        minimum_distance: least distance d between the initial candidates' spectra, eq. (3).
+        generations: g.
+        mutations_min: fewest mutations that make a child.
+        mutations_max: most mutations that make a child.
+        initial_blocks_min: fewest blocks of an initial candidate.
+        initial_blocks_max: most blocks of an initial candidate.
+        epochs: training epochs of a child in the first generations.
+        epochs_growth: epochs added each time.
+        epochs_growth_every: generations between two additions.
+        channels: output channels a convolution may have.
+        kernels: kernel sizes a convolution may have.
+        hidden: units of the head's hidden layer.
+        limits: how large a network may grow.
+    """
+
+    population: int = 4
+    children: int = 2
+    minimum_distance: float = 4.0
+    generations: int = 50
+    mutations_min: int = 4
+    mutations_max: int = 5
+    initial_blocks_min: int = 2
+    initial_blocks_max: int = 10
+    epochs: int = 20
+    epochs_growth: int = 5
+    epochs_growth_every: int = 10
+    channels: tuple[int, ...] = (16, 32, 64, 128)
+    kernels: tuple[int, ...] = (1, 3, 5)
+    hidden: int = 128
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        _at_least(1, "search", self, "population", "children", "mutations_min", "epochs", "hidden")
+        _at_least(1, "search", self, "initial_blocks_min", "epochs_growth_every")
+        _at_least(0, "search", self, "generations", "epochs_growth")
+        for low, high in (
+            ("mutations_min", "mutations_max"),
+            ("initial_blocks_min", "initial_blocks_max"),
+        ):
+            _require(
+                getattr(self, low) <= getattr(self, high),
+                f"search.{high}",
+                f"{getattr(self, high)} is less than {low}",
+                f"{getattr(self, low)} or more",
+            )
+        _require(
+            self.minimum_distance >= 0,
+            "search.minimum_distance",
+            f"{self.minimum_distance} is negative",
+            "0 or more",
+        )
+        for name, fits, remedy in (
+            ("channels", lambda size: size >= 1, "one or more positive numbers"),
+            ("kernels", lambda size: size >= 1 and size % 2 == 1, "one or more odd numbers"),
+        ):
+            _require_all(f"search.{name}", getattr(self, name), fits, remedy)
+
+
+def _require_all(key: str, values: tuple[int, ...], fits: Callable[[int], bool], remedy: str) -> None:
+    _require(bool(values) and all(map(fits, values)), key, f"{list(values)} cannot be used", remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefineSettings:
+    """What happens to the evolved networks after the search (section 4, implementation details).
+
+    Args:
+        networks: how many of the best are refined.
+        epochs: additional training epochs.
+        checkpoint_every: epochs between two checkpoints, which is what a kill can cost at most.
+    """
+
+    networks: int = 2
+    epochs: int = 1000
+    checkpoint_every: int = field(default=5, metadata={EXCLUDED: False})
+
+    def __post_init__(self) -> None:
+        _at_least(1, "refine", self, "networks", "checkpoint_every")
+        _at_least(0, "refine", self, "epochs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """Everything a study depends on, and where it runs.
+
+    Args:
+        seed: names every stream of random numbers of the study.
+        fitness_split: images that the fitness is measured on; `test` is the paper's way and leaks the test set into the selection.
+        data: which images.
+        reference: the fixed network.
+        attack: how the adversarial examples are crafted.
+        training: how every network is trained.
+        search: Algorithm 1.
+        refine: the training after the search.
+        device: where tensors live; `auto` takes an accelerator if there is one.
+        workers: processes that evaluate children at the same time; 0 takes one for each core, or one for an accelerator.
+    """
+
+    seed: int = 0
+    fitness_split: FitnessSplit = "validation"
+    data: DataSettings = field(default_factory=DataSettings)
+    reference: ReferenceSettings = field(default_factory=ReferenceSettings)
+    attack: AttackSettings = field(default_factory=AttackSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    refine: RefineSettings = field(default_factory=RefineSettings)
+    device: Device = field(default="auto", metadata={EXCLUDED: False})
+    workers: int = field(default=0, metadata={EXCLUDED: False})
+
+    def __post_init__(self) -> None:
+        _at_least(0, "", self, "workers", "seed")
+        _require(
+            self.refine.networks <= self.search.population,
+            "refine.networks",
+            f"{self.refine.networks} networks cannot be refined of a population of {self.search.population}",
+            f"{self.search.population} or fewer",
+        )

@@ -1,0 +1,1 @@
+"""Effects: the memo, the executors and the loop; knows nothing of networks."""

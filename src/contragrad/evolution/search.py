@@ -1,0 +1,214 @@
+"""Algorithm 1 as a pure program: what to train next, and what its outcome changes.
+
+    ask(state) -> Trial
+    tell(state, trial, outcome) -> State
+
+A state is frozen and random numbers are named by (generation, slot, child), so a state can be forked:
+`lookahead` plays the search ahead on guesses to find what will be needed next.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import inf
+
+from contragrad.config import SearchSettings
+from contragrad.evolution.genome import Genome
+from contragrad.evolution.mutation import mutate
+from contragrad.evolution.population import initial_population
+from contragrad.evolution.shapes import Problem
+from contragrad.evolution.spectrum import closest, spectrum
+from contragrad.fingerprint import Plain, stream
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A network to train and measure; `replicate` names its streams of random numbers."""
+
+    genome: Genome
+    epochs: int
+    replicate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The accuracies of a trained network on the fitness images, as fractions."""
+
+    clean_accuracy: float
+    adversarial_accuracy: float
+
+    @property
+    def fitness(self) -> float:
+        """The smaller of the two accuracies.
+
+            F = min{A_CL, A_AD}
+
+        Source: eq. (4).
+        """
+        return min(self.clean_accuracy, self.adversarial_accuracy)
+
+
+@dataclass(frozen=True, slots=True)
+class Infeasible:
+    """A trial that cannot be measured, and why: a value like any other, worse than any measurement."""
+
+    reason: str
+
+    @property
+    def fitness(self) -> float:
+        """Less than any accuracy."""
+        return -inf
+
+
+Outcome = Measured | Infeasible
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What stands in a slot of the population."""
+
+    trial: Trial
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a search stands.
+
+    In generation 0 the initial candidates are trained; from 1 on, `parent` is the genome that stood in
+    the slot when its turn came and that all of the slot's children are mutated from.
+    """
+
+    settings: SearchSettings
+    problem: Problem
+    seed: int
+    initial: tuple[Genome, ...]
+    population: tuple[Member, ...] = ()
+    generation: int = 0
+    slot: int = 0
+    child: int = 0
+    parent: Genome | None = None
+    step: int = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether every generation is done."""
+        return self.generation > self.settings.generations
+
+
+def start(settings: SearchSettings, problem: Problem, seed: int) -> State:
+    """The search before its first trial.
+
+    Raises:
+        UserError: if no initial population keeps the minimum distance.
+    """
+    return State(settings, problem, seed, initial_population(settings, problem, seed))
+
+
+def ask(state: State) -> Trial:
+    """What the search trains next."""
+    if state.generation == 0:
+        genome = state.initial[len(state.population)]
+    else:
+        assert state.parent is not None
+        place = (state.generation, state.slot, state.child)
+        genome = _child(state.parent, state.settings, state.problem, state.seed, place)
+    return Trial(genome, epochs(state.settings, state.generation))
+
+
+# A lookahead asks for the same children again and again.
+@lru_cache(maxsize=4096)
+def _child(
+    parent: Genome,
+    settings: SearchSettings,
+    problem: Problem,
+    seed: int,
+    place: tuple[int, int, int],
+) -> Genome:
+    return mutate(parent, settings, problem, stream(seed, "mutate", *place))
+
+
+def epochs(settings: SearchSettings, generation: int) -> int:
+    """Training epochs of a trial of the generation; initial candidates count with the first.
+
+    Source: section 4, implementation details: 20 epochs, five more every 10 generations.
+    """
+    rises = (max(generation, 1) - 1) // settings.epochs_growth_every
+    return settings.epochs + settings.epochs_growth * rises
+
+
+def tell(state: State, trial: Trial, outcome: Outcome) -> State:
+    """The state after `trial`, which is what `ask(state)` gave, came out as `outcome`.
+
+    A child takes the place of the candidate closest to it by spectrum if its fitness is strictly better.
+
+    Source: Algorithm 1, lines 3 to 11.
+    """
+    member = Member(trial, outcome)
+    if state.generation == 0:
+        population = (*state.population, member)
+        state = replace(state, population=population, step=state.step + 1)
+        return _turn(state, 1, 0) if len(population) == len(state.initial) else state
+    population = state.population
+    place = closest_place(state, trial)
+    if population[place].outcome.fitness < outcome.fitness:
+        population = (*population[:place], member, *population[place + 1 :])
+    state = replace(state, population=population, step=state.step + 1, child=state.child + 1)
+    if state.child < state.settings.children:
+        return state
+    if state.slot + 1 < len(population):
+        return _turn(state, state.generation, state.slot + 1)
+    return _turn(state, state.generation + 1, 0)
+
+
+def closest_place(state: State, trial: Trial) -> int:
+    """The slot whose candidate a child is compared with."""
+    candidates = [spectrum(member.trial.genome) for member in state.population]
+    return closest(spectrum(trial.genome), candidates)
+
+
+def _turn(state: State, generation: int, slot: int) -> State:
+    """The slot's turn: whoever stands in it now is the parent of its children."""
+    parent = state.population[slot].trial.genome
+    return replace(state, generation=generation, slot=slot, child=0, parent=parent)
+
+
+GUESS = Infeasible("not known yet")
+"""What a lookahead takes an unknown outcome to be: most children lose."""
+
+
+def lookahead(state: State, known: Callable[[Trial], Outcome | None], width: int) -> list[Trial]:
+    """Up to `width` trials without a known outcome that the search needs next, the certain one first."""
+    wanted: dict[Trial, None] = {}
+    while len(wanted) < width and not state.finished:
+        trial = ask(state)
+        outcome = known(trial)
+        if outcome is None:
+            wanted[trial] = None
+            outcome = GUESS
+        state = tell(state, trial, outcome)
+    return list(wanted)
+
+
+def outcome_to_json(outcome: Outcome) -> dict[str, Plain]:
+    """The outcome as the memo stores it."""
+    match outcome:
+        case Measured(clean, adversarial):
+            return {"clean_accuracy": clean, "adversarial_accuracy": adversarial}
+        case Infeasible(reason):
+            return {"infeasible": reason}
+
+
+def outcome_from_json(stored: dict[str, Plain]) -> Outcome:
+    """The outcome that `outcome_to_json` stored.
+
+    Raises:
+        ValueError: if the stored value is no outcome.
+    """
+    match stored:
+        case {"infeasible": str(reason)}:
+            return Infeasible(reason)
+        case {"clean_accuracy": float(clean), "adversarial_accuracy": float(adversarial)}:
+            return Measured(clean, adversarial)
+        case _:
+            raise ValueError(f"no outcome: {stored!r}")

@@ -1,0 +1,84 @@
+"""evaluate(trial, context) -> outcome: the function that the search is a program over."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from contragrad.config import Limits, TrainingSettings
+from contragrad.data.dataset import Examples
+from contragrad.evolution.search import Infeasible, Measured, Outcome, Trial
+from contragrad.evolution.shapes import Problem, excess
+from contragrad.fingerprint import stream_seed
+from contragrad.networks.inference import predict
+from contragrad.networks.network import Normalisation, build
+from contragrad.networks.training import Diverged, begin, train_epoch
+
+Report = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Context:
+    """What all evaluations of a study share.
+
+    Args:
+        problem: the images' shape and the number of classes.
+        normalisation: of the training images.
+        train: N training images.
+        directions: (N, C, H, W), the reference's unit gradients at them.
+        fitness: the images the fitness is measured on.
+        adversarial: those images after the attack on the reference, float in [0, 1].
+        training: how networks are trained.
+        limits: how large they may be.
+        device: where they are trained.
+    """
+
+    problem: Problem
+    normalisation: Normalisation
+    train: Examples
+    directions: Tensor
+    fitness: Examples
+    adversarial: Tensor
+    training: TrainingSettings
+    limits: Limits
+    device: torch.device
+
+
+def evaluate(trial: Trial, context: Context, report: Report) -> Outcome:
+    """Trains the trial's network with GM and measures both its accuracies on the fitness images.
+
+    A function of the trial and the context alone: whatever is drawn is drawn from streams that the
+    genome and the replicate name. A network over the limits, or one whose training diverges, is
+    infeasible.
+
+    Source: section 3.2, step 2.
+    """
+    if why := excess(trial.genome, context.problem, context.limits):
+        return Infeasible(why)
+    seed = trial_seed(trial)
+    network = build(trial.genome, context.problem, context.normalisation, seed).to(context.device)
+    session = begin(network, context.training)
+    try:
+        for _ in range(trial.epochs):
+            losses = train_epoch(session, context.train, context.directions, context.training, seed=seed)
+            report({"epoch": session.epoch, "epochs": trial.epochs, "cross_entropy": losses.cross_entropy})
+    except Diverged as error:
+        return Infeasible(f"diverged: {error}")
+    return measure(network, context.fitness, context.adversarial)
+
+
+def trial_seed(trial: Trial) -> int:
+    """The seed that all the streams of a trial's training are named under."""
+    return stream_seed(trial.replicate, "trial", trial.genome.hash)
+
+
+def measure(network: nn.Module, clean: Examples, adversarial: Tensor) -> Measured:
+    """The network's accuracy on the images and on the adversarial examples made of them."""
+    return Measured(accuracy(network, clean.images, clean.labels), accuracy(network, adversarial, clean.labels))
+
+
+def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """The share in [0, 1] of images that the network gives their label."""
+    correct = int((predict(network, images) == labels.cpu()).sum())
+    return correct / len(labels)

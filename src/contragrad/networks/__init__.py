@@ -1,0 +1,1 @@
+"""Tensors: no files, no clocks, no global random state."""

@@ -1,0 +1,56 @@
+"""A trained network's answers and input gradients, a bounded number of images at a time."""
+
+import torch
+from torch import Tensor, nn
+
+from contragrad.config import Device
+from contragrad.data.dataset import Examples, pixels
+from contragrad.errors import UserError
+from contragrad.networks.misalignment import reference_directions
+
+BATCH = 500
+"""Images at a time: bounds the memory and is no setting, for it changes no result."""
+
+
+@torch.no_grad()
+def predict(network: nn.Module, images: Tensor) -> Tensor:
+    """The class (N,) the network in evaluation mode gives each image (N, C, H, W), on the CPU."""
+    network.eval()
+    device = next(network.parameters()).device
+    return torch.cat(
+        [network(pixels(part.to(device))).argmax(1).cpu() for part in images.split(BATCH)]
+    )
+
+
+def all_reference_directions(network: nn.Module, examples: Examples) -> Tensor:
+    """`reference_directions` of all the examples (N, C, H, W), on the CPU."""
+    device = next(network.parameters()).device
+    parts = zip(
+        examples.images.split(BATCH), examples.labels.split(BATCH), strict=True
+    )
+    return torch.cat(
+        [
+            reference_directions(network, pixels(images.to(device)), labels.to(device)).cpu()
+            for images, labels in parts
+        ]
+    )
+
+
+def resolve_device(device: Device) -> torch.device:
+    """The torch device meant; `auto` is an accelerator if there is one.
+
+    Raises:
+        UserError: if the named device is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return torch.device(next(name for name, present in there.items() if present))
+    if not there[device]:
+        raise UserError(
+            f"there is no {device} device here",
+            where="device",
+            remedy=f"auto, or one of: {', '.join(name for name, present in there.items() if present)}",
+        )
+    return torch.device(device)
+
+

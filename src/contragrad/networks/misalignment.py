@@ -1,0 +1,78 @@
+"""The gradient-misalignment loss: how far two networks' input gradients point the same way."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+TINY = 1e-30
+"""A gradient whose largest entry is below this counts as zero: its direction is rounding."""
+
+
+def unit(gradients: Tensor) -> Tensor:
+    """Gradients (B, ...) scaled to Euclidean length 1 each; a zero gradient stays zero.
+
+    Differentiable, without NaN at zero, and without underflow for the small gradients of well fitted
+    images: each gradient is first divided by its largest entry, a constant to the derivative, which is
+    exact because a direction does not depend on length.
+    """
+    flat = gradients.flatten(1)
+    largest = flat.detach().abs().amax(1, keepdim=True)
+    zero = largest < TINY
+    scaled = flat / torch.where(zero, 1.0, largest)
+    # The length is at least 1 except for zero gradients, whose factor is replaced.
+    squares = scaled.square().sum(1, keepdim=True)
+    length = torch.where(zero, 1.0, squares).sqrt()
+    return (torch.where(zero, 0.0, scaled) / length).view_as(gradients)
+
+
+def alignment(gradients: Tensor, directions: Tensor) -> Tensor:
+    """The cosine (B,) in [-1, 1] between each image's gradient and a unit direction.
+
+        a_i = ⟨∇ₓ ℓ(f_c(xᵢ), yᵢ), r_i⟩ / ‖∇ₓ ℓ(f_c(xᵢ), yᵢ)‖,   r_i = unit(∇ₓ ℓ(f_r(xᵢ), yᵢ))
+
+    Larger is more aligned; its mean over the images is the loss L_GM. A zero gradient, of either network,
+    has alignment 0 and passes no derivative on.
+
+    Args:
+        gradients: (B, C, H, W), of the network in training.
+        directions: (B, C, H, W), the reference's unit gradients, constant.
+
+    Source: eq. (1).
+    Deviates: the paper leaves 0/0 open.
+    """
+    return (unit(gradients) * directions).flatten(1).sum(1)
+
+
+def losses(network: nn.Module, images: Tensor, labels: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """The cross-entropy and the GM loss of a batch, both differentiable by the parameters.
+
+    Gradients are exact: the input gradient is itself part of the graph. In training mode batch
+    normalisation couples the images, so an image's gradient is that of the whole batch's loss.
+
+    Args:
+        network: maps images in [0, 1] to logits.
+        images: (B, C, H, W) in [0, 1].
+        labels: (B,) class numbers.
+        directions: (B, C, H, W), from `reference_directions` for the same images.
+
+    Source: eqs. (1) and (2).
+    """
+    images = images.detach().requires_grad_()
+    cross_entropy = F.cross_entropy(network(images), labels)
+    (gradients,) = torch.autograd.grad(cross_entropy, images, create_graph=True)
+    return cross_entropy, alignment(gradients, directions).mean()
+
+
+def reference_directions(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """The unit input gradients (B, C, H, W) of a fixed network in evaluation mode.
+
+    The training images and the reference do not change, so this is computed once for each image.
+
+    Source: eq. (1), the terms of f_r.
+    """
+    network.eval()
+    images = images.detach().requires_grad_()
+    # A sum, not a mean: small gradients are not made smaller still.
+    loss = F.cross_entropy(network(images), labels, reduction="sum")
+    (gradients,) = torch.autograd.grad(loss, images)
+    return unit(gradients)

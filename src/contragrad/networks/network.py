@@ -1,0 +1,76 @@
+"""Genome -> nn.Module, and what every network here promises: images in [0, 1] in, logits out."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from contragrad.evolution.genome import Genome, sources
+from contragrad.evolution.shapes import Problem, head_halvings, head_inputs, shapes
+from contragrad.networks.blocks import Averaged, module
+from contragrad.networks.randomness import isolated
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """Mean and standard deviation of each channel of the training images, in pixel units."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+
+class Normalised(nn.Module):
+    """A network for normalised images, made one for images in [0, 1]."""
+
+    def __init__(self, network: nn.Module, normalisation: Normalisation) -> None:
+        super().__init__()
+        self.network = network
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.tensor(normalisation.mean).view(1, -1, 1, 1))
+        self.register_buffer("deviation", torch.tensor(normalisation.deviation).view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] -> logits (B, classes)."""
+        logits: Tensor = self.network((images - self.mean) / self.deviation)
+        return logits
+
+
+class Evolved(nn.Module):
+    """The network a genome describes, for normalised images."""
+
+    def __init__(self, genome: Genome, problem: Problem) -> None:
+        super().__init__()
+        shape = shapes(genome, problem)
+        places = range(1, len(genome.blocks) + 1)
+        self.sources = [sources(genome, place) for place in places]
+        self.blocks = nn.ModuleList(
+            module(genome.blocks[place - 1], [shape[source] for source in self.sources[place - 1]])
+            for place in places
+        )
+        self.head = nn.Sequential(
+            Averaged(head_halvings(shape[-1], problem)),
+            nn.Flatten(),
+            nn.Linear(head_inputs(genome, problem), genome.hidden),
+            nn.ReLU(),
+            nn.Linear(genome.hidden, problem.classes),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (B, C, H, W) -> logits (B, classes)."""
+        maps = [images]
+        for block, read in zip(self.blocks, self.sources, strict=True):
+            maps.append(block(*(maps[source] for source in read)))
+        logits: Tensor = self.head(maps[-1])
+        return logits
+
+
+def build(genome: Genome, problem: Problem, normalisation: Normalisation, seed: int) -> Normalised:
+    """The genome's network, initialised by PyTorch's defaults from a stream of its own under `seed`."""
+    with isolated(seed, "initialise"):
+        return Normalised(Evolved(genome, problem), normalisation)
+
+
+def parameter_count(network: nn.Module) -> int:
+    """The network's parameters."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,133 @@
+"""Training a network, an epoch at a time, so that it can be stopped and taken up again exactly."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from contragrad.config import Optimiser, TrainingSettings
+from contragrad.data.dataset import Examples, pixels
+from contragrad.networks.misalignment import losses
+from contragrad.networks.randomness import generator, isolated
+
+class Diverged(ArithmeticError):
+    """The loss was no longer a finite number."""
+
+
+@dataclass(slots=True)
+class Session:
+    """A network in training. With its snapshot, an epoch's result depends on nothing else."""
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EpochLosses:
+    """Means over an epoch's images; `alignment` is the GM loss, None if there was none."""
+
+    cross_entropy: float
+    alignment: float | None
+
+
+def begin(network: nn.Module, settings: TrainingSettings) -> Session:
+    """A session before its first epoch; the optimiser's settings are PyTorch's defaults.
+
+    Source: section 4, implementation details.
+    """
+    return Session(network, OPTIMISERS[settings.optimiser](network))
+
+
+def train_epoch(
+    session: Session,
+    examples: Examples,
+    directions: Tensor | None,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+) -> EpochLosses:
+    """Trains for one epoch over the examples in an order of the epoch's own.
+
+    The loss is cross-entropy, plus λ times the GM loss where the reference's directions are given.
+
+        L = L_CE + λ L_GM
+
+    Args:
+        session: changed in place.
+        examples: N images, on the network's device.
+        directions: (N, C, H, W), the reference's unit gradients at the examples.
+        settings: batch size and λ.
+        seed: names the streams of the order and of whatever the network draws.
+
+    Raises:
+        Diverged: if a loss or a weight is not finite.
+
+    Source: eq. (2).
+    """
+    network, optimiser = session.network, session.optimiser
+    network.train()
+    order = torch.randperm(len(examples), generator=generator(seed, "order", session.epoch))
+    totals = torch.zeros(2, dtype=torch.float64)
+    with isolated(seed, "epoch", session.epoch):
+        for batch in _batches(order, settings.batch_size):
+            batch = batch.to(examples.labels.device)
+            images, labels = pixels(examples.images[batch]), examples.labels[batch]
+            if directions is None:
+                cross_entropy = F.cross_entropy(network(images), labels)
+                gm = torch.zeros((), device=cross_entropy.device)
+            else:
+                cross_entropy, gm = losses(network, images, labels, directions[batch])
+            optimiser.zero_grad()
+            (cross_entropy + settings.gm_weight * gm).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            totals += len(batch) * torch.stack((cross_entropy, gm)).detach().cpu()
+    session.epoch += 1
+    cross_entropy_mean, gm_mean = (totals / len(order)).tolist()
+    finite = totals.isfinite().all() and all(p.isfinite().all() for p in network.parameters())
+    if not finite:
+        raise Diverged(f"the loss was not finite in epoch {session.epoch}")
+    return EpochLosses(cross_entropy_mean, None if directions is None else gm_mean)
+
+
+def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
+    """Batches of `size`; a single image left over joins the last one, for batch statistics need two."""
+    batches = list(order.split(size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    yield from batches
+
+
+def snapshot(session: Session) -> dict[str, Tensor]:
+    """The session as tensors on the CPU: weights, optimiser state and epoch."""
+    tensors = {f"network.{name}": tensor for name, tensor in session.network.state_dict().items()}
+    for place, state in session.optimiser.state_dict()["state"].items():
+        tensors |= {
+            f"optimiser.{place}.{name}": value for name, value in state.items() if value is not None
+        }
+    tensors["epoch"] = torch.tensor(session.epoch)
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+
+
+def restore(session: Session, tensors: dict[str, Tensor]) -> None:
+    """Puts the session where `snapshot` was taken."""
+    session.network.load_state_dict(_under("network.", tensors))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _under("optimiser.", tensors).items():
+        place, _, field = name.partition(".")
+        state.setdefault(int(place), {})[field] = tensor
+    session.optimiser.load_state_dict(session.optimiser.state_dict() | {"state": state})
+    session.epoch = int(tensors["epoch"])
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+OPTIMISERS: dict[Optimiser, Callable[[nn.Module], torch.optim.Optimizer]] = {
+    "adam": lambda network: torch.optim.Adam(network.parameters()),
+    "adamw": lambda network: torch.optim.AdamW(network.parameters()),
+    "sgd": lambda network: torch.optim.SGD(network.parameters()),
+}

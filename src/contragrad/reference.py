@@ -1,0 +1,156 @@
+"""Architectures by name, and the fixed reference network: hand-engineered, torchvision's or the user's."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torchvision.models
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from contragrad.config import ReferenceSettings
+from contragrad.errors import UserError
+from contragrad.evolution.genome import Genome, parse
+from contragrad.evolution.shapes import Problem
+from contragrad.networks.network import Normalisation, Normalised, build
+from contragrad.networks.randomness import isolated
+
+HAND_ENGINEERED: dict[str, Genome] = {
+    # Three convolutional, three skip and two fully connected blocks.
+    "hand-engineered-a": parse("conv(16,3) conv(16,3) sum(1,2) conv(32,3) cat(3,4) sum(4,5) fc(128)"),
+    # Four convolutional, one pooling, two skip and two fully connected blocks.
+    "hand-engineered-b": parse(
+        "conv(16,3) conv(16,3) sum(1,2) pool(max,2) conv(32,3) conv(32,3) cat(5,6) fc(128)"
+    ),
+}
+"""The networks of figure 4.
+
+Source: appendix A; the counts of its text.
+Deviates: the paper prints neither channels nor kernels nor which blocks the skips join.
+"""
+
+SMALLEST_EDGE = 32
+"""Edge in pixels below which torchvision's deeper networks halve an image to nothing."""
+
+
+class Fitted(nn.Module):
+    """A torchvision network for images it was not made for: grey becomes three equal channels, and
+    images smaller than it can halve are padded with the mean."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (B, 1 or 3, H, W) -> logits (B, classes)."""
+        height, width = (max(0, SMALLEST_EDGE - edge) for edge in images.shape[-2:])
+        images = F.pad(images, (width // 2, width - width // 2, height // 2, height - height // 2))
+        logits: Tensor = self.network(images.expand(-1, 3, -1, -1))
+        return logits
+
+
+def architecture(settings: ReferenceSettings) -> str:
+    """The architecture meant by the settings, as the text that `construct` takes."""
+    if settings.factory is not None:
+        return f"factory {settings.factory}"
+    name = settings.architecture
+    return str(HAND_ENGINEERED[name]) if name in HAND_ENGINEERED else f"torchvision {name}"
+
+
+def construct(text: str, problem: Problem, normalisation: Normalisation, seed: int) -> nn.Module:
+    """An untrained network for images in [0, 1].
+
+    Args:
+        text: a genome's canonical text, `torchvision NAME` or `factory PACKAGE.MODULE:FUNCTION`.
+        problem: what the network is for.
+        normalisation: of the training images; a factory's network does its own.
+        seed: names the stream the weights are drawn from.
+
+    Raises:
+        UserError: if a factory cannot be called, or its network does not fit the problem.
+    """
+    kind, _, name = text.partition(" ")
+    if kind == "torchvision":
+        with isolated(seed, "initialise"):
+            inner = torchvision.models.get_model(name, weights=None, num_classes=problem.classes)
+        return Normalised(Fitted(inner), normalisation)
+    if kind == "factory":
+        with isolated(seed, "initialise"):
+            network = _factory(name)()
+        _check(network, problem, name)
+        return network
+    return build(parse(text), problem, normalisation, seed)
+
+
+def _factory(name: str) -> Callable[[], nn.Module]:
+    module, _, function = name.partition(":")
+    # The console script's path lacks the folder it is called from, where a user's module is.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"the reference's factory was not found: {error}",
+            where=f"reference.factory: {name}",
+            remedy="package.module:function, importable from the folder you are in",
+        ) from error
+    if not callable(found):
+        raise UserError(f"{function} is no function", where=f"reference.factory: {name}")
+    return found  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def _check(network: object, problem: Problem, name: str) -> None:
+    where = f"reference.factory: {name}"
+    remedy = (
+        f"a torch.nn.Module that maps images ({problem.channels}, {problem.height}, {problem.width}) "
+        f"in [0, 1] to {problem.classes} logits"
+    )
+    if not isinstance(network, nn.Module):
+        raise UserError(f"it returned a {type(network).__name__}", where=where, remedy=remedy)
+    network.eval()
+    try:
+        logits = network(torch.zeros(2, problem.channels, problem.height, problem.width))
+    except Exception as error:  # a user's code may raise anything
+        raise UserError(
+            f"the reference does not take the data's images: {error}", where=where, remedy=remedy
+        ) from error
+    if not isinstance(logits, Tensor) or logits.shape != (2, problem.classes):
+        found = tuple(logits.shape[1:]) if isinstance(logits, Tensor) else type(logits).__name__
+        raise UserError(
+            f"the reference gives {found} for an image; the data have {problem.classes} classes",
+            where=where,
+            remedy=remedy,
+        )
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Fills the network with the weights of a safetensors file.
+
+    For a torchvision architecture the file may hold the plain torchvision network's weights.
+
+    Raises:
+        UserError: if the file cannot be read or holds another network's weights.
+    """
+    where = f"reference.weights: {path}"
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"the weights cannot be read: {error}", where=where, remedy="a safetensors file"
+        ) from error
+    inner = getattr(getattr(network, "network", None), "network", None)
+    target = inner if isinstance(inner, nn.Module) and set(tensors) == set(inner.state_dict()) else network
+    try:
+        target.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(
+            f"the weights are another network's: {str(error).splitlines()[-1].strip()}",
+            where=where,
+            remedy="the weights of the architecture or factory that the reference names",
+        ) from error

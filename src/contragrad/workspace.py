@@ -1,0 +1,202 @@
+"""A run folder: what lies in it, under which fingerprints, and how each thing is made of the last.
+
+    study.yaml                  the configuration
+    study.db                    the memo: every evaluation
+    artefacts/                  splits, reference, directions, adversarial sets, networks
+    table.json                  the result
+
+Driver and workers share it. The driver makes every artefact before a worker needs it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from contragrad.artefacts import Artefacts
+from contragrad.attacks import craft
+from contragrad.config import StudyConfig
+from contragrad.data.dataset import Dataset, Examples, Splits, pixels, split
+from contragrad.evolution.search import Trial
+from contragrad.evolution.shapes import Problem
+from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.fitness import Context
+from contragrad.networks.inference import all_reference_directions, resolve_device
+from contragrad.networks.network import Normalisation
+from contragrad.reference import architecture, construct, load_weights
+
+EVALUATION = "evaluation/1"
+"""Raised by hand when what an evaluation means changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """A run folder with the values that name everything in it.
+
+    Args:
+        folder: the run folder.
+        config: the study's settings.
+        data: the data set's fingerprint.
+        problem: the images' shape and the number of classes.
+        weights: fingerprint of the reference's given weights; None if it is trained here.
+    """
+
+    folder: Path
+    config: StudyConfig
+    data: str
+    problem: Problem
+    weights: str | None
+
+    @property
+    def artefacts(self) -> Artefacts:
+        """The folder's large tensors."""
+        return Artefacts(self.folder / "artefacts")
+
+    @property
+    def device(self) -> torch.device:
+        """Where networks are trained."""
+        return resolve_device(self.config.device)
+
+    @property
+    def split_name(self) -> str:
+        """Names the division into training, validation and test images.
+
+        The test set chosen for the fitness takes no images from the training set.
+        """
+        held_out = (self.config.fitness_split, self.config.data.validation_fraction, self.config.seed)
+        return fingerprint("splits/1", self.data, *held_out)
+
+    @property
+    def reference_name(self) -> str:
+        """Names the reference: by its weights if they are given, else by how it is trained."""
+        text = architecture(self.config.reference)
+        if self.weights is not None:
+            return fingerprint("reference-given/1", text, self.weights)
+        training = self.config.training
+        recipe = (training.batch_size, training.optimiser, self.config.reference.epochs, self.config.seed)
+        return fingerprint("reference/1", text, self.split_name, *recipe)
+
+    def adversarial_name(self, part: str) -> str:
+        """Names the adversarial examples of the reference at the images of a split."""
+        names = (self.reference_name, self.split_name, part, self.config.attack, self.config.seed)
+        return fingerprint("adversarial/1", *names)
+
+    def evaluation_name(self, trial: Trial) -> str:
+        """Names an evaluation: all that its outcome depends on."""
+        return fingerprint(
+            EVALUATION,
+            str(trial.genome),
+            trial.epochs,
+            trial.replicate,
+            self.config.training,
+            self.config.search.limits,
+            self.split_name,
+            self.adversarial_name(self.config.fitness_split),
+        )
+
+
+def store_splits(workspace: Workspace, dataset: Dataset) -> Splits:
+    """Divides the data set and stores it where the workers map it."""
+    config = workspace.config
+
+    def compute() -> dict[str, Tensor]:
+        if config.fitness_split == "test":
+            parts = {"train": dataset.train, "test": dataset.test}
+        else:
+            divided = split(dataset, config.data.validation_fraction, config.seed)
+            parts = {"train": divided.train, "validation": divided.validation, "test": divided.test}
+        return {
+            f"{name}.{field}": getattr(part, field)
+            for name, part in parts.items()
+            for field in ("images", "labels")
+        }
+
+    return _as_splits(workspace.artefacts.obtain("splits", workspace.split_name, compute))
+
+
+def load_splits(workspace: Workspace) -> Splits:
+    """The stored division; with the fitness on the test set, its validation images are the test's."""
+    return _as_splits(workspace.artefacts.load("splits", workspace.split_name))
+
+
+def _as_splits(tensors: dict[str, Tensor]) -> Splits:
+    def part(name: str) -> Examples:
+        return Examples(tensors[f"{name}.images"], tensors[f"{name}.labels"])
+
+    validation = "validation" if "validation.images" in tensors else "test"
+    return Splits(part("train"), part(validation), part("test"))
+
+
+def normalisation(examples: Examples) -> Normalisation:
+    """Mean and standard deviation of each channel of the images."""
+    count, total, squares = 0, 0.0, 0.0
+    for images in examples.images.split(5000):
+        values = pixels(images).double()
+        count += values.numel() // values.shape[1]
+        total = total + values.sum((0, 2, 3))
+        squares = squares + values.square().sum((0, 2, 3))
+    mean = torch.as_tensor(total / count)
+    # An image set of one shade has no deviation to divide by.
+    deviation = (torch.as_tensor(squares / count) - mean.square()).clamp_min(0).sqrt().clamp_min(1 / 255)
+    return Normalisation(tuple(mean.float().tolist()), tuple(deviation.float().tolist()))
+
+
+def untrained_reference(workspace: Workspace, splits: Splits) -> nn.Module:
+    """The reference's architecture with fresh weights, or with the user's if they are given."""
+    settings = workspace.config.reference
+    seed = stream_seed(workspace.config.seed, "reference")
+    text = architecture(settings)
+    network = construct(text, workspace.problem, normalisation(splits.train), seed)
+    if settings.weights is not None:
+        load_weights(network, Path(settings.weights))
+    return network
+
+
+def load_reference(workspace: Workspace, splits: Splits) -> nn.Module:
+    """The fixed reference, frozen, on the workspace's device."""
+    network = untrained_reference(workspace, splits)
+    network.load_state_dict(workspace.artefacts.load("network", workspace.reference_name))
+    return network.requires_grad_(False).eval().to(workspace.device)
+
+
+def directions(workspace: Workspace, splits: Splits) -> Tensor:
+    """The reference's unit gradients (N, C, H, W) at the training images, computed once."""
+
+    def compute() -> dict[str, Tensor]:
+        return {"directions": all_reference_directions(load_reference(workspace, splits), splits.train)}
+
+    name = fingerprint("directions/1", workspace.reference_name, workspace.split_name)
+    return workspace.artefacts.obtain("directions", name, compute)["directions"]
+
+
+def adversarial(workspace: Workspace, splits: Splits, part: str) -> Tensor:
+    """The adversarial examples of the reference at the images of `validation` or `test`."""
+
+    def compute() -> dict[str, Tensor]:
+        examples: Examples = getattr(splits, part)
+        network = load_reference(workspace, splits)
+        seed = stream_seed(workspace.config.seed, "attack", part)
+        found = craft(network, examples.images, examples.labels, workspace.config.attack, seed=seed)
+        return {"adversarial": found}
+
+    name = workspace.adversarial_name(part)
+    return workspace.artefacts.obtain("adversarial", name, compute)["adversarial"]
+
+
+def context(workspace: Workspace) -> Context:
+    """What the evaluations share, of artefacts that are there already."""
+    splits = load_splits(workspace)
+    device = workspace.device
+    part = workspace.config.fitness_split
+    return Context(
+        problem=workspace.problem,
+        normalisation=normalisation(splits.train),
+        train=Examples(splits.train.images.to(device), splits.train.labels.to(device)),
+        directions=directions(workspace, splits).to(device),
+        fitness=splits.validation,
+        adversarial=adversarial(workspace, splits, part),
+        training=workspace.config.training,
+        limits=workspace.config.search.limits,
+        device=device,
+    )
