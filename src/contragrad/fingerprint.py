@@ -9,6 +9,7 @@ import hashlib
 import json
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
 from random import Random
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
@@ -66,6 +67,16 @@ def fingerprint(tag: str, *parts: object) -> str:
     """
     text = canonical_json([tag, *parts])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def file_fingerprint(path: Path) -> str:
+    """A name for a file's bytes.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        return fingerprint("file/1", hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def stream_seed(seed: int, *path: object) -> int:

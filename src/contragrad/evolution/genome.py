@@ -137,7 +137,8 @@ def parse(text: str) -> Genome:
     """
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"a genome of {len(text)} characters; at most {LONGEST_TEXT}")
-    words = re.sub(r"\s*([(),])\s*", r"\1", text).replace(")", ") ").split()
+    text = re.sub(r" ?([(),]) ?", r"\1", " ".join(text.split()))
+    words = text.replace(")", ") ").split()
     if not words or not (head := re.fullmatch(r"fc\((\d{1,6})\)", words[-1])):
         raise ValueError("a genome ends with its head, such as fc(128)")
     genome = Genome(tuple(map(_parse_block, words[:-1])), int(head[1]))

@@ -10,7 +10,7 @@ from contragrad.evolution.shapes import Problem, excess
 from contragrad.evolution.spectrum import distance, spectrum
 from contragrad.fingerprint import stream
 
-DRAWS = 2000
+DRAWS = 10_000
 """Random genomes looked at before the minimum distance is taken to be out of reach."""
 
 RESTART_AFTER = 100

@@ -1,0 +1,105 @@
+"""Large tensors as safetensors files named by fingerprint, written whole or not at all."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from contragrad.errors import UserError
+
+DIGEST = "sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class Artefacts:
+    """The folder of a study's artefacts, each a set of named tensors.
+
+    Loaded tensors are mapped, so processes that load the same file share its pages. A file that is
+    truncated or altered counts as missing, for it can be made again.
+    """
+
+    folder: Path
+
+    def path(self, kind: str, name: str) -> Path:
+        """Where the artefact lies or would lie."""
+        return self.folder / f"{kind}-{name}.safetensors"
+
+    def find(self, kind: str, name: str) -> dict[str, Tensor] | None:
+        """The artefact's tensors; None if it is missing or damaged."""
+        try:
+            with safe_open(self.path(kind, name), framework="pt") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                stored = (file.metadata() or {}).get(DIGEST)
+        except (FileNotFoundError, SafetensorError):
+            return None
+        return tensors if stored == _digest(tensors) else None
+
+    def load(self, kind: str, name: str) -> dict[str, Tensor]:
+        """The artefact's tensors.
+
+        Raises:
+            UserError: if it is missing or damaged.
+        """
+        found = self.find(kind, name)
+        if found is None:
+            raise UserError(
+                "an artefact of the study is missing or damaged",
+                where=str(self.path(kind, name)),
+                remedy="contragrad resume makes it again",
+            )
+        return found
+
+    def obtain(self, kind: str, name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The artefact's tensors, computed and stored if it is missing or damaged."""
+        found = self.find(kind, name)
+        if found is None:
+            self.save(kind, name, compute())
+            found = self.load(kind, name)
+        return found
+
+    def save(self, kind: str, name: str, tensors: dict[str, Tensor]) -> None:
+        """Stores the artefact: beside its place first, then renamed, so nobody reads half of it.
+
+        Raises:
+            UserError: if the disk is full.
+        """
+        tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beside = self.folder / f".{kind}-{name}.{os.getpid()}.tmp"
+        try:
+            save_file(tensors, beside, metadata={DIGEST: _digest(tensors)})
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            beside.replace(self.path(kind, name))
+        except (OSError, SafetensorError) as error:
+            if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+                raise UserError(
+                    "the disk is full", where=str(self.folder), remedy="free room, then contragrad resume"
+                ) from error
+            raise
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def remove(self, kind: str, name: str) -> None:
+        """Removes the artefact if it is there."""
+        self.path(kind, name).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Removes what killed processes left half-written; only the study's one driver may call it."""
+        for left in self.folder.glob(".*.tmp"):
+            left.unlink(missing_ok=True)
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        tensor = tensors[key]
+        digest.update(f"{key}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).contiguous().numpy().data)
+    return digest.hexdigest()

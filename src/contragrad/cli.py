@@ -1,0 +1,146 @@
+"""The command: parse, call, print. Data go to standard output, progress to standard error."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+import contragrad
+from contragrad.errors import UserError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(words)
+    if rest and options.command not in ("evolve", "resume", "demo"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        options.call(options, rest)
+    except UserError as error:
+        print(f"contragrad: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("contragrad: interrupted; `contragrad resume RUN` goes on from here", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="contragrad", description=contragrad.__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"contragrad {contragrad.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="the main job on the images that ship with the package, in minutes", allow_abbrev=False)
+    demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="run folder to make")
+    demo.set_defaults(call=_demo)
+
+    evolve = commands.add_parser(
+        "evolve", help="a new study: evolve networks against a reference", allow_abbrev=False, add_help=False
+    )
+    evolve.add_argument("-h", "--help", action="store_true", help="show every setting")
+    evolve.add_argument("--config", type=Path, help="study file (YAML); the options override it")
+    evolve.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
+    evolve.set_defaults(call=_evolve)
+
+    resume = commands.add_parser("resume", help="go on with an interrupted study", allow_abbrev=False)
+    resume.add_argument("run", type=Path, help="its run folder")
+    resume.set_defaults(call=_resume)
+
+    show = commands.add_parser("show", help="what a study has found so far", allow_abbrev=False)
+    show.add_argument("run", type=Path, help="its run folder")
+    show.add_argument("--json", action="store_true", help="for scripts")
+    show.set_defaults(call=_show)
+    return parser
+
+
+def _demo(options: argparse.Namespace, overrides: list[str]) -> None:
+    from contragrad import config_file
+
+    _create(config_file.shipped("demo"), options.out, overrides)
+
+
+def _evolve(options: argparse.Namespace, overrides: list[str]) -> None:
+    if options.help:
+        _print_settings()
+        return
+    folder = options.out or Path("runs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    _create(options.config, folder, overrides)
+
+
+def _create(study_file: Path | None, folder: Path, overrides: list[str]) -> None:
+    from contragrad import config_file, run
+    from contragrad.progress import Progress
+
+    config = config_file.read(study_file, overrides)
+    with Progress(Console(stderr=True)) as progress:
+        rows = run.create(config, folder, progress)
+    _print_result(rows, folder)
+
+
+def _resume(options: argparse.Namespace, overrides: list[str]) -> None:
+    from contragrad import run
+    from contragrad.progress import Progress
+
+    with Progress(Console(stderr=True)) as progress:
+        rows = run.resume(options.run, overrides, progress)
+    _print_result(rows, options.run)
+
+
+def _print_result(rows: Sequence["contragrad.evaluate.Row"], folder: Path) -> None:
+    from contragrad.report import accuracy_table
+
+    console = Console()
+    console.print(accuracy_table(rows, "transfer resistance from the reference"))
+    console.print(f"run folder: {folder}", highlight=False)
+
+
+def _show(options: argparse.Namespace, overrides: list[str]) -> None:
+    from contragrad import evaluate, report, run
+
+    config, told, state = run.replay(options.run)
+    table = options.run / run.TABLE
+    rows = evaluate.read(table) if table.is_file() else ()
+    if options.json:
+        history = [
+            {"trial": str(event.trial.genome), "epochs": event.trial.epochs, "outcome": report.outcome_text(event.outcome), "placed": run.placed(event)}
+            for event in told
+        ]
+        print(json.dumps({"finished": state.finished, "history": history, "table": [asdict(row) for row in rows]}))
+        return
+    console = Console()
+    total = config.search.population * (1 + config.search.generations * config.search.children)
+    console.print(f"{len(told)} of {total} evaluations", highlight=False)
+    for event in told:
+        console.print(
+            f"[{event.after.step}] {run.placed(event)}; {report.outcome_text(event.outcome)}",
+            markup=False,
+            highlight=False,
+        )
+    console.print(report.population_table(state.population))
+    if rows:
+        console.print(report.accuracy_table(rows, "transfer resistance from the reference"))
+
+
+def _print_settings() -> None:
+    from jsonargparse import ArgumentParser
+
+    from contragrad import config_file
+
+    parser = ArgumentParser(prog="contragrad evolve", description="A new study: evolve networks against a reference.")
+    parser.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
+    config_file.add_settings(parser)
+    parser.print_help()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Images: checked arrays in, training, validation and test examples out."""

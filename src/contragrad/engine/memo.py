@@ -1,0 +1,188 @@
+"""The memo: every evaluation ever made for a study, by the name of what was asked."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from contragrad.errors import UserError
+from contragrad.fingerprint import Plain
+
+SCHEMA = 1
+"""Version of the tables, kept in the database's user_version."""
+
+TABLES = """
+create table evaluation (
+    key text primary key,
+    task text not null,
+    outcome text not null,
+    seconds real not null,
+    provenance text not null
+) strict;
+create table meta (key text primary key, content text not null) strict;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """An evaluation as it is remembered.
+
+    Args:
+        key: the fingerprint of all that the outcome depends on.
+        task: what was asked, for people.
+        outcome: what came out, JSON.
+        seconds: how long it took.
+        provenance: where and with what it was made; no part of its identity.
+    """
+
+    key: str
+    task: str
+    outcome: dict[str, Plain]
+    seconds: float
+    provenance: dict[str, str]
+
+
+class Memo(Protocol):
+    """Remembers evaluations. What `put` has returned survives the end of the process."""
+
+    def get(self, key: str) -> Record | None:
+        """The evaluation of that name, if it was ever made."""
+        ...
+
+    def put(self, record: Record) -> Record:
+        """Remembers the evaluation and gives what is remembered: the first one put under its name."""
+        ...
+
+    def get_meta(self, key: str) -> str | None:
+        """A note under a name."""
+        ...
+
+    def set_meta(self, key: str, content: str) -> None:
+        """Replaces a note."""
+        ...
+
+
+class DictMemo:
+    """A memo in memory."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+        self._meta: dict[str, str] = {}
+
+    def get(self, key: str) -> Record | None:
+        """The evaluation of that name, if it was ever made."""
+        return self._records.get(key)
+
+    def put(self, record: Record) -> Record:
+        """Remembers the evaluation and gives what is remembered: the first one put under its name."""
+        return self._records.setdefault(record.key, record)
+
+    def get_meta(self, key: str) -> str | None:
+        """A note under a name."""
+        return self._meta.get(key)
+
+    def set_meta(self, key: str, content: str) -> None:
+        """Replaces a note."""
+        self._meta[key] = content
+
+
+class SqliteMemo:
+    """A memo in an SQLite file. Only the driver opens it.
+
+    Raises:
+        UserError: if the file is no database of ours, or one of a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._readable():
+            # Autocommit: each statement is a transaction of its own, and is durable when it returns.
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+            found = int(self._connection.execute("pragma user_version").fetchone()[0])
+            if found > SCHEMA:
+                self.close()
+                raise UserError(
+                    f"the database has version {found}, and this contragrad knows {SCHEMA}",
+                    where=str(path),
+                    remedy="the newer contragrad that wrote it",
+                )
+            self._connection.execute("pragma journal_mode = wal")
+            self._connection.execute("pragma synchronous = full")
+            if found == 0:
+                self._connection.executescript(f"begin; {TABLES} pragma user_version = {SCHEMA}; commit;")
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise UserError(
+                f"the database cannot be used: {error}",
+                where=str(self._path),
+                remedy="free room and writing rights; nothing that was stored is lost",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"the file is no database of contragrad, or damaged: {error}",
+                where=str(self._path),
+                remedy="a backup of the file, or a new run folder",
+            ) from error
+
+    def get(self, key: str) -> Record | None:
+        """The evaluation of that name, if it was ever made."""
+        with self._readable():
+            row = self._connection.execute(
+                "select task, outcome, seconds, provenance from evaluation where key = ?", (key,)
+            ).fetchone()
+        if row is None:
+            return None
+        task, outcome, seconds, provenance = row
+        return Record(
+            key=key,
+            task=task,
+            outcome=json.loads(outcome),
+            seconds=seconds,
+            provenance=json.loads(provenance),
+        )
+
+    def put(self, record: Record) -> Record:
+        """Remembers the evaluation and gives what is remembered: the first one put under its name."""
+        values = (
+            record.key,
+            record.task,
+            json.dumps(record.outcome),
+            record.seconds,
+            json.dumps(record.provenance),
+        )
+        with self._readable():
+            self._connection.execute("insert or ignore into evaluation values (?, ?, ?, ?, ?)", values)
+        stored = self.get(record.key)
+        assert stored is not None
+        return stored
+
+    def get_meta(self, key: str) -> str | None:
+        """A note under a name."""
+        with self._readable():
+            row = self._connection.execute("select content from meta where key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, content: str) -> None:
+        """Replaces a note."""
+        with self._readable():
+            self._connection.execute("insert or replace into meta values (?, ?)", (key, content))
+
+    def close(self) -> None:
+        """Closes the file; closing twice is fine."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

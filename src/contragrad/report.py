@@ -1,0 +1,55 @@
+"""What a person reads at the end: the table, and a run's history, as text."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from contragrad.evaluate import Interval, Row
+from contragrad.evolution.search import Infeasible, Member, Outcome
+from contragrad.evolution.spectrum import spectrum
+
+
+def percent(share: float) -> str:
+    """A fraction as people read it."""
+    return f"{100 * share:.1f} %"
+
+
+def _with_interval(share: float, interval: Interval) -> str:
+    low, high = (100 * bound for bound in interval)
+    return f"{percent(share)}  [{low:.1f}, {high:.1f}]"
+
+
+def accuracy_table(rows: Sequence[Row], title: str) -> Table:
+    """The paper's Table 4 with intervals: networks by row, accuracies as percentages."""
+    table = Table(title=title, caption=f"test images: {rows[0].images:,}; 95 % Wilson intervals", title_justify="left")
+    for column in ("network", "clean accuracy", "adversarial accuracy", "parameters"):
+        table.add_column(column, justify="left" if column == "network" else "right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            _with_interval(row.clean_accuracy, row.clean_interval),
+            _with_interval(row.adversarial_accuracy, row.adversarial_interval),
+            f"{row.parameters:,}",
+        )
+    return table
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """An outcome in a few words."""
+    if isinstance(outcome, Infeasible):
+        return f"infeasible: {outcome.reason}"
+    return (
+        f"fitness {percent(outcome.fitness)} "
+        f"(clean {percent(outcome.clean_accuracy)}, adversarial {percent(outcome.adversarial_accuracy)})"
+    )
+
+
+def population_table(population: Sequence[Member]) -> Table:
+    """The candidates of a population, one a row."""
+    table = Table(title="population", title_justify="left")
+    for column in ("slot", "outcome", "spectrum", "genome"):
+        table.add_column(column, overflow="fold")
+    for slot, member in enumerate(population, start=1):
+        counts = ", ".join(map(str, spectrum(member.trial.genome)))
+        table.add_row(str(slot), outcome_text(member.outcome), counts, str(member.trial.genome))
+    return table

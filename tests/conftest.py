@@ -1,0 +1,39 @@
+"""What all tests share: Hypothesis's profile and the golden files."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# The machine may be shared: an example's time says nothing.
+hypothesis.settings.register_profile("contragrad", deadline=None)
+hypothesis.settings.load_profile("contragrad")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write tests/golden anew; the values are a file format, so the commit must say why they change",
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
+    """`golden(name, value)` fails unless tests/golden/<name>.json holds the value; see `--update-golden`."""
+
+    def check(name: str, value: object) -> None:
+        path = GOLDEN / f"{name}.json"
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), (
+            f"{path} changed; read `pytest --help` on --update-golden"
+        )
+
+    return check
