@@ -81,8 +81,8 @@ def raw_genomes(draw: st.DrawFn, *, wild: bool = True) -> Genome:
     sizes = st.integers(0 if wild else 1, 9)
     kernels = st.integers(0, 5) if wild else st.sampled_from((1, 3, 5))
     pools = st.integers(1, 4) if wild else st.sampled_from(POOL_KERNELS)
-    unary: st.SearchStrategy[Block] = st.one_of(
-        st.st.builds(Conv, sizes, kernels)
+    unary = (
+        st.builds(Conv, sizes, kernels)
         | st.builds(Strided, sizes, kernels)
         | st.builds(Pool, st.sampled_from(("max", "avg")), pools)
     )
@@ -94,7 +94,8 @@ def raw_genomes(draw: st.DrawFn, *, wild: bool = True) -> Genome:
         lowest, highest = (-1, place + 1) if wild and draw(st.integers(0, 4)) == 0 else (1, place - 1)
         second = draw(st.just(place - 1) | st.integers(lowest + 1, highest))
         first = draw(st.integers(lowest, highest if wild and highest > place else second - 1))
-        blocks.append(draw(st.sampled_from((Sum, Cat)))(first, second))
+        join = Sum if draw(st.booleans()) else Cat
+        blocks.append(join(first, second))
     return Genome(tuple(blocks), draw(st.integers(0 if wild else 1, 9)))
 
 

@@ -4,7 +4,7 @@ The library does the gradient steps. What it leaves to its caller happens here: 
 a frozen network, batches, and the bounds held to the last bit.
 
 Source: section 4.2.2 (FGSM, L_inf-PGD, L_2-PGD), refs. [1] and [44].
-Deviates: the loss that is climbed is the log-odds against the label, see `_log_odds`.
+Deviates: the loss that is climbed is the log-odds against the label, see `_climbed`.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from torchattack import FGSM, PGD, PGDL2
 
 from contragrad.config import AttackName, AttackSettings
 from contragrad.data.dataset import pixels
+from contragrad.networks.misalignment import log_odds
 from contragrad.networks.randomness import isolated
 
 Norm = Literal["linf", "l2"]
@@ -156,19 +157,15 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(requires_grad)
 
 
-def _log_odds(logits: Tensor, labels: Tensor) -> Tensor:
-    """The summed log-odds Σ log((1 - p) / p) against the labels, p being the softmax at the label.
+def _climbed(logits: Tensor, labels: Tensor) -> Tensor:
+    """The summed log-odds against the labels; a mean would shorten each gradient by the number of images.
 
-    Cross-entropy is softplus(log-odds), so the gradients of an example's two losses differ by the
-    positive factor 1 - p, and an attack that takes only a direction from the gradient is the same
-    for both. But where the network is certain float32 rounds 1 - p coarsely, then to 0: the
-    direction loses the label's own logit (on digits, at a median margin of 12 between logits, a
-    quarter of the directions were off by 8° or more), L_2-PGD barely moves, and the network passes
-    for robust. A sum, because a mean shortens each gradient by the number of images.
+    An example's gradient has the direction of its cross-entropy's, and an attack takes only that. But
+    where the network is certain, cross-entropy loses the direction to rounding (on digits, at a median
+    margin of 12 between logits, a quarter of the directions were off by 8° or more), L_2-PGD barely
+    moves, and the network passes for robust.
     """
-    label = labels.long().unsqueeze(1)
-    others = logits.scatter(1, label, float("-inf")).logsumexp(1, keepdim=True)
-    return (others - logits.gather(1, label)).sum()
+    return log_odds(logits, labels).sum()
 
 
 def _adapted(attack: Any, name: AttackName) -> Attack:
@@ -185,7 +182,7 @@ def _adapted(attack: Any, name: AttackName) -> Attack:
         images.register_hook(require_finite)  # type: ignore[no-untyped-call]
         return images
 
-    attack.lossfn = _log_odds
+    attack.lossfn = _climbed
     attack.normalize = watched
     adapted: Attack = attack
     return adapted

@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"contragrad {contragrad.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="the main job on the images that ship with the package, in minutes", allow_abbrev=False)
+    demo = commands.add_parser(
+        "demo", help="the main job on the images that ship with the package, in minutes", allow_abbrev=False
+    )
     demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="run folder to make")
     demo.set_defaults(call=_demo)
 
@@ -112,10 +114,19 @@ def _show(options: argparse.Namespace, overrides: list[str]) -> None:
     rows = evaluate.read(table) if table.is_file() else ()
     if options.json:
         history = [
-            {"trial": str(event.trial.genome), "epochs": event.trial.epochs, "outcome": report.outcome_text(event.outcome), "placed": run.placed(event)}
+            {
+                "trial": str(event.trial.genome),
+                "epochs": event.trial.epochs,
+                "outcome": report.outcome_text(event.outcome),
+                "placed": run.placed(event),
+            }
             for event in told
         ]
-        print(json.dumps({"finished": state.finished, "history": history, "table": [asdict(row) for row in rows]}))
+        print(
+            json.dumps(
+                {"finished": state.finished, "history": history, "table": [asdict(row) for row in rows]}
+            )
+        )
         return
     console = Console()
     total = config.search.population * (1 + config.search.generations * config.search.children)
@@ -136,7 +147,9 @@ def _print_settings() -> None:
 
     from contragrad import config_file
 
-    parser = ArgumentParser(prog="contragrad evolve", description="A new study: evolve networks against a reference.")
+    parser = ArgumentParser(
+        prog="contragrad evolve", description="A new study: evolve networks against a reference."
+    )
     parser.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
     config_file.add_settings(parser)
     parser.print_help()

@@ -56,7 +56,8 @@ class DataSettings:
         path: the npz file, or the folder that holds the images; sources that ship need none.
         download: fetch a torchvision data set into `path` if it is not there.
         validation_fraction: share of the training images, the same in each class, held out for the fitness.
-        image_size: edge in pixels to which an image folder's pictures are resized; the first picture's size if left out.
+        image_size: edge in pixels to which an image folder's pictures are resized; if left out they must
+            all have one size.
     """
 
     source: DataSource = "fashion-mnist-reduced"
@@ -80,7 +81,8 @@ class ReferenceSettings:
 
     Args:
         architecture: a hand-engineered network of appendix A, or a torchvision one.
-        factory: `package.module:function` that returns your own network; it is called with no arguments and runs code of yours. Takes the place of `architecture`.
+        factory: `package.module:function` that returns your own network, in the place of `architecture`;
+            it is called with no arguments, and runs code of yours.
         weights: safetensors file with the network's trained weights; without it the reference is trained.
         epochs: training epochs of a reference that is trained here.
     """
@@ -100,7 +102,7 @@ class AttackSettings:
 
     Args:
         name: the attack.
-        epsilon: radius of the ball in pixel units, images being in [0, 1]; a fraction such as 8/255 or a number.
+        epsilon: radius of the ball in pixel units, images being in [0, 1]: a number or a fraction of two.
         steps: gradient steps (an FGSM has one).
         step_size: length of a step in pixel units; if left out, 2.5 epsilon / steps.
         random_start: start from a random point of the ball.
@@ -265,7 +267,8 @@ class StudyConfig:
 
     Args:
         seed: names every stream of random numbers of the study.
-        fitness_split: images that the fitness is measured on; `test` is the paper's way and leaks the test set into the selection.
+        fitness_split: images that the fitness is measured on; `test` is the paper's way, and leaks the test
+            set into the selection.
         data: which images.
         reference: the fixed network.
         attack: how the adversarial examples are crafted.
@@ -273,7 +276,8 @@ class StudyConfig:
         search: Algorithm 1.
         refine: the training after the search.
         device: where tensors live; `auto` takes an accelerator if there is one.
-        workers: processes that evaluate children at the same time; 0 takes one for each core, or one for an accelerator.
+        workers: processes that evaluate children at the same time; 0 takes one for each core, or one for an
+            accelerator.
     """
 
     seed: int = 0

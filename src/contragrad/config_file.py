@@ -80,7 +80,9 @@ def _load(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
         raise UserError(
-            f"the study file cannot be read: {error.strerror}", where=str(path), remedy="the path of a YAML file"
+            f"the study file cannot be read: {error.strerror}",
+            where=str(path),
+            remedy="the path of a YAML file",
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"the study file is no YAML: {error}", where=str(path)) from error

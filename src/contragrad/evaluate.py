@@ -72,9 +72,6 @@ def write(rows: tuple[Row, ...], path: Path) -> None:
 def read(path: Path) -> tuple[Row, ...]:
     """The table that `write` wrote."""
     return tuple(
-        Row(
-            **entry
-            | {key: tuple(entry[key]) for key in ("clean_interval", "adversarial_interval")}
-        )
+        Row(**entry | {key: tuple(entry[key]) for key in ("clean_interval", "adversarial_interval")})
         for entry in json.loads(path.read_text())
     )

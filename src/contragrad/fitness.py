@@ -13,7 +13,7 @@ from contragrad.evolution.shapes import Problem, excess
 from contragrad.fingerprint import stream_seed
 from contragrad.networks.inference import predict
 from contragrad.networks.network import Normalisation, build
-from contragrad.networks.training import Diverged, begin, train_epoch
+from contragrad.networks.training import DivergedError, begin, train_epoch
 
 Report = Callable[[dict[str, float]], None]
 
@@ -63,7 +63,7 @@ def evaluate(trial: Trial, context: Context, report: Report) -> Outcome:
         for _ in range(trial.epochs):
             losses = train_epoch(session, context.train, context.directions, context.training, seed=seed)
             report({"epoch": session.epoch, "epochs": trial.epochs, "cross_entropy": losses.cross_entropy})
-    except Diverged as error:
+    except DivergedError as error:
         return Infeasible(f"diverged: {error}")
     return measure(network, context.fitness, context.adversarial)
 
@@ -75,7 +75,9 @@ def trial_seed(trial: Trial) -> int:
 
 def measure(network: nn.Module, clean: Examples, adversarial: Tensor) -> Measured:
     """The network's accuracy on the images and on the adversarial examples made of them."""
-    return Measured(accuracy(network, clean.images, clean.labels), accuracy(network, adversarial, clean.labels))
+    return Measured(
+        accuracy(network, clean.images, clean.labels), accuracy(network, adversarial, clean.labels)
+    )
 
 
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:

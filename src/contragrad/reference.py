@@ -38,8 +38,10 @@ SMALLEST_EDGE = 32
 
 
 class Fitted(nn.Module):
-    """A torchvision network for images it was not made for: grey becomes three equal channels, and
-    images smaller than it can halve are padded with the mean."""
+    """A torchvision network for images it was not made for.
+
+    Grey becomes three equal channels, and images smaller than it can halve are padded with the mean.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

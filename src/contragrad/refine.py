@@ -10,7 +10,7 @@ from contragrad.data.dataset import Examples
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Report
 from contragrad.networks.network import parameter_count
-from contragrad.networks.training import Diverged, begin, restore, snapshot, train_epoch
+from contragrad.networks.training import DivergedError, begin, restore, snapshot, train_epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ def train_fully(
             report({"epoch": session.epoch, "epochs": task.epochs, "cross_entropy": losses.cross_entropy})
             if session.epoch % checkpoint_every == 0 and session.epoch < task.epochs:
                 artefacts.save("checkpoint", name, snapshot(session))
-    except Diverged as error:
+    except DivergedError as error:
         return {"infeasible": f"diverged: {error}"}
     weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     artefacts.save("network", name, weights)

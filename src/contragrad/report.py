@@ -21,7 +21,9 @@ def _with_interval(share: float, interval: Interval) -> str:
 
 def accuracy_table(rows: Sequence[Row], title: str) -> Table:
     """The paper's Table 4 with intervals: networks by row, accuracies as percentages."""
-    table = Table(title=title, caption=f"test images: {rows[0].images:,}; 95 % Wilson intervals", title_justify="left")
+    table = Table(
+        title=title, caption=f"test images: {rows[0].images:,}; 95 % Wilson intervals", title_justify="left"
+    )
     for column in ("network", "clean accuracy", "adversarial accuracy", "parameters"):
         table.add_column(column, justify="left" if column == "network" else "right")
     for row in rows:

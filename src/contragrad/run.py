@@ -1,6 +1,6 @@
 """The main job: from a configuration to a table, through a run folder that is never lost.
 
-    data -> reference -> adversarial examples -> search -> refine, baselines -> test -> table
+data -> reference -> adversarial examples -> search -> refine, baselines -> test -> table
 """
 
 import os
@@ -77,7 +77,9 @@ def stored_config(folder: Path, overrides: Sequence[str] = ()) -> StudyConfig:
     """The settings of a run folder."""
     path = folder / CONFIGURATION
     if not path.is_file():
-        raise UserError("there is no study in this folder", where=str(folder), remedy="a folder made by evolve")
+        raise UserError(
+            "there is no study in this folder", where=str(folder), remedy="a folder made by evolve"
+        )
     return config_file.read(path, overrides)
 
 
@@ -91,7 +93,9 @@ def _open(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
         raise UserError(
             f"the weights cannot be read: {error.strerror}", where=f"reference.weights: {weights}"
         ) from error
-    workspace = Workspace(folder=folder, config=config, data=dataset.fingerprint, problem=problem, weights=name)
+    workspace = Workspace(
+        folder=folder, config=config, data=dataset.fingerprint, problem=problem, weights=name
+    )
     return dataset, workspace
 
 
@@ -144,7 +148,9 @@ def _make_reference(workspace: Workspace, splits: Splits, progress: Progress) ->
     text = architecture(config.reference)
     progress.stage(f"training the reference, {config.reference.epochs} epochs: {text}")
     seed = stream_seed(config.seed, "reference")
-    task = FullTraining(name="reference", architecture=text, gm=False, epochs=config.reference.epochs, seed=seed)
+    task = FullTraining(
+        name="reference", architecture=text, gm=False, epochs=config.reference.epochs, seed=seed
+    )
     result = train_fully(
         network,
         task,
@@ -157,7 +163,9 @@ def _make_reference(workspace: Workspace, splits: Splits, progress: Progress) ->
         report=lambda message: progress.running("reference", _epoch("reference", message)),
     )
     if "infeasible" in result:
-        raise UserError(f"the reference's training {result['infeasible']}", where="reference", remedy="another seed")
+        raise UserError(
+            f"the reference's training {result['infeasible']}", where="reference", remedy="another seed"
+        )
 
 
 @contextmanager
@@ -171,9 +179,7 @@ def _executor(workspace: Workspace) -> Iterator[executors.Executor]:
         executor.close()
 
 
-def _search(
-    workspace: Workspace, memo: Memo, executor: executors.Executor, progress: Progress
-) -> State:
+def _search(workspace: Workspace, memo: Memo, executor: executors.Executor, progress: Progress) -> State:
     config = workspace.config
     settings = config.search
     state = search.start(settings, workspace.problem, config.seed)
@@ -190,14 +196,12 @@ def _search(
                 progress.told(
                     event.after.step, total, event.outcome, taken=placed(event), best=max(best, 0.0)
                 )
-            case study.Progress():
+            case executors.Progressed():
                 progress.running(event.key, _epoch(event.key[:6], event.message))
-            case study.Finished():
+            case executors.Finished():
                 progress.forget(event.key)
 
-    return study.run(
-        state, memo=memo, executor=executor, key_of=workspace.evaluation_name, on_event=on_event
-    )
+    return study.run(state, memo=memo, executor=executor, key_of=workspace.evaluation_name, on_event=on_event)
 
 
 def placed(event: study.Told) -> str:
@@ -251,9 +255,9 @@ def _train_final(
 
     def on_event(event: study.Event) -> None:
         match event:
-            case study.Progress():
+            case executors.Progressed():
                 progress.running(event.key, _epoch(names[event.key].name, event.message))
-            case study.Finished():
+            case executors.Finished():
                 progress.done(event.key, f"trained {names[event.key].name} in {event.seconds:.0f} s")
 
     results = study.run_tasks(list(missing.items()), executor=executor, on_event=on_event)
@@ -301,6 +305,6 @@ def replay(folder: Path) -> tuple[StudyConfig, list[study.Told], State]:
                 break
             outcome = search.outcome_from_json(record.outcome)
             after = search.tell(state, trial, outcome)
-            told.append(study.Told(trial=trial, outcome=outcome, before=state, after=after))
+            told.append(study.Told(trial, outcome, state, after))
             state = after
     return config, told, state

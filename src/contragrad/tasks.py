@@ -30,9 +30,7 @@ def prepare(workspace: Workspace) -> Callable[[Task, Report], dict[str, Plain]]:
     return perform
 
 
-def _train(
-    task: FullTraining, workspace: Workspace, shared: Context, report: Report
-) -> dict[str, Plain]:
+def _train(task: FullTraining, workspace: Workspace, shared: Context, report: Report) -> dict[str, Plain]:
     network = construct(task.architecture, shared.problem, shared.normalisation, task.seed)
     return train_fully(
         network.to(shared.device),

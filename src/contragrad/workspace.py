@@ -130,15 +130,16 @@ def _as_splits(tensors: dict[str, Tensor]) -> Splits:
 
 def normalisation(examples: Examples) -> Normalisation:
     """Mean and standard deviation of each channel of the images."""
-    count, total, squares = 0, 0.0, 0.0
-    for images in examples.images.split(5000):
+    count = 0
+    total = squares = torch.zeros(examples.images.shape[1], dtype=torch.float64)
+    for images in torch.split(examples.images, 5000):
         values = pixels(images).double()
         count += values.numel() // values.shape[1]
         total = total + values.sum((0, 2, 3))
         squares = squares + values.square().sum((0, 2, 3))
-    mean = torch.as_tensor(total / count)
+    mean = total / count
     # An image set of one shade has no deviation to divide by.
-    deviation = (torch.as_tensor(squares / count) - mean.square()).clamp_min(0).sqrt().clamp_min(1 / 255)
+    deviation = (squares / count - mean.square()).clamp_min(0).sqrt().clamp_min(1 / 255)
     return Normalisation(tuple(mean.float().tolist()), tuple(deviation.float().tolist()))
 
 

@@ -117,7 +117,7 @@ def make_dataset(
             )
     if train.images.shape[1:] != test.images.shape[1:]:
         raise UserError(
-            f"training images are {tuple(train.images.shape[1:])}, test images {tuple(test.images.shape[1:])}",
+            f"training images are {(*train.images.shape[1:],)}, test images {(*test.images.shape[1:],)}",
             where=f"{where}: x_train, x_test",
             remedy="one shape for all images",
         )

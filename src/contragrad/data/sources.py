@@ -1,5 +1,4 @@
-"""Where data sets come from: files of the user's, published sets as torchvision lays them out, and the
-reduced Fashion-MNIST that ships with the package."""
+"""Where data sets come from: the user's files, published sets as torchvision lays them out, and our own."""
 
 from collections.abc import Callable
 from importlib import resources
@@ -37,7 +36,9 @@ def load(settings: DataSettings) -> Dataset:
         )
     if not ships and settings.path is None:
         raise UserError(
-            f"{settings.source} needs a path", where="data.path", remedy="the file or folder that holds the images"
+            f"{settings.source} needs a path",
+            where="data.path",
+            remedy="the file or folder that holds the images",
         )
     return SOURCES[settings.source](settings)
 
@@ -111,7 +112,9 @@ def _image_folder(settings: DataSettings) -> Dataset:
 def _class_folders(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise UserError(
-            "the folder is missing", where=str(folder), remedy="train/CLASS/*.png and test/CLASS/*.png below data.path"
+            "the folder is missing",
+            where=str(folder),
+            remedy="train/CLASS/*.png and test/CLASS/*.png below data.path",
         )
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
 
@@ -132,7 +135,9 @@ def _open(path: Path, grey: bool) -> Image.Image:
     def convert(picture: Image.Image) -> Image.Image:
         if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
             raise UserError(
-                "the picture has a transparent channel", where=str(path), remedy="pictures without transparency"
+                "the picture has a transparent channel",
+                where=str(path),
+                remedy="pictures without transparency",
             )
         return picture.convert("L" if grey else "RGB")
 
@@ -182,7 +187,9 @@ def _digits(settings: DataSettings) -> Dataset:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise UserError(
-            "the digits need scikit-learn", where="data.source: digits", remedy="pip install 'contragrad[digits]'"
+            "the digits need scikit-learn",
+            where="data.source: digits",
+            remedy="pip install 'contragrad[digits]'",
         ) from error
     images, labels = load_digits(return_X_y=True)
     images = np.round(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)

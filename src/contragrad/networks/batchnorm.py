@@ -29,7 +29,7 @@ class BatchNormReLU(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
         return cast(
             Tensor,
-            _Forward.apply(  # type: ignore[no-untyped-call]
+            _Forward.apply(
                 maps, self.weight, self.bias, self.running_mean, self.running_var, self.momentum, self.eps
             ),
         )
@@ -61,9 +61,7 @@ class _Forward(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gz,) = gradients
         x, gamma, mean, inverse, z = ctx.saved_tensors
-        dx, dgamma, dbeta = _Backward.apply(  # type: ignore[no-untyped-call]
-            gz, x, gamma, mean, inverse, z, ctx.eps
-        )
+        dx, dgamma, dbeta = _Backward.apply(gz, x, gamma, mean, inverse, z, ctx.eps)
         return dx, dgamma, dbeta, None, None, None, None
 
 
@@ -82,7 +80,7 @@ class _Backward(torch.autograd.Function):
         return dx, dgamma, dbeta
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         """The derivatives of ⟨v, dx⟩ + ⟨w, dγ⟩ + ⟨u, dβ⟩ by gz, x and γ.
 

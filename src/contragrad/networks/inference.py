@@ -18,16 +18,14 @@ def predict(network: nn.Module, images: Tensor) -> Tensor:
     network.eval()
     device = next(network.parameters()).device
     return torch.cat(
-        [network(pixels(part.to(device))).argmax(1).cpu() for part in images.split(BATCH)]
+        [network(pixels(part.to(device))).argmax(1).cpu() for part in torch.split(images, BATCH)]
     )
 
 
 def all_reference_directions(network: nn.Module, examples: Examples) -> Tensor:
     """`reference_directions` of all the examples (N, C, H, W), on the CPU."""
     device = next(network.parameters()).device
-    parts = zip(
-        examples.images.split(BATCH), examples.labels.split(BATCH), strict=True
-    )
+    parts = zip(torch.split(examples.images, BATCH), torch.split(examples.labels, BATCH), strict=True)
     return torch.cat(
         [
             reference_directions(network, pixels(images.to(device)), labels.to(device)).cpu()
@@ -52,5 +50,3 @@ def resolve_device(device: Device) -> torch.device:
             remedy=f"auto, or one of: {', '.join(name for name, present in there.items() if present)}",
         )
     return torch.device(device)
-
-

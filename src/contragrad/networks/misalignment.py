@@ -43,6 +43,21 @@ def alignment(gradients: Tensor, directions: Tensor) -> Tensor:
     return (unit(gradients) * directions).flatten(1).sum(1)
 
 
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """The log-odds (B,) against each image's label, log((1 - p) / p) with p the softmax at the label.
+
+    Cross-entropy is softplus(log-odds). Written so, its gradients keep their direction where p is close
+    to 1: in float32 the usual form loses 1 - p to rounding, and with it the label's own logit.
+
+    Args:
+        logits: (B, classes).
+        labels: (B,) class numbers.
+    """
+    label = labels.long().unsqueeze(1)
+    others = logits.scatter(1, label, float("-inf")).logsumexp(1)
+    return others - logits.gather(1, label).squeeze(1)
+
+
 def losses(network: nn.Module, images: Tensor, labels: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """The cross-entropy and the GM loss of a batch, both differentiable by the parameters.
 
@@ -58,7 +73,7 @@ def losses(network: nn.Module, images: Tensor, labels: Tensor, directions: Tenso
     Source: eqs. (1) and (2).
     """
     images = images.detach().requires_grad_()
-    cross_entropy = F.cross_entropy(network(images), labels)
+    cross_entropy = F.softplus(log_odds(network(images), labels)).mean()
     (gradients,) = torch.autograd.grad(cross_entropy, images, create_graph=True)
     return cross_entropy, alignment(gradients, directions).mean()
 
@@ -66,13 +81,12 @@ def losses(network: nn.Module, images: Tensor, labels: Tensor, directions: Tenso
 def reference_directions(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """The unit input gradients (B, C, H, W) of a fixed network in evaluation mode.
 
-    The training images and the reference do not change, so this is computed once for each image.
+    The training images and the reference do not change, so this is computed once for each image. It is
+    the gradient of the log-odds, whose direction is that of the cross-entropy.
 
     Source: eq. (1), the terms of f_r.
     """
     network.eval()
     images = images.detach().requires_grad_()
-    # A sum, not a mean: small gradients are not made smaller still.
-    loss = F.cross_entropy(network(images), labels, reduction="sum")
-    (gradients,) = torch.autograd.grad(loss, images)
+    (gradients,) = torch.autograd.grad(log_odds(network(images), labels).sum(), images)
     return unit(gradients)

@@ -12,7 +12,8 @@ from contragrad.data.dataset import Examples, pixels
 from contragrad.networks.misalignment import losses
 from contragrad.networks.randomness import generator, isolated
 
-class Diverged(ArithmeticError):
+
+class DivergedError(ArithmeticError):
     """The loss was no longer a finite number."""
 
 
@@ -63,7 +64,7 @@ def train_epoch(
         seed: names the streams of the order and of whatever the network draws.
 
     Raises:
-        Diverged: if a loss or a weight is not finite.
+        DivergedError: if a loss or a weight is not finite.
 
     Source: eq. (2).
     """
@@ -88,13 +89,13 @@ def train_epoch(
     cross_entropy_mean, gm_mean = (totals / len(order)).tolist()
     finite = totals.isfinite().all() and all(p.isfinite().all() for p in network.parameters())
     if not finite:
-        raise Diverged(f"the loss was not finite in epoch {session.epoch}")
+        raise DivergedError(f"the loss was not finite in epoch {session.epoch}")
     return EpochLosses(cross_entropy_mean, None if directions is None else gm_mean)
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
     """Batches of `size`; a single image left over joins the last one, for batch statistics need two."""
-    batches = list(order.split(size))
+    batches = list(torch.split(order, size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     yield from batches
@@ -104,9 +105,7 @@ def snapshot(session: Session) -> dict[str, Tensor]:
     """The session as tensors on the CPU: weights, optimiser state and epoch."""
     tensors = {f"network.{name}": tensor for name, tensor in session.network.state_dict().items()}
     for place, state in session.optimiser.state_dict()["state"].items():
-        tensors |= {
-            f"optimiser.{place}.{name}": value for name, value in state.items() if value is not None
-        }
+        tensors |= {f"optimiser.{place}.{name}": value for name, value in state.items() if value is not None}
     tensors["epoch"] = torch.tensor(session.epoch)
     return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 

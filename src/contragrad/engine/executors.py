@@ -1,0 +1,241 @@
+"""Who evaluates: the driver itself, or processes of its own.
+
+A worker's function is given by name, so that the engine knows nothing of networks: `setup(argument)` is
+called once in each worker and returns what performs a task.
+"""
+
+import contextlib
+import importlib
+import multiprocessing
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
+
+from contragrad.engine import worker
+from contragrad.errors import UserError
+from contragrad.fingerprint import Plain
+
+TRIES = 3
+"""Workers that a task may cost before it is given up."""
+
+Result = dict[str, Plain]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the workers do: `setup` is `package.module:function`, `argument` any value that can be sent."""
+
+    setup: str
+    argument: object
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A running task has come so far."""
+
+    key: str
+    message: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A task's result."""
+
+    key: str
+    result: Result
+    seconds: float
+
+
+Event = Progressed | Finished
+
+
+class TaskFailedError(RuntimeError):
+    """A task raised what nobody foresaw; the message holds the worker's traceback."""
+
+
+class WorkerLostError(RuntimeError):
+    """A task's workers died, again and again."""
+
+
+class Executor(Protocol):
+    """Runs tasks; results come back in any order, and each is delivered once."""
+
+    @property
+    def slots(self) -> int:
+        """Tasks that run at the same time."""
+        ...
+
+    def offer(self, key: str, task: object) -> bool:
+        """Starts the task; False if every slot is taken or the task is running already."""
+        ...
+
+    def wait(self) -> list[Event]:
+        """Waits until something has happened to a running task, and says what.
+
+        Raises:
+            UserError: if a task raised one.
+            TaskFailedError: if a task raised anything else.
+            WorkerLostError: if a task's workers died too often.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends what is running; closing twice is fine."""
+        ...
+
+
+def load(work: Work) -> Callable[[Any, Callable[[dict[str, float]], None]], Result]:
+    """What performs a task: the named setup function, called."""
+    module, _, function = work.setup.partition(":")
+    perform: Callable[[Any, Callable[[dict[str, float]], None]], Result]
+    perform = getattr(importlib.import_module(module), function)(work.argument)
+    return perform
+
+
+class InProcess:
+    """Runs one task at a time in the driver, while it waits."""
+
+    slots = 1
+
+    def __init__(self, work: Work) -> None:
+        self._perform = load(work)
+        self._task: tuple[str, object] | None = None
+
+    def offer(self, key: str, task: object) -> bool:
+        """Takes the task if none is waiting."""
+        if self._task is not None:
+            return False
+        self._task = (key, task)
+        return True
+
+    def wait(self) -> list[Event]:
+        """Performs the task."""
+        assert self._task is not None, "there is nothing to wait for"
+        (key, task), self._task = self._task, None
+        events: list[Event] = []
+        begun = time.monotonic()
+        try:
+            result = self._perform(task, lambda message: events.append(Progressed(key, message)))
+        except UserError:
+            raise
+        except Exception as error:
+            raise TaskFailedError(f"{key}: {traceback.format_exc()}") from error
+        return [*events, Finished(key, result, time.monotonic() - begun)]
+
+    def close(self) -> None:
+        """Forgets a task that was not begun."""
+        self._task = None
+
+
+@dataclass(slots=True)
+class _Seat:
+    process: BaseProcess
+    pipe: Connection
+    key: str | None = None
+    begun: float = 0.0
+
+
+@dataclass(slots=True)
+class Processes:
+    """Runs tasks in worker processes, each with the same number of threads.
+
+    The number of threads is the workers' own and does not follow the number of workers, so a result
+    does not either. A task whose worker dies is given to a new one.
+    """
+
+    work: Work
+    workers: int
+    threads: int
+    tries: int = TRIES
+    _seats: list[_Seat] = field(default_factory=list)
+    _tasks: dict[str, object] = field(default_factory=dict)
+    _losses: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def slots(self) -> int:
+        """Tasks that run at the same time."""
+        return self.workers
+
+    def offer(self, key: str, task: object) -> bool:
+        """Gives the task to a free worker, which is started if need be."""
+        if key in self._tasks or len(self._tasks) >= self.workers:
+            return False
+        self._tasks[key] = task
+        self._assign(key)
+        return True
+
+    def _assign(self, key: str) -> None:
+        seat = next((seat for seat in self._seats if seat.key is None), None)
+        if seat is None:
+            seat = self._start()
+        seat.key, seat.begun = key, time.monotonic()
+        # A worker that is gone has its end of the pipe ready, and `wait` deals with it.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            seat.pipe.send((key, self._tasks[key]))
+
+    def _start(self) -> _Seat:
+        # A spawned process inherits no threads, locks or accelerator state of the driver.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=worker.main, args=(theirs, self.work, self.threads), daemon=True)
+        process.start()
+        theirs.close()
+        seat = _Seat(process, ours)
+        self._seats.append(seat)
+        return seat
+
+    def wait(self) -> list[Event]:
+        """Waits for a worker to say something."""
+        assert self._tasks, "there is nothing to wait for"
+        ready = wait([seat.pipe for seat in self._seats])
+        return [event for seat in list(self._seats) if seat.pipe in ready for event in self._hear(seat)]
+
+    def _hear(self, seat: _Seat) -> Iterator[Event]:
+        try:
+            kind, content = seat.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self._lost(seat)
+            return
+        key = seat.key
+        assert key is not None
+        if kind == "progress":
+            yield Progressed(key, content)
+            return
+        seat.key = None
+        del self._tasks[key]
+        if kind == "user error":
+            what, where, remedy = content
+            raise UserError(what, where=where, remedy=remedy)
+        if kind == "failed":
+            raise TaskFailedError(f"{key}: {content}")
+        yield Finished(key, content, time.monotonic() - seat.begun)
+
+    def _lost(self, seat: _Seat) -> None:
+        seat.process.join()
+        seat.pipe.close()
+        self._seats.remove(seat)
+        if seat.key is None:
+            return
+        key = seat.key
+        self._losses[key] = self._losses.get(key, 0) + 1
+        if self._losses[key] >= self.tries:
+            task = self._tasks.pop(key)
+            raise WorkerLostError(
+                f"{self._losses[key]} workers died at {task}; the last with exit code {seat.process.exitcode}"
+                " (a negative one is a signal; -9 is often a lack of memory)"
+            )
+        self._assign(key)
+
+    def close(self) -> None:
+        """Ends the workers and what they are doing."""
+        for seat in self._seats:
+            seat.process.terminate()
+        for seat in self._seats:
+            seat.process.join()
+            seat.pipe.close()
+        self._seats.clear()
+        self._tasks.clear()

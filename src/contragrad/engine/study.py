@@ -1,0 +1,131 @@
+"""The loop: ask, look up or evaluate, tell. Stop it anywhere; run it again to resume."""
+
+import platform
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from contragrad.engine.executors import Executor, Finished, Progressed, Result
+from contragrad.engine.memo import Memo, Record
+from contragrad.errors import UserError
+from contragrad.evolution import search
+from contragrad.evolution.search import Outcome, State, Trial
+from contragrad.fingerprint import fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The search has used a trial's outcome."""
+
+    trial: Trial
+    outcome: Outcome
+    before: State
+    after: State
+
+
+Event = Told | Progressed | Finished
+
+
+def run(
+    state: State,
+    *,
+    memo: Memo,
+    executor: Executor,
+    key_of: Callable[[Trial], str],
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> State:
+    """The search's final state.
+
+    It is the same for any number of workers, any order in which they finish, and after any kill and
+    resume with the same memo: outcomes are used in the order of the search, wherever they come from.
+
+    Raises:
+        UserError: if the memo's trajectory is not this search's.
+    """
+    known: dict[Trial, Outcome] = {}
+
+    def look_up(trial: Trial) -> Outcome | None:
+        if trial not in known and (record := memo.get(key_of(trial))) is not None:
+            known[trial] = search.outcome_from_json(record.outcome)
+        return known.get(trial)
+
+    wanted: dict[str, Trial] = {}
+    while not state.finished:
+        trial = search.ask(state)
+        outcome = look_up(trial)
+        if outcome is not None:
+            after = search.tell(state, trial, outcome)
+            _guard(memo, after)
+            on_event(Told(trial, outcome, state, after))
+            state = after
+            continue
+        for ahead in search.lookahead(state, look_up, executor.slots):
+            key = key_of(ahead)
+            if executor.offer(key, ahead):
+                wanted[key] = ahead
+        for event in executor.wait():
+            if isinstance(event, Finished):
+                memo.put(_record(event, wanted[event.key]))
+            on_event(event)
+    return state
+
+
+def run_tasks(
+    tasks: Iterable[tuple[str, object]],
+    *,
+    executor: Executor,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> dict[str, Result]:
+    """Every task's result by its key, performed as many at a time as the executor can."""
+    waiting = list(tasks)
+    missing = {key for key, _ in waiting}
+    results: dict[str, Result] = {}
+    while missing:
+        waiting = [(key, task) for key, task in waiting if not executor.offer(key, task)]
+        for event in executor.wait():
+            # A search's speculation may still be running, and is nobody's any more.
+            if event.key not in missing:
+                continue
+            if isinstance(event, Finished):
+                results[event.key] = event.result
+                missing.discard(event.key)
+            on_event(event)
+    return results
+
+
+def _record(event: Finished, trial: Trial) -> Record:
+    provenance = {
+        "host": socket.gethostname(),
+        "machine": platform.platform(),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "contragrad": version("contragrad"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    task = f"{trial.genome} epochs={trial.epochs} replicate={trial.replicate}"
+    return Record(
+        key=event.key, task=task, outcome=event.result, seconds=event.seconds, provenance=provenance
+    )
+
+
+STEP = "step"
+
+
+def _guard(memo: Memo, state: State) -> None:
+    """Notes where the search stands; on a resume, checks that it comes by where it stood.
+
+    The trajectory is not stored but told again from the memo, so a change of the search's code or
+    settings would go unnoticed without it.
+    """
+    stored = memo.get_meta(f"{STEP} {state.step}")
+    found = fingerprint("state/1", state)
+    if stored is None:
+        memo.set_meta(f"{STEP} {state.step}", found)
+    elif stored != found:
+        raise UserError(
+            f"at step {state.step} the search does not stand where it stood when the study was begun",
+            where="study.yaml, or the version of contragrad",
+            remedy="the settings and the version that the study was begun with, or a new run folder",
+        )
