@@ -67,7 +67,7 @@ class Progress:
     def _line(self, text: str, style: str | None = None) -> None:
         seconds = int(time.monotonic() - self._begun)
         stamp = f"{seconds // 60:d}:{seconds % 60:02d}"
-        self._console.print(f"{stamp:>6}  {text}", style=style, markup=False, highlight=False)
+        self._console.print(f"{stamp:>6}  {text}", style=style, markup=False, highlight=False, soft_wrap=True)
         self._show()
 
     def _show(self) -> None:

@@ -16,7 +16,7 @@ def percent(share: float) -> str:
 
 def _with_interval(share: float, interval: Interval) -> str:
     low, high = (100 * bound for bound in interval)
-    return f"{percent(share)}  [{low:.1f}, {high:.1f}]"
+    return f"{percent(share)} [{low:.1f}, {high:.1f}]"
 
 
 def accuracy_table(rows: Sequence[Row], title: str) -> Table:
@@ -25,7 +25,7 @@ def accuracy_table(rows: Sequence[Row], title: str) -> Table:
         title=title, caption=f"test images: {rows[0].images:,}; 95 % Wilson intervals", title_justify="left"
     )
     for column in ("network", "clean accuracy", "adversarial accuracy", "parameters"):
-        table.add_column(column, justify="left" if column == "network" else "right")
+        table.add_column(column, justify="left" if column == "network" else "right", no_wrap=True)
     for row in rows:
         table.add_row(
             row.name,
