@@ -1,0 +1,122 @@
+"""Training is exact: named random numbers, and a stop that leaves no trace."""
+
+import pytest
+import torch
+from torch import nn
+
+from contragrad.config import Optimiser, TrainingSettings
+from contragrad.data.dataset import Examples
+from contragrad.evolution.genome import parse
+from contragrad.networks.inference import all_reference_directions, predict, resolve_device
+from contragrad.networks.network import Normalisation, build
+from contragrad.networks.training import DivergedError, begin, restore, snapshot, train_epoch
+from strategies import MNIST
+
+SETTINGS = TrainingSettings(batch_size=8)
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def examples(count: int = 21) -> Examples:
+    images = (torch.rand(count, 1, 28, 28, generator=generator(0)) * 255).to(torch.uint8)
+    return Examples(images, torch.arange(count) % 10)
+
+
+def network(seed: int = 0) -> nn.Module:
+    return build(
+        parse("conv(4,3) pool(max,2) conv(4,3) sum(2,3) fc(8)"), MNIST, Normalisation((0.3,), (0.4,)), seed
+    )
+
+
+def directions(data: Examples) -> torch.Tensor:
+    return all_reference_directions(network(9), data)
+
+
+def weights(module: nn.Module) -> list[torch.Tensor]:
+    return [value.clone() for value in module.state_dict().values()]
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("stop", [1, 2])
+def test_a_restored_session_ends_in_the_same_weights(optimiser: Optimiser, stop: int) -> None:
+    settings = TrainingSettings(batch_size=8, optimiser=optimiser)
+    data = examples()
+    reference = directions(data)
+    whole = begin(network(), settings)
+    for _ in range(3):
+        train_epoch(whole, data, reference, settings, seed=1)
+    first = begin(network(), settings)
+    for _ in range(stop):
+        train_epoch(first, data, reference, settings, seed=1)
+    second = begin(network(seed=4), settings)
+    restore(second, snapshot(first))
+    assert second.epoch == stop
+    while second.epoch < 3:
+        train_epoch(second, data, reference, settings, seed=1)
+    assert all(map(torch.equal, weights(whole.network), weights(second.network)))
+
+
+def test_the_result_does_not_depend_on_the_global_generator_and_leaves_it_alone() -> None:
+    data = examples()
+    dropout = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
+    found = []
+    for disturbance in (3, 4):
+        torch.manual_seed(disturbance)
+        expected_next = torch.rand(1, generator=generator(disturbance))
+        layer = nn.Sequential(*dropout)
+        layer.load_state_dict({name: torch.full_like(v, 0.01) for name, v in dropout.state_dict().items()})
+        train_epoch(begin(layer, SETTINGS), data, None, SETTINGS, seed=2)
+        assert torch.equal(torch.rand(1), expected_next)
+        found.append(weights(layer))
+    assert all(map(torch.equal, *found))
+
+
+def test_another_seed_is_another_order() -> None:
+    data = examples()
+    found = []
+    for seed in (1, 2):
+        session = begin(network(), SETTINGS)
+        train_epoch(session, data, None, SETTINGS, seed=seed)
+        found.append(weights(session.network))
+    assert not all(map(torch.equal, *found))
+
+
+def test_gm_lowers_the_alignment_and_cross_entropy_alone_does_not() -> None:
+    data = examples(64)
+    reference = directions(data)
+    settings = TrainingSettings(batch_size=16, gm_weight=1.0)
+    session = begin(network(), settings)
+    found = [train_epoch(session, data, reference, settings, seed=1).alignment for _ in range(15)]
+    assert found[0] is not None
+    assert found[-1] is not None
+    assert found[-1] < found[0] - 0.1
+    assert train_epoch(session, data, None, settings, seed=1).alignment is None
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_a_divergence(poison: float) -> None:
+    module = network()
+    with torch.no_grad():
+        next(module.parameters()).fill_(poison)
+    with pytest.raises(DivergedError, match="epoch 1"):
+        train_epoch(begin(module, SETTINGS), examples(), None, SETTINGS, seed=1)
+
+
+def test_predictions_are_made_in_evaluation_mode_whatever_the_batch() -> None:
+    module = network().train()
+    data = examples(30)
+    together = predict(module, data.images)
+    apart = torch.cat([predict(module, image[None]) for image in data.images])
+    assert torch.equal(together, apart)
+    assert together.shape == (30,)
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    from contragrad.errors import UserError
+
+    assert resolve_device("cpu") == torch.device("cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="cuda"):
+            resolve_device("cuda")
