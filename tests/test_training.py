@@ -86,7 +86,7 @@ def test_another_seed_is_another_order() -> None:
 def test_gm_lowers_the_alignment_and_cross_entropy_alone_does_not() -> None:
     data = examples(64)
     reference = directions(data)
-    settings = TrainingSettings(batch_size=16, gm_weight=1.0)
+    settings = TrainingSettings(batch_size=16, gm_weight=10.0)
     session = begin(network(), settings)
     found = [train_epoch(session, data, reference, settings, seed=1).alignment for _ in range(15)]
     assert found[0] is not None

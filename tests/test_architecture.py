@@ -1,0 +1,146 @@
+"""How the package hangs together: who may import whom, where torch may be, and what every file owes."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "contragrad"
+LONGEST_MODULE = 400
+
+# A module imports only from above. A folder with a star stands for its modules, in any order without a circle.
+ORDER = """
+    errors fingerprint config
+    evolution.genome evolution.shapes evolution.spectrum
+    evolution.mutation evolution.population evolution.search
+    data.*
+    networks.randomness networks.blocks networks.network
+    networks.misalignment networks.training networks.inference
+    artefacts reference attacks fitness workspace refine tasks
+    engine.*
+    evaluate report progress run cli
+""".split()
+
+TORCH_FREE = ("errors", "fingerprint", "config", "evolution", "engine")
+
+
+def files() -> dict[str, Path]:
+    """Every module by its name below the package; a folder's __init__ has the folder's name."""
+    found = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+MODULES = files()
+PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+each_module = pytest.mark.parametrize("name", MODULES, ids=lambda name: name or "contragrad")
+
+
+def rank(name: str) -> int:
+    """The place of a module in the order."""
+    star = name.rpartition(".")[0] + ".*"
+    return ORDER.index(star if star in ORDER else name)
+
+
+@cache
+def imports(name: str) -> frozenset[str]:
+    """Full names of what a module imports, wherever in the file it does."""
+    return frozenset(_imports(ast.parse(MODULES[name].read_text(encoding="utf-8"))))
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, "imports are absolute"
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [full for full in inside if full.removeprefix("contragrad.") in MODULES]
+            yield from modules or [node.module]
+
+
+def own_imports(name: str) -> set[str]:
+    """The package's modules that a module imports."""
+    return {
+        full.removeprefix("contragrad").removeprefix(".")
+        for full in imports(name)
+        if full == "contragrad" or full.startswith("contragrad.")
+    }
+
+
+@each_module
+def test_every_module_is_in_the_order(name: str) -> None:
+    assert name in PACKAGES or rank(name) >= 0
+
+
+@each_module
+def test_imports_point_upwards(name: str) -> None:
+    if name in PACKAGES:
+        assert not own_imports(name), "a folder's __init__ imports nothing of the package"
+        return
+    for other in own_imports(name) - PACKAGES:
+        starred = ORDER[rank(name)].endswith(".*")
+        assert rank(other) < rank(name) or (starred and rank(other) == rank(name)), other
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    assert list(TopologicalSorter({name: own_imports(name) for name in MODULES}).static_order())
+
+
+@each_module
+def test_torch_is_imported_only_where_tensors_are(name: str) -> None:
+    if name.split(".")[0] not in TORCH_FREE:
+        return
+    reached, border = set(), [name]
+    while border:
+        module = border.pop()
+        if module not in reached:
+            reached.add(module)
+            border += own_imports(module)
+    for module in reached:
+        assert not {full.split(".")[0] for full in imports(module)} & {
+            "torch",
+            "torchvision",
+            "torchattack",
+        }, module
+
+
+def test_the_search_runs_without_torch() -> None:
+    free = [f"contragrad.{name}" for name in MODULES if name.split(".")[0] in TORCH_FREE]
+    code = f"import {', '.join(free)}, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@each_module
+def test_a_module_has_a_docstring_and_is_short(name: str) -> None:
+    text = MODULES[name].read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) <= LONGEST_MODULE
+
+
+def documents() -> list[Path]:
+    """The project's Markdown files: not those of tools, runs or the virtual environment."""
+    folders = [
+        path for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "." and path.name != "runs"
+    ]
+    return sorted([*ROOT.glob("*.md"), *(path for folder in folders for path in folder.rglob("*.md"))])
+
+
+def test_links_in_documents_lead_somewhere() -> None:
+    broken = []
+    for path in documents():
+        text = re.sub(r"^```.*?^```|`[^`\n]*`", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
+        for target in re.findall(r"\]\(<?([^)>\s]+)", text):
+            file = target.partition("#")[0]
+            if not re.match(r"[a-z]+:", target) and file and not (path.parent / file).exists():
+                broken.append(f"{path.relative_to(ROOT)}: {target}")
+    assert not broken
