@@ -1,0 +1,250 @@
+"""The main job as a user runs it: whole, interrupted, and with wrong input."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+SMALL = {
+    "data": {"source": "digits"},
+    "reference": {"epochs": 2},
+    "search": {
+        "generations": 2,
+        "epochs": 1,
+        "channels": [8],
+        "hidden": 16,
+        "initial_blocks_max": 8,
+        "limits": {"flops": 300_000},
+    },
+    "refine": {"epochs": 2, "checkpoint_every": 1},
+}
+
+
+def command(*words: str | Path) -> list[str]:
+    return [sys.executable, "-m", "contragrad.cli", *map(str, words)]
+
+
+def call(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), capture_output=True, text=True, timeout=300, cwd=cwd, check=False)
+
+
+@pytest.fixture(scope="module")
+def study_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "study.yaml"
+    path.write_text(yaml.safe_dump(SMALL))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted, with one worker."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = call("evolve", "--config", study_file, "--out", folder, "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def history(folder: Path) -> object:
+    shown = call("show", folder, "--json")
+    assert shown.returncode == 0, shown.stderr
+    return json.loads(shown.stdout)
+
+
+@pytest.mark.slow
+def test_a_run_leaves_its_table(whole: Path) -> None:
+    rows = json.loads((whole / "table.json").read_text())
+    names = ["reference", "reference+GM", "hand-engineered+GM", "NE+GM 1", "NE+GM 2"]
+    assert [row["name"] for row in rows] == names
+    for row in rows:
+        for kind in ("clean", "adversarial"):
+            low, high = row[f"{kind}_interval"]
+            assert 0 <= low <= row[f"{kind}_accuracy"] <= high <= 1
+        assert row["parameters"] > 0
+    shown = call("show", whole).stdout
+    assert "20 of 20 evaluations" in shown
+    assert "NE+GM 2" in shown
+
+
+@pytest.mark.slow
+def test_two_workers_and_kills_at_random_moments_end_in_the_same_state(
+    whole: Path, study_file: Path, tmp_path: Path
+) -> None:
+    folder, moments = tmp_path / "run", random.Random(0)
+    words: tuple[str | Path, ...] = ("evolve", "--config", study_file, "--out", folder, "--workers", "2")
+    kills = 0
+    for _ in range(40):
+        process = subprocess.Popen(command(*words), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=moments.uniform(4, 9) if kills < 6 else 300)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+        if (folder / "study.yaml").exists():
+            words = ("resume", folder, "--workers", "2")
+        if (folder / "table.json").exists():
+            break
+    assert kills >= 3
+    assert json.loads((folder / "table.json").read_text()) == json.loads((whole / "table.json").read_text())
+    assert history(folder) == history(whole)
+    with sqlite3.connect(folder / "study.db") as database:
+        assert database.execute("pragma integrity_check").fetchone() == ("ok",)
+    assert not list(folder.glob("artefacts/.*.tmp"))
+    assert not list(folder.glob("artefacts/checkpoint-*"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_go_on_and_leaves_no_worker(study_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        command("evolve", "--config", study_file, "--out", folder, "--refine.epochs", "2000"),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(12)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "contragrad resume" in said
+    assert "Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+@pytest.mark.slow
+def test_a_finished_run_can_be_resumed_and_a_lost_artefact_is_made_again(whole: Path) -> None:
+    before = (whole / "table.json").read_text()
+    network = next(whole.glob("artefacts/network-*"))
+    content = bytearray(network.read_bytes())
+    content[-5] ^= 1
+    network.write_bytes(content)
+    done = call("resume", whole)
+    assert done.returncode == 0, done.stderr
+    assert (whole / "table.json").read_text() == before
+
+
+def npz(folder: Path, **changes: object) -> Path:
+    arrays: dict[str, object] = {
+        "x_train": np.zeros((20, 6, 6), np.uint8),
+        "y_train": np.arange(20) % 4,
+        "x_test": np.zeros((8, 6, 6), np.uint8),
+        "y_test": np.arange(8) % 4,
+    }
+    path = folder / "data.npz"
+    np.savez(path, **(arrays | changes))  # type: ignore[arg-type]
+    return path
+
+
+WRONG_DATA: list[tuple[dict[str, object], str]] = [
+    ({"x_train": np.zeros((20, 6, 6, 4), np.uint8)}, "x_train"),
+    ({"x_train": np.full((20, 6, 6), 1.5)}, "x_train"),
+    ({"x_train": np.full((20, 6, 6), np.nan)}, "x_train"),
+    ({"x_test": np.zeros((8, 7, 6), np.uint8)}, "x_test"),
+    ({"y_train": np.arange(19) % 4}, "y_train"),
+    ({"y_train": np.arange(20) % 4 - 1}, "y_train"),
+    ({"y_test": np.full(8, 4)}, "y_test"),
+    ({"y_train": np.arange(20) % 4 * 1.0}, "y_train"),
+]
+
+
+@pytest.mark.parametrize(("changes", "named"), WRONG_DATA)
+def test_wrong_data_is_named_and_nothing_is_written(
+    changes: dict[str, object], named: str, tmp_path: Path
+) -> None:
+    path = npz(tmp_path, **changes)
+    refused(tmp_path, "--data.source", "npz", "--data.path", str(path), said=(str(path), named))
+
+
+def refused(tmp_path: Path, *words: str, said: tuple[str, ...]) -> None:
+    """The command exits with 2, says these words, shows no traceback and writes no run folder."""
+    folder = tmp_path / "run"
+    done = call("evolve", "--out", folder, *words, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in said:
+        assert word in done.stderr
+    assert not folder.exists()
+
+
+def test_files_that_are_no_npz_are_named(tmp_path: Path) -> None:
+    whole = npz(tmp_path).read_bytes()
+    for name, content in (("none.npz", None), ("text.npz", b"hello"), ("cut.npz", whole[:200])):
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        refused(tmp_path, "--data.source", "npz", "--data.path", str(path), said=(str(path),))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--search.generatons", "3"], ("search.generatons", "search.generations")),
+        (["--search.generations", "many"], ("search.generations", "int")),
+        (["--attack.epsilon", "8/0"], ("attack.epsilon",)),
+        (["--attack.epsilon", "8"], ("attack.epsilon", "8/255")),
+        (["--search.minimum_distance", "40"], ("search.minimum_distance",)),
+        (["--reference.factory", "nowhere:make"], ("reference.factory", "nowhere")),
+        (["--reference.weights", "missing.safetensors"], ("reference.weights", "missing.safetensors")),
+        (["--config", "missing.yaml"], ("missing.yaml",)),
+    ],
+)
+def test_wrong_settings_are_named(words: list[str], said: tuple[str, ...], tmp_path: Path) -> None:
+    refused(tmp_path, "--data.source", "digits", *words, said=said)
+
+
+def test_a_wrong_key_in_a_study_file_is_named_with_the_nearest_right_one(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("serch: {generations: 3}\n")
+    refused(tmp_path, "--config", str(path), said=(str(path), "serch", "search"))
+
+
+def test_a_reference_with_the_wrong_number_of_classes_is_named(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(
+        "from torch import nn\n\ndef make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 7))\n"
+    )
+    said = ("nets:make", "7", "10 classes")
+    refused(tmp_path, "--data.source", "digits", "--reference.factory", "nets:make", said=said)
+
+
+def test_a_run_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    done = call("evolve", "--data.source", "digits", "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "contragrad resume" in done.stderr
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_resume_and_show_name_a_folder_without_a_study(tmp_path: Path) -> None:
+    for verb in ("resume", "show"):
+        done = call(verb, tmp_path)
+        assert done.returncode == 2
+        assert str(tmp_path) in done.stderr
+
+
+@pytest.mark.slow
+def test_a_users_own_reference_and_weights(tmp_path: Path, study_file: Path) -> None:
+    (tmp_path / "nets.py").write_text(
+        "from torch import nn\n\ndef make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    script = (
+        "import torch; from safetensors.torch import save_file; from nets import make; torch.manual_seed(0);"
+        "save_file(make().state_dict(), 'mine.safetensors')"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    words = ("--reference.factory", "nets:make", "--reference.weights", "mine.safetensors")
+    short = ("--search.generations", "0", "--refine.epochs", "0")
+    done = call("evolve", "--config", study_file, "--out", "run", *words, *short, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "run" / "table.json").read_text())
+    assert rows[0]["parameters"] == 650
