@@ -85,7 +85,6 @@ def test_out_of_range_is_refused_by_name(
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="config._at_least joins the empty section with a dot: .workers")
 @pytest.mark.parametrize(("values", "key"), TOP)
 def test_a_setting_of_no_section_is_refused_by_name(values: dict[str, Any], key: str) -> None:
     with pytest.raises(UserError) as error:

@@ -44,7 +44,8 @@ def _require(holds: bool, key: str, what: str, remedy: str) -> None:
 def _at_least(least: int, section: str, record: object, *names: str) -> None:
     for name in names:
         value = getattr(record, name)
-        _require(value >= least, f"{section}.{name}", f"{value} is too small", f"{least} or more")
+        key = f"{section}.{name}" if section else name
+        _require(value >= least, key, f"{value} is too small", f"{least} or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,8 +40,8 @@ def canonical(value: object) -> Plain:
             return str(value)
         case tuple() | list():
             return [canonical(part) for part in value]
-        case dict():
-            return {str(key): canonical(part) for key, part in value.items()}
+        case dict() if all(isinstance(key, str) for key in value):
+            return {key: canonical(part) for key, part in value.items()}
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return {"": type(value).__name__} | {
                 field.name: canonical(getattr(value, field.name))

@@ -16,6 +16,7 @@ from contragrad.data.sources import load
 from contragrad.engine import executors, study
 from contragrad.engine.lock import lock_folder
 from contragrad.engine.memo import Memo, SqliteMemo
+from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import State
@@ -170,7 +171,7 @@ def _make_reference(workspace: Workspace, splits: Splits, progress: Progress) ->
 
 @contextmanager
 def _executor(workspace: Workspace) -> Iterator[executors.Executor]:
-    work = executors.Work(setup="contragrad.tasks:prepare", argument=workspace)
+    work = Work(setup="contragrad.tasks:prepare", argument=workspace)
     workers = workspace.config.workers or (os.cpu_count() or 1 if workspace.device.type == "cpu" else 1)
     executor = executors.Processes(work, workers=workers, threads=1)
     try:

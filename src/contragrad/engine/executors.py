@@ -1,36 +1,21 @@
-"""Who evaluates: the driver itself, or processes of its own.
-
-A worker's function is given by name, so that the engine knows nothing of networks: `setup(argument)` is
-called once in each worker and returns what performs a task.
-"""
+"""Who evaluates: the driver itself, or processes of its own."""
 
 import contextlib
-import importlib
 import multiprocessing
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol
+from typing import Protocol
 
 from contragrad.engine import worker
+from contragrad.engine.work import Result, Work, load
 from contragrad.errors import UserError
-from contragrad.fingerprint import Plain
 
 TRIES = 3
 """Workers that a task may cost before it is given up."""
-
-Result = dict[str, Plain]
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What the workers do: `setup` is `package.module:function`, `argument` any value that can be sent."""
-
-    setup: str
-    argument: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +71,6 @@ class Executor(Protocol):
     def close(self) -> None:
         """Ends what is running; closing twice is fine."""
         ...
-
-
-def load(work: Work) -> Callable[[Any, Callable[[dict[str, float]], None]], Result]:
-    """What performs a task: the named setup function, called."""
-    module, _, function = work.setup.partition(":")
-    perform: Callable[[Any, Callable[[dict[str, float]], None]], Result]
-    perform = getattr(importlib.import_module(module), function)(work.argument)
-    return perform
 
 
 class InProcess:

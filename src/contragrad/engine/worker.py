@@ -9,20 +9,19 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from contragrad.engine.work import Perform, Work, load
 from contragrad.errors import UserError
 
 HEARTBEAT = 1.0
 """Seconds between two looks at whether the driver lives."""
 
 
-def main(pipe: Connection, work: Any, threads: int) -> None:
+def main(pipe: Connection, work: Work, threads: int) -> None:
     """Serves the driver at the other end of the pipe until it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
-    from contragrad.engine.executors import load
-
     try:
         perform = load(work)
         if "torch" in sys.modules:
@@ -34,7 +33,7 @@ def main(pipe: Connection, work: Any, threads: int) -> None:
         return
 
 
-def _answer(perform: Any, task: Any, pipe: Connection) -> tuple[str, object]:
+def _answer(perform: Perform, task: Any, pipe: Connection) -> tuple[str, object]:
     try:
         return "result", perform(task, lambda message: pipe.send(("progress", message)))
     except UserError as error:
