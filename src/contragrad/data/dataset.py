@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -122,11 +123,13 @@ def make_dataset(
             remedy="one shape for all images",
         )
     count = int(train.labels.max()) + 1 if classes is None else classes
-    present = torch.bincount(train.labels, minlength=count)
-    if count < 2 or (present == 0).any():
-        empty = torch.nonzero(present == 0).flatten().tolist()
+    present = set(torch.unique(train.labels).tolist())
+    # Labels may be far apart, so neither time nor memory may grow with the largest.
+    empty = list(islice((label for label in range(count) if label not in present), 3))
+    if count < 2 or empty:
+        which = f", of which {' and '.join(map(str, empty))} have no training image" if empty else ""
         raise UserError(
-            f"{count} classes, of which these have no training image: {empty}",
+            f"there are {count} classes{which}",
             where=f"{where}: y_train",
             remedy="labels 0 to K - 1 with K at least 2, each in the training set",
         )
@@ -170,6 +173,8 @@ def _labels(array: Array, where: str) -> Tensor:
             where=where,
             remedy="whole numbers in one dimension",
         )
-    if (lowest := int(array.min())) < 0:
-        raise UserError(f"label {lowest} is out of range", where=where, remedy="labels from 0 up")
+    lowest, highest = int(array.min()), int(array.max())
+    if lowest < 0 or highest > np.iinfo(np.int64).max:
+        wrong = lowest if lowest < 0 else highest
+        raise UserError(f"label {wrong} is out of range", where=where, remedy="labels from 0 up")
     return torch.from_numpy(array.astype(np.int64))
