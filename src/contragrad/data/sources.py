@@ -4,12 +4,10 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
-from zipfile import BadZipFile
-from zlib import error as ZlibError
 
 import numpy as np
 import torchvision.datasets
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from contragrad.config import DataSettings, DataSource
 from contragrad.data.dataset import Array, Dataset, make_dataset
@@ -60,28 +58,32 @@ def _npz(settings: DataSettings) -> Dataset:
 def _from_npz(path: Path) -> Dataset:
     remedy = f"an npz file with the arrays {', '.join(ARRAYS)}"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UserError("this is a single array", where=str(path), remedy=remedy)
-            if missing := [name for name in ARRAYS if name not in file.files]:
-                raise UserError(f"there is no array {missing[0]}", where=str(path), remedy=remedy)
-            arrays = [_array(file, name, path) for name in ARRAYS]
+        stream = path.open("rb")
     except OSError as error:
         raise UserError(f"the data cannot be read: {error}", where=str(path), remedy=remedy) from error
-    except (ValueError, EOFError, BadZipFile, ZlibError) as error:
-        raise UserError(f"the file is no npz, or corrupt: {error}", where=str(path), remedy=remedy) from error
+    with stream:
+        try:
+            file = np.load(stream, allow_pickle=False)
+        except Exception as error:  # numpy and zipfile raise many things over a damaged file
+            raise UserError(
+                f"the file is no npz, or corrupt: {error}", where=str(path), remedy=remedy
+            ) from error
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise UserError("this is a single array", where=str(path), remedy=remedy)
+        if missing := [name for name in ARRAYS if name not in file.files]:
+            raise UserError(f"there is no array {missing[0]}", where=str(path), remedy=remedy)
+        arrays = [_array(file, name, path) for name in ARRAYS]
     return make_dataset(*arrays, where=str(path))
 
 
 def _array(file: Any, name: str, path: Path) -> Array:
+    where, remedy = f"{path}: {name}", "plain arrays of numbers in an intact file"
     try:
-        found: Array = file[name]
-    except (ValueError, EOFError, OSError, BadZipFile, ZlibError) as error:
-        raise UserError(
-            f"the array cannot be read: {error}",
-            where=f"{path}: {name}",
-            remedy="plain arrays of numbers in an intact file",
-        ) from error
+        found = file[name]
+    except Exception as error:  # as above, and MemoryError for a header that promises too much
+        raise UserError(f"the array cannot be read: {error}", where=where, remedy=remedy) from error
+    if not isinstance(found, np.ndarray):  # numpy gives what is no array as bytes
+        raise UserError("this is no array", where=where, remedy=remedy)
     return found
 
 
@@ -116,7 +118,14 @@ def _class_folders(folder: Path) -> list[str]:
             where=str(folder),
             remedy="train/CLASS/*.png and test/CLASS/*.png below data.path",
         )
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    if not found:
+        raise UserError(
+            "there is no class folder in this folder",
+            where=str(folder),
+            remedy="a folder of pictures for each class",
+        )
+    return found
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -139,6 +148,12 @@ def _open(path: Path, grey: bool) -> Image.Image:
                 where=str(path),
                 remedy="pictures without transparency",
             )
+        if picture.mode.startswith(("I", "F")):  # Pillow would cut off what is above 255
+            raise UserError(
+                f"the picture has more than 8 bits a channel (mode {picture.mode})",
+                where=str(path),
+                remedy="8-bit pictures, or an npz file with floats in [0, 1]",
+            )
         return picture.convert("L" if grey else "RGB")
 
     return _opened(path, convert)
@@ -148,8 +163,12 @@ def _opened(path: Path, use: Callable[[Image.Image], T]) -> T:
     try:
         with Image.open(path) as picture:
             return use(picture)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise UserError(f"the picture cannot be read: {error}", where=str(path)) from error
+    except UserError:
+        raise
+    except Exception as error:  # Pillow raises many things over a damaged picture
+        raise UserError(
+            f"the picture cannot be read: {error}", where=str(path), remedy="an intact png or jpg file"
+        ) from error
 
 
 def _picture(path: Path, grey: bool, size: tuple[int, int], settings: DataSettings) -> Array:
