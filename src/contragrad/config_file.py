@@ -1,12 +1,14 @@
 """Study files and command-line overrides -> a StudyConfig, and back."""
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
@@ -39,23 +41,23 @@ def read(path: Path | None, overrides: Sequence[str] = ()) -> StudyConfig:
     Raises:
         UserError: if the file cannot be read, or a key or value is unknown or of the wrong type.
     """
+    content: dict[str, Any] = {}
     if path is not None:
-        _require_known(_keys(_load(path)), str(path))
+        content = _load(path)
+        _require_known(_keys(content), str(path))
+        content = _filled(content, str(path))
     _require_known(
         (word[2:].partition("=")[0].rstrip("+") for word in overrides if word.startswith("--")),
         "the command line",
     )
     parser = ArgumentParser(exit_on_error=False)
     add_settings(parser)
-    arguments = [*([] if path is None else ["--config", str(path)]), *overrides]
+    # The file was read and checked above; jsonargparse takes its text as well as its name.
+    arguments = [f"--config={yaml.safe_dump(content)}", *overrides]
     try:
         found = parser.instantiate(parser.parse_args(arguments))
     except (ArgumentError, ValueError, TypeError) as error:
-        raise UserError(
-            "a setting has a value of the wrong kind",
-            where=" ".join(str(error).replace("Parser key ", "").split()),
-            remedy="contragrad evolve --help lists every setting and what it takes",
-        ) from error
+        raise _wrong_kind(str(error)) from error
     return StudyConfig(**{field.name: found[field.name] for field in fields(StudyConfig)})
 
 
@@ -85,7 +87,12 @@ def _load(path: Path) -> dict[str, Any]:
             remedy="the path of a YAML file",
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"the study file is no YAML: {error}", where=str(path)) from error
+        why = " ".join(str(error).split())
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+            why = f"{error.problem}, line {error.problem_mark.line + 1}"
+        raise UserError(
+            f"the study file is no YAML: {why}", where=str(path), remedy="plain YAML such as seed: 0"
+        ) from error
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -100,19 +107,71 @@ def _keys(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _keys(value, f"{prefix}{key}.")
 
 
-def known_keys(record: type = StudyConfig, prefix: str = "") -> tuple[str, ...]:
-    """Every setting's dotted key, sections included."""
+def _filled(content: dict[str, Any], where: str, prefix: str = "") -> dict[str, Any]:
+    """The content without its empty sections, such as one whose settings are all commented out.
+
+    jsonargparse passes in silence over a section that is no mapping, and over a null in a value's place.
+
+    Raises:
+        UserError: for these two.
+    """
+    found = {}
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        kind = kinds()[name]
+        if not is_dataclass(kind):
+            if value is None and NoneType not in get_args(kind):
+                raise UserError(f"{name} has no value", where=where, remedy=_kind_text(kind))
+            found[key] = value
+        elif isinstance(value, dict):
+            found[key] = _filled(value, where, f"{name}.")
+        elif value is not None:
+            first = fields(kind)[0].name
+            raise UserError(
+                f"{name} is no mapping of settings", where=where, remedy=f"{name}: {{{first}: ...}}"
+            )
+    return found
+
+
+def kinds(record: type = StudyConfig, prefix: str = "") -> dict[str, Any]:
+    """Every setting's dotted key, sections included, and the type of its value."""
     hints = get_type_hints(record)
-    found: list[str] = []
+    found: dict[str, Any] = {}
     for field in fields(record):
-        found.append(f"{prefix}{field.name}")
-        if is_dataclass(inner := hints[field.name]):
-            found += known_keys(inner, f"{prefix}{field.name}.")  # type: ignore[arg-type]
-    return tuple(found)
+        name, kind = f"{prefix}{field.name}", hints[field.name]
+        found[name] = kind
+        if is_dataclass(kind):
+            found |= kinds(kind, f"{name}.")  # type: ignore[arg-type]
+    return found
+
+
+def _kind_text(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(get_args(kind))}"
+    if get_origin(kind) is tuple:
+        return f"a list of {_kind_text(get_args(kind)[0])}, such as [1, 3]"
+    if NoneType in (parts := get_args(kind)):
+        return " or ".join("null" if part is NoneType else _kind_text(part) for part in parts)
+    return "a number, or a fraction such as 8/255" if kind is Fraction else str(kind.__name__)
+
+
+def _wrong_kind(message: str) -> UserError:
+    """What jsonargparse says at length and in terms of Python's classes, said our way."""
+    text = " ".join(message.removeprefix("Parser key ").split())
+    named = re.match(r'"([a-z_.]+)": ', text)
+    kind = kinds().get(named[1]) if named else None
+    if named is None or kind is None or is_dataclass(kind):
+        remedy = "contragrad evolve --help lists every setting and what it takes"
+        return UserError("the settings cannot be read", where=text, remedy=remedy)
+    value = re.search(r" (?:Got|Given) value: (.*)$", text)
+    given = f": {value[1]}" if value else ""
+    return UserError(
+        f"a setting has a value of the wrong kind{given}", where=named[1], remedy=_kind_text(kind)
+    )
 
 
 def _require_known(keys: Iterator[str], where: str) -> None:
-    known = known_keys()
+    known = tuple(kinds())
     for key in keys:
         if key not in known:
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)
