@@ -82,7 +82,7 @@ def construct(text: str, problem: Problem, normalisation: Normalisation, seed: i
         return Normalised(Fitted(inner), normalisation)
     if kind == "factory":
         with isolated(seed, "initialise"):
-            network = _factory(name)()
+            network = _called(name, _factory(name))
         _check(network, problem, name)
         return network
     return build(parse(text), problem, normalisation, seed)
@@ -90,20 +90,32 @@ def construct(text: str, problem: Problem, normalisation: Normalisation, seed: i
 
 def _factory(name: str) -> Callable[[], nn.Module]:
     module, _, function = name.partition(":")
+    where = f"reference.factory: {name}"
     # The console script's path lacks the folder it is called from, where a user's module is.
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a user's module may raise anything while it is imported
         raise UserError(
-            f"the reference's factory was not found: {error}",
-            where=f"reference.factory: {name}",
+            f"the reference's factory was not found: {type(error).__name__}: {error}",
+            where=where,
             remedy="package.module:function, importable from the folder you are in",
         ) from error
     if not callable(found):
-        raise UserError(f"{function} is no function", where=f"reference.factory: {name}")
+        raise UserError(f"{function} is no function", where=where, remedy="package.module:function")
     return found  # type: ignore[no-any-return]
+
+
+def _called(name: str, factory: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        return factory()
+    except Exception as error:  # a user's code may raise anything
+        raise UserError(
+            f"the reference's factory failed: {type(error).__name__}: {error}",
+            where=f"reference.factory: {name}",
+            remedy="a function that takes no arguments and returns a torch.nn.Module",
+        ) from error
 
 
 @torch.no_grad()
