@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from contragrad.errors import UserError
@@ -16,19 +16,26 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """A block in which no other driver works on the folder; a killed driver's lock is gone with it.
 
     Raises:
-        UserError: naming the driver that has it.
+        UserError: naming the driver that has it, or why the folder cannot be locked.
     """
-    with (folder / "lock").open("a+") as file:
+    path = folder / "lock"
+    with ExitStack() as stack:
         try:
+            # Unbuffered: a full disk shows here, not when the file is closed.
+            file = stack.enter_context(path.open("a+b", buffering=0))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
         except BlockingIOError as error:
-            file.seek(0)
             raise UserError(
-                f"another driver works on this run: {file.read().strip()}",
+                f"another driver works on this run: {path.read_text()}",
                 where=str(folder),
                 remedy="wait for it, or end it",
             ) from error
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-        file.flush()
+        except OSError as error:
+            raise UserError(
+                f"the run folder cannot be locked: {error.strerror}",
+                where=str(path),
+                remedy="a folder that exists and can be written, on a disk with room",
+            ) from error
         yield

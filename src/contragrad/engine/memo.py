@@ -102,18 +102,29 @@ class SqliteMemo:
         with self._readable():
             # Autocommit: each statement is a transaction of its own, and is durable when it returns.
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-            found = int(self._connection.execute("pragma user_version").fetchone()[0])
-            if found > SCHEMA:
-                self.close()
-                raise UserError(
-                    f"the database has version {found}, and this contragrad knows {SCHEMA}",
-                    where=str(path),
-                    remedy="the newer contragrad that wrote it",
-                )
-            self._connection.execute("pragma journal_mode = wal")
-            self._connection.execute("pragma synchronous = full")
-            if found == 0:
-                self._connection.executescript(f"begin; {TABLES} pragma user_version = {SCHEMA}; commit;")
+        try:
+            with self._readable():
+                self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        found = int(self._connection.execute("pragma user_version").fetchone()[0])
+        if found > SCHEMA:
+            raise UserError(
+                f"the database has version {found}, and this contragrad knows {SCHEMA}",
+                where=str(self._path),
+                remedy="the newer contragrad that wrote it",
+            )
+        if found == 0 and self._connection.execute("select 1 from sqlite_master").fetchone():
+            raise UserError(
+                "the database is none of contragrad's", where=str(self._path), remedy="a new run folder"
+            )
+        self._connection.execute("pragma journal_mode = wal")
+        self._connection.execute("pragma synchronous = full")
+        if found == 0:
+            self._connection.executescript(f"begin; {TABLES} pragma user_version = {SCHEMA}; commit;")
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -141,13 +152,20 @@ class SqliteMemo:
         if row is None:
             return None
         task, outcome, seconds, provenance = row
-        return Record(
-            key=key,
-            task=task,
-            outcome=json.loads(outcome),
-            seconds=seconds,
-            provenance=json.loads(provenance),
-        )
+        try:
+            return Record(
+                key=key,
+                task=task,
+                outcome=json.loads(outcome),
+                seconds=seconds,
+                provenance=json.loads(provenance),
+            )
+        except ValueError as error:
+            raise UserError(
+                f"evaluation {key} is damaged: {error}",
+                where=str(self._path),
+                remedy="a backup of the file; or delete that row, and resume evaluates it again",
+            ) from error
 
     def put(self, record: Record) -> Record:
         """Remembers the evaluation and gives what is remembered: the first one put under its name."""
