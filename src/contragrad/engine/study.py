@@ -83,7 +83,8 @@ def run_tasks(
     missing = {key for key, _ in waiting}
     results: dict[str, Result] = {}
     while missing:
-        waiting = [(key, task) for key, task in waiting if not executor.offer(key, task)]
+        # A key is missing no more if it came twice, or from a speculation that was still running.
+        waiting = [(key, task) for key, task in waiting if key in missing and not executor.offer(key, task)]
         for event in executor.wait():
             # A search's speculation may still be running, and is nobody's any more.
             if event.key not in missing:
