@@ -169,12 +169,16 @@ class Processes:
         """Waits for a worker to say something."""
         assert self._tasks, "there is nothing to wait for"
         ready = wait([seat.pipe for seat in self._seats])
-        return [event for seat in list(self._seats) if seat.pipe in ready for event in self._hear(seat)]
+        seat = next(seat for seat in self._seats if seat.pipe in ready)
+        # One at a time, for a task's error must not swallow another's result; then it is the others' turn.
+        self._seats.remove(seat)
+        self._seats.append(seat)
+        return list(self._hear(seat))
 
     def _hear(self, seat: _Seat) -> Iterator[Event]:
         try:
             kind, content = seat.pipe.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # an OSError if it died in the middle of a message
             self._lost(seat)
             return
         key = seat.key
@@ -210,7 +214,7 @@ class Processes:
     def close(self) -> None:
         """Ends the workers and what they are doing."""
         for seat in self._seats:
-            seat.process.terminate()
+            seat.process.kill()
         for seat in self._seats:
             seat.process.join()
             seat.pipe.close()
