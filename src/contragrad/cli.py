@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         "evolve", help="a new study: evolve networks against a reference", allow_abbrev=False, add_help=False
     )
     evolve.add_argument("-h", "--help", action="store_true", help="show every setting")
-    evolve.add_argument("--config", type=Path, help="study file (YAML); the options override it")
+    evolve.add_argument(
+        "--config", type=Path, action="append", help="study file (YAML); the options override it"
+    )
     evolve.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
     evolve.set_defaults(call=_evolve)
 
@@ -75,8 +77,15 @@ def _evolve(options: argparse.Namespace, overrides: list[str]) -> None:
     if options.help:
         _print_settings()
         return
+    study_files = options.config or [None]
+    if len(study_files) > 1:
+        raise UserError(
+            "there is more than one study file",
+            where=f"--config: {', '.join(map(str, study_files))}",
+            remedy="one --config; options override it",
+        )
     folder = options.out or Path("runs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    _create(options.config, folder, overrides)
+    _create(study_files[0], folder, overrides)
 
 
 def _create(study_file: Path | None, folder: Path, overrides: list[str]) -> None:
@@ -103,7 +112,7 @@ def _print_result(rows: Sequence["contragrad.evaluate.Row"], folder: Path) -> No
 
     console = Console()
     console.print(accuracy_table(rows, "transfer resistance from the reference"))
-    console.print(f"run folder: {folder}", highlight=False)
+    console.print(f"run folder: {folder}", markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _show(options: argparse.Namespace, overrides: list[str]) -> None:

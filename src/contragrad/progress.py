@@ -6,6 +6,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from contragrad.evolution.search import Outcome
 from contragrad.report import outcome_text, percent
@@ -73,7 +74,7 @@ class Progress:
     def _show(self) -> None:
         text = "; ".join(filter(None, (self._left, *self._running.values())))
         if self._status is not None:
-            self._status.update(text)
+            self._status.update(Text(text))  # a string would be read as markup
         elif self._running and time.monotonic() - self._said > PLAIN_INTERVAL:
             self._said = time.monotonic()
             self._line(f"running: {text}")

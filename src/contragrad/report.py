@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from contragrad.evaluate import Interval, Row
 from contragrad.evolution.search import Infeasible, Member, Outcome
@@ -25,7 +26,7 @@ def accuracy_table(rows: Sequence[Row], title: str) -> Table:
         title=title, caption=f"test images: {rows[0].images:,}; 95 % Wilson intervals", title_justify="left"
     )
     for column in ("network", "clean accuracy", "adversarial accuracy", "parameters"):
-        table.add_column(column, justify="left" if column == "network" else "right", no_wrap=True)
+        table.add_column(column, justify="left" if column == "network" else "right", overflow="fold")
     for row in rows:
         table.add_row(
             row.name,
@@ -53,5 +54,6 @@ def population_table(population: Sequence[Member]) -> Table:
         table.add_column(column, overflow="fold")
     for slot, member in enumerate(population, start=1):
         counts = ", ".join(map(str, spectrum(member.trial.genome)))
-        table.add_row(str(slot), outcome_text(member.outcome), counts, str(member.trial.genome))
+        outcome = Text(outcome_text(member.outcome))  # a string would be read as markup
+        table.add_row(str(slot), outcome, counts, str(member.trial.genome))
     return table
