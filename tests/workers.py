@@ -1,0 +1,206 @@
+"""What worker processes and second drivers do in tests; they import it by name, so torch is not here."""
+
+import fcntl
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contragrad.engine.executors import Processes
+from contragrad.engine.lock import lock_folder
+from contragrad.engine.memo import Record, SqliteMemo
+from contragrad.engine.work import Perform, Result, Work
+from contragrad.errors import UserError
+from contragrad.evolution.search import Infeasible, Measured, Outcome, Trial, outcome_to_json
+
+Report = Callable[[dict[str, float]], None]
+
+PATIENCE = 60.0
+"""Seconds after which a test waits for something that will not come."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A task: a function of this module, and what it is called with."""
+
+    function: Callable[[Any, Report], Result]
+    argument: object = None
+
+
+def calls(offset: int) -> Perform:
+    """A setup whose tasks are calls; the offset shows that its argument has come over."""
+    assert offset == 7
+
+    def perform(task: Call, report: Report) -> Result:
+        return task.function(task.argument, report)
+
+    return perform
+
+
+CALLS = Work("workers:calls", 7)
+
+
+def toys(argument: None) -> Perform:
+    """A setup whose tasks are trials."""
+    return lambda trial, report: outcome_to_json(toy(trial))
+
+
+def toy(trial: Trial) -> Outcome:
+    """An outcome that depends on nothing but the trial, and ties often."""
+    digits = int(trial.genome.hash, 16) + trial.epochs
+    return Infeasible("unlucky") if digits % 7 == 0 else Measured(digits % 5 / 4, digits // 5 % 5 / 4)
+
+
+def broken(argument: object) -> Perform:
+    """A setup that fails."""
+    raise LookupError(f"nothing can be set up with {argument}")
+
+
+# Tasks.
+
+
+def echo(argument: Any, report: Report) -> Result:
+    return {"echo": argument}
+
+
+def count(upto: int, report: Report) -> Result:
+    for number in range(upto):
+        report({"number": number})
+    return {"counted": upto}
+
+
+def touch(path: Path, report: Report) -> Result:
+    path.touch()
+    return {"touched": str(path)}
+
+
+def complain(argument: object, report: Report) -> Result:
+    raise UserError("what is wrong", where="where it is", remedy="what is right")
+
+
+def divide_by_zero(argument: object, report: Report) -> Result:
+    return {"never": 1 / 0}
+
+
+def threads(argument: object, report: Report) -> Result:
+    import torch
+
+    variables = [os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")]
+    return {"torch": torch.get_num_threads(), "variables": [*variables]}
+
+
+def hold(path: Path, report: Report) -> Result:
+    """Locks the file, and ends only with its process."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        report({"pid": os.getpid()})
+        while True:
+            signal.pause()
+
+
+def stay(path: Path, report: Report) -> Result:
+    """Says nothing to its driver, and ends only with its process."""
+    path.touch()
+    while True:
+        signal.pause()
+
+
+def ignore_sigterm_and_hold(path: Path, report: Report) -> Result:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return hold(path, report)
+
+
+def die(path: Path, report: Report) -> Result:
+    """Notes that it was begun, and kills its process."""
+    with path.open("a") as file:
+        file.write("begun\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def die_once(path: Path, report: Report) -> Result:
+    return {"survived": True} if path.exists() else die(path, report)
+
+
+def die_once_in_the_middle_of_a_message(path: Path, report: Report) -> Result:
+    """Is killed while it sends more than the pipe holds to a driver that does not read."""
+    if not path.exists():
+        path.touch()
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        report({"x" * 10_000_000: 1.0})
+    return {"survived": True}
+
+
+def meet(paths: tuple[Path, Path], report: Report) -> Result:
+    """Ends only while another task is running that waits for this one."""
+    mine, others = paths
+    mine.touch()
+    wait_for(others)
+    return {"met": str(others)}
+
+
+def wait_for(path: Path) -> None:
+    """Waits until the file is there."""
+    end = time.monotonic() + PATIENCE
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} does not come"
+        time.sleep(0.01)
+
+
+# Second drivers: `in_another_process("function", ...)` in a test calls them with words.
+
+
+def drive(folder: str, moment: str) -> None:
+    """A driver that is killed while its worker is starting, or in the middle of a task."""
+    executor = Processes(CALLS, workers=1, threads=1)
+    path = Path(folder) / "begun"
+    executor.offer("task", Call(stay, path))
+    if moment == "task":
+        wait_for(path)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def keep_lock(folder: str) -> None:
+    with lock_folder(Path(folder)):
+        print("locked", flush=True)
+        sys.stdin.read()
+
+
+def record(number: int) -> Record:
+    return Record(
+        key=f"key {number}",
+        task=f"task {number}",
+        outcome={"number": number, "text": "x" * 3000},
+        seconds=number / 2,
+        provenance={"host": "here"},
+    )
+
+
+def write_records(path: str) -> None:
+    """Puts records and says which ones have been put, until it is killed."""
+    memo = SqliteMemo(Path(path))
+    number = 0
+    while True:
+        memo.put(record(number))
+        memo.set_meta("last", str(number))
+        print(number, flush=True)
+        number += 1
+
+
+def save_artefacts(folder: str) -> None:
+    """Saves an artefact again and again with other content, until it is killed."""
+    import torch
+
+    from contragrad.artefacts import Artefacts
+
+    artefacts = Artefacts(Path(folder))
+    number = 0
+    while True:
+        artefacts.save("network", "same", {"tensor": torch.full((1_000_000,), number, dtype=torch.int64)})
+        print(number, flush=True)
+        number += 1
