@@ -22,7 +22,7 @@ ORDER = (
     "evolution.genome", "evolution.shapes", "evolution.spectrum",
     "evolution.mutation", "evolution.population", "evolution.search",
     "data.*",
-    "networks.randomness", "networks.batchnorm", "networks.blocks", "networks.network",
+    "networks.randomness", "networks.linear", "networks.convolution", "networks.batchnorm", "networks.pooling", "networks.blocks", "networks.network",
     "networks.misalignment", "networks.training", "networks.inference",
     "artefacts", "reference", "attacks", "fitness", "workspace", "refine", "tasks",
     "engine.*",

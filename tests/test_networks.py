@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import Genome, parse
-from contragrad.evolution.shapes import Problem, Shape, cost, shapes
-from contragrad.networks.blocks import Averaged, Concatenation, Summation
+from contragrad.evolution.shapes import Problem, cost, shapes
+from contragrad.networks.blocks import Summation
 from contragrad.networks.network import Normalisation, Normalised, build, parameter_count
 from contragrad.networks.training import begin, train_epoch
 from strategies import CIFAR, MNIST, ODD, genomes, grown_genomes
@@ -72,24 +72,33 @@ def test_what_mutation_reaches_trains_with_gm(genome: Genome, problem: Problem, 
 
 def test_a_sum_pads_the_smaller_channel_count_with_zeros() -> None:
     few, many = torch.ones(1, 2, 4, 4), torch.full((1, 3, 4, 4), 10.0)
-    total = Summation([Shape(2, 0), Shape(3, 0)])(few, many)
-    assert total[0, :, 0, 0].tolist() == [11, 11, 10]
+    for total in (Summation()(few, many), Summation()(many, few)):
+        assert total[0, :, 0, 0].tolist() == [11, 11, 10]
 
 
-def test_a_skip_block_averages_the_larger_map_down_to_the_smaller() -> None:
+class Recorded(nn.Module):
+    """Keeps what it is given, and gives back the first of it."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        self.given = maps
+        return maps[0]
+
+
+def test_a_block_reads_the_larger_map_halved_until_it_has_the_smallers_size() -> None:
+    problem = Problem(1, 5, 5, 2)
+    network = network_of(parse("conv(1,1) strided(1,1) strided(1,1) sum(1,3) fc(4)"), problem).eval()
+    inner: Any = network.network
     large = torch.arange(25.0).view(1, 1, 5, 5)
-    small = torch.zeros(1, 1, 3, 3)
-    averaged = torch.tensor([[3.0, 5.0, 6.5], [13.0, 15.0, 16.5], [20.5, 22.5, 24.0]])
-    assert torch.equal(Summation([Shape(1, 0), Shape(1, 1)])(large, small)[0, 0], averaged)
-    assert torch.equal(Summation([Shape(1, 1), Shape(1, 0)])(small, large)[0, 0], averaged)
-    joined = Concatenation([Shape(1, 0), Shape(1, 1)])(large, small)
-    assert torch.equal(joined, torch.stack([averaged, small[0, 0]]).unsqueeze(0))
-
-
-def test_halving_an_edge_twice_is_averaging_it_by_four_for_edges_that_divide() -> None:
-    maps = torch.rand(2, 3, 8, 12)
-    twice = Averaged(1)(Averaged(1)(maps))
-    assert torch.allclose(Averaged(2)(maps), twice)
+    inner.blocks[0] = nn.Identity()
+    inner.blocks[1] = nn.AvgPool2d(1, stride=2)
+    inner.blocks[2] = nn.AvgPool2d(1, stride=2)
+    inner.blocks[3] = Recorded()
+    network(large)
+    # 5 pixels become 3, then 2; what is left over at the edge is averaged by itself.
+    once = torch.tensor([[3.0, 5.0, 6.5], [13.0, 15.0, 16.5], [20.5, 22.5, 24.0]])
+    twice = torch.tensor([[once[:2, :2].mean(), once[:2, 2].mean()], [once[2, :2].mean(), once[2, 2]]])
+    assert torch.allclose(inner.blocks[3].given[0][0, 0], twice)
+    assert inner.blocks[3].given[1].shape == (1, 1, 2, 2)
 
 
 def _normalised(maps: Tensor, layer: nn.BatchNorm2d) -> Tensor:
@@ -109,7 +118,7 @@ def test_blocks_compute_what_their_documentation_says() -> None:
     three = F.avg_pool2d(two, 2)
     joined = torch.cat([F.avg_pool2d(two, 2), three], 1)
     head = inner.head
-    expected = head[4](F.relu(head[2](joined.flatten(1))))
+    expected = head[3](F.relu(head[1](joined.flatten(1))))
     assert torch.allclose(network(images), expected, atol=1e-6)
 
 

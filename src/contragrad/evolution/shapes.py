@@ -1,8 +1,8 @@
 """What a genome costs and what shapes flow through it, worked out without building the network.
 
 Every reduction halves: after h of them n pixels are ceil(n / 2**h), whatever the order, so two blocks'
-sizes always differ by a power of two. A skip block averages the larger map down to the smaller, and the
-head averages its input down until both edges are at most HEAD_EDGE, so no genome is too deep to build.
+sizes always differ by halvings. A skip block halves the larger map, by averaging, down to the smaller,
+and the head halves its input until both edges are at most HEAD_EDGE, so no genome is too deep to build.
 
 Deviates: the paper says neither how spatial sizes that differ are joined nor how the head reads a map.
 """

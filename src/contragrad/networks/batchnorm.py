@@ -104,10 +104,8 @@ class _Backward(torch.autograd.Function):
         q = -gamma * inverse * c if w is None else w - gamma * inverse * c
         lean = inverse * (p * c + q * b) + gamma * inverse.square() * k
         shift = inverse * mean * lean - inverse * (p * d + q * a)
-        by_x = v * _per_channel(inverse * p)
-        by_x.addcmul_(g, _per_channel(inverse * q))
-        by_x.addcmul_(x, _per_channel(-inverse * lean))
-        by_x.add_(_per_channel(shift))
+        by_x = torch.addcmul(_per_channel(shift), x, _per_channel(-inverse * lean))
+        by_x.addcmul_(v, _per_channel(inverse * p)).addcmul_(g, _per_channel(inverse * q))
         if w is not None:
             by_g = by_g + (x - _per_channel(mean)) * _per_channel(inverse * w)
         if u is not None:

@@ -1,99 +1,82 @@
 """Gene -> nn.Module: one function for each kind of block, one table."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from contragrad.evolution.genome import Block, Cat, Conv, Pool, Strided, Sum
-from contragrad.evolution.shapes import Shape
 from contragrad.networks.batchnorm import BatchNormReLU
-
-
-class Averaged(nn.Module):
-    """Averages a map down by 2**halvings; an edge that does not divide averages what is left of it."""
-
-    def __init__(self, halvings: int) -> None:
-        super().__init__()
-        self.window = 2**halvings
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, C, H, W) -> (B, C, ceil(H / window), ceil(W / window))."""
-        return maps if self.window == 1 else F.avg_pool2d(maps, self.window, ceil_mode=True)
+from contragrad.networks.convolution import Convolution
+from contragrad.networks.linear import Parts, apply_linear
+from contragrad.networks.pooling import AveragePool, MaxPool
 
 
 class Summation(nn.Module):
-    """Sums two maps: the larger averaged down to the smaller, the missing channels zero."""
+    """Sums two maps of the same size, the missing channels zero."""
 
-    def __init__(self, inputs: Sequence[Shape]) -> None:
-        super().__init__()
-        self.resize = nn.ModuleList(_to_smallest(inputs))
-        self.missing = [max(shape.channels for shape in inputs) - shape.channels for shape in inputs]
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Two maps (B, C_i, H, W) -> (B, max C_i, H, W)."""
+        few, many = sorted((first.shape[1], second.shape[1]))
+        if few == many:
+            return first + second
+        large, small = (first, second) if first.shape[1] == many else (second, first)
+        return apply_linear(_padded_sum, partial(_shared, few), large, small)[0]
 
-    def forward(self, *maps: Tensor) -> Tensor:
-        """Two maps (B, C_i, H_i, W_i) -> (B, max C_i, min H_i, min W_i)."""
-        first, second = (
-            F.pad(resize(part), (0, 0, 0, 0, 0, missing)) if missing else resize(part)
-            for resize, part, missing in zip(self.resize, maps, self.missing, strict=True)
-        )
-        return first + second
+
+def _padded_sum(large: Tensor, small: Tensor) -> Parts:
+    total = large.clone()
+    total[:, : small.shape[1]] += small
+    return (total,)
+
+
+def _shared(few: int, gradients: Tensor) -> Parts:
+    return gradients.view_as(gradients), gradients[:, :few]
 
 
 class Concatenation(nn.Module):
-    """Concatenates two maps' channels, the larger map averaged down to the smaller."""
+    """Concatenates the channels of two maps of the same size."""
 
-    def __init__(self, inputs: Sequence[Shape]) -> None:
-        super().__init__()
-        self.resize = nn.ModuleList(_to_smallest(inputs))
-
-    def forward(self, *maps: Tensor) -> Tensor:
-        """Two maps (B, C_i, H_i, W_i) -> (B, sum C_i, min H_i, min W_i)."""
-        return torch.cat([resize(part) for resize, part in zip(self.resize, maps, strict=True)], dim=1)
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Two maps (B, C_i, H, W) -> (B, sum C_i, H, W)."""
+        return apply_linear(_joined, partial(_divided, first.shape[1]), first, second)[0]
 
 
-def _to_smallest(inputs: Sequence[Shape]) -> list[Averaged]:
-    most = max(shape.halvings for shape in inputs)
-    return [Averaged(most - shape.halvings) for shape in inputs]
+def _joined(first: Tensor, second: Tensor) -> Parts:
+    return (torch.cat((first, second), dim=1),)
 
 
-def _convolution(block: Conv | Strided, inputs: Sequence[Shape]) -> nn.Module:
+def _divided(channels: int, gradients: Tensor) -> Parts:
+    return gradients[:, :channels], gradients[:, channels:]
+
+
+def _convolution(block: Conv | Strided, channels: Sequence[int]) -> nn.Module:
+    stride = 2 if isinstance(block, Strided) else 1
     return nn.Sequential(
-        nn.Conv2d(
-            inputs[0].channels,
-            block.channels,
-            block.kernel,
-            stride=2 if isinstance(block, Strided) else 1,
-            padding=block.kernel // 2,
-            bias=False,  # the batch normalisation has one
-        ),
-        BatchNormReLU(block.channels),
+        Convolution(channels[0], block.channels, block.kernel, stride), BatchNormReLU(block.channels)
     )
 
 
-def _pool(block: Pool, inputs: Sequence[Shape]) -> nn.Module:
-    kind = nn.MaxPool2d if block.kind == "max" else nn.AvgPool2d
-    # Both give ceil(n / 2): kernel 3 by its padding, kernel 2 by rounding up.
-    if block.kernel == 3:
-        return kind(3, stride=2, padding=1)
-    return kind(2, stride=2, ceil_mode=True)
+def _pool(block: Pool, channels: Sequence[int]) -> nn.Module:
+    return MaxPool(block.kernel) if block.kind == "max" else AveragePool(block.kernel)
 
 
-def _sum(block: Sum, inputs: Sequence[Shape]) -> nn.Module:
-    return Summation(inputs)
+def _sum(block: Sum, channels: Sequence[int]) -> nn.Module:
+    return Summation()
 
 
-def _cat(block: Cat, inputs: Sequence[Shape]) -> nn.Module:
-    return Concatenation(inputs)
+def _cat(block: Cat, channels: Sequence[int]) -> nn.Module:
+    return Concatenation()
 
 
-def module(block: Block, inputs: Sequence[Shape]) -> nn.Module:
-    """The block's module for inputs of these shapes; it is called with one map for each of them."""
-    return BLOCKS[type(block)](block, inputs)
+def module(block: Block, channels: Sequence[int]) -> nn.Module:
+    """The block's module for inputs of so many channels; it is called with one map for each of them."""
+    return BLOCKS[type(block)](block, channels)
 
 
-BLOCKS: dict[type[Block], Callable[[Any, Sequence[Shape]], nn.Module]] = {
+BLOCKS: dict[type[Block], Callable[[Any, Sequence[int]], nn.Module]] = {
     Conv: _convolution,
     Strided: _convolution,
     Pool: _pool,

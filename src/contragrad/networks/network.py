@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from contragrad.evolution.genome import Genome, sources
 from contragrad.evolution.shapes import Problem, head_halvings, head_inputs, shapes
-from contragrad.networks.blocks import Averaged, module
+from contragrad.networks.blocks import module
+from contragrad.networks.pooling import AveragePool
 from contragrad.networks.randomness import isolated
 
 
@@ -37,19 +38,25 @@ class Normalised(nn.Module):
 
 
 class Evolved(nn.Module):
-    """The network a genome describes, for normalised images."""
+    """The network a genome describes, for normalised images.
+
+    A block reads its sources at the smallest size among them; a larger map is halved until it has that
+    size, once for all that read it.
+    """
 
     def __init__(self, genome: Genome, problem: Problem) -> None:
         super().__init__()
         shape = shapes(genome, problem)
         places = range(1, len(genome.blocks) + 1)
+        self.halvings = [part.halvings for part in shape]
         self.sources = [sources(genome, place) for place in places]
         self.blocks = nn.ModuleList(
-            module(genome.blocks[place - 1], [shape[source] for source in self.sources[place - 1]])
+            module(genome.blocks[place - 1], [shape[source].channels for source in self.sources[place - 1]])
             for place in places
         )
+        self.halve = AveragePool(2)
+        self.head_halvings = shape[-1].halvings + head_halvings(shape[-1], problem)
         self.head = nn.Sequential(
-            Averaged(head_halvings(shape[-1], problem)),
             nn.Flatten(),
             nn.Linear(head_inputs(genome, problem), genome.hidden),
             nn.ReLU(),
@@ -58,10 +65,18 @@ class Evolved(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> logits (B, classes)."""
-        maps = [images]
-        for block, read in zip(self.blocks, self.sources, strict=True):
-            maps.append(block(*(maps[source] for source in read)))
-        logits: Tensor = self.head(maps[-1])
+        # A map by its source, 0 for the images, and by how often it was halved since the images.
+        maps = {(0, 0): images}
+
+        def read(source: int, halvings: int) -> Tensor:
+            if (source, halvings) not in maps:
+                maps[source, halvings] = self.halve(read(source, halvings - 1))
+            return maps[source, halvings]
+
+        for place, (block, names) in enumerate(zip(self.blocks, self.sources, strict=True), start=1):
+            smallest = max(self.halvings[source] for source in names)
+            maps[place, self.halvings[place]] = block(*(read(source, smallest) for source in names))
+        logits: Tensor = self.head(read(len(self.blocks), self.head_halvings))
         return logits
 
 

@@ -1,0 +1,108 @@
+"""A convolution whose double backward is made of the three kernels that convolutions have.
+
+PyTorch's double backward works out the weights' part as a convolution of transposed maps with a kernel as
+large as the map, which no CPU kernel is made for; written as the weight gradient that it is, a GM step
+spends six convolutions for a plain step's three.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_convolution = torch.ops.aten.convolution
+_convolution_backward = torch.ops.aten.convolution_backward
+
+
+class Convolution(nn.Conv2d):
+    """`nn.Conv2d` without a bias, equal to it in value and in first and second derivatives."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+        # No bias: the batch normalisation that follows has one.
+        super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (B, inputs, H, W) -> (B, outputs, ceil(H / stride), ceil(W / stride))."""
+        result: Tensor = _Forward.apply(maps, self.weight, list(self.stride), list(self.padding))
+        return result
+
+
+def executes(ctx: Any, place: int) -> bool:
+    """Whether the running backward pass needs the derivative by the function's input at `place`.
+
+    `ctx.needs_input_grad` says only whether some pass could. `autograd.grad` by the images runs through
+    every layer, and would work out the derivatives by all weights only to drop them.
+    """
+    if not ctx.needs_input_grad[place]:
+        return False
+    node = ctx.next_functions[place][0]
+    try:
+        return bool(torch._C._will_engine_execute_node(node))
+    except RuntimeError:  # a leaf that `autograd.grad` was asked for
+        return True
+
+
+class _Forward(torch.autograd.Function):
+    """y = x * w."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, stride: list[int], padding: list[int]) -> Tensor:
+        ctx.save_for_backward(x, w)
+        ctx.geometry = stride, padding
+        y: Tensor = _convolution(x, w, None, stride, padding, [1, 1], False, [0, 0], 1)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, w = ctx.saved_tensors
+        dx, dw = _Backward.apply(gradients[0], x, w, *ctx.geometry, executes(ctx, 0), executes(ctx, 1))
+        return dx, dw, None, None
+
+
+class _Backward(torch.autograd.Function):
+    """dx and dw, either of which may be left out; both are linear in the gradient g."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        g: Tensor,
+        x: Tensor,
+        w: Tensor,
+        stride: list[int],
+        padding: list[int],
+        by_x: bool,
+        by_w: bool,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        ctx.save_for_backward(g, x, w)
+        ctx.geometry = stride, padding
+        ctx.set_materialize_grads(False)
+        return _pair(g, x, w, stride, padding, by_x, by_w)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The derivatives of ⟨v, dx⟩ + ⟨u, dw⟩ = ⟨g, v * w⟩ + ⟨g, x * u⟩ by g, x and w."""
+        v, u = gradients
+        g, x, w = ctx.saved_tensors
+        stride, padding = ctx.geometry
+        by_g = by_x = by_w = None
+        if v is not None:
+            if executes(ctx, 0):
+                by_g = _Forward.apply(v, w, stride, padding)
+            if executes(ctx, 2):
+                by_w = _Backward.apply(g, v, w, stride, padding, False, True)[1]
+        if u is not None:
+            if executes(ctx, 0):
+                more = _Forward.apply(x, u, stride, padding)
+                by_g = more if by_g is None else by_g + more
+            if executes(ctx, 1):
+                by_x = _Backward.apply(g, x, u, stride, padding, True, False)[0]
+        return by_g, by_x, by_w, None, None, None, None
+
+
+def _pair(
+    g: Tensor, x: Tensor, w: Tensor, stride: list[int], padding: list[int], by_x: bool, by_w: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    dx, dw, _ = _convolution_backward(
+        g, x, w, None, stride, padding, [1, 1], False, [0, 0], 1, [by_x, by_w, False]
+    )
+    return dx if by_x else None, dw if by_w else None
