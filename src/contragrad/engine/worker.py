@@ -11,6 +11,7 @@ from functools import cache
 from multiprocessing.connection import Connection
 from typing import Any
 
+from contragrad.engine.memory import keep_freed_memory
 from contragrad.engine.work import Perform, Work, load
 from contragrad.errors import UserError
 
@@ -19,6 +20,7 @@ def main(pipe: Connection, work: Work, threads: int) -> None:
     """Serves the driver at the other end of the pipe until it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides
     threading.Thread(target=_watch, daemon=True).start()
+    keep_freed_memory()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
 
