@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -69,16 +70,17 @@ class Artefacts:
         Raises:
             UserError: if the disk is full.
         """
-        tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-        self.folder.mkdir(parents=True, exist_ok=True)
+        tensors = _apart(tensors)
         beside = self.folder / f".{kind}-{name}.{os.getpid()}.tmp"
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             save_file(tensors, beside, metadata={DIGEST: _digest(tensors)})
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
             beside.replace(self.path(kind, name))
         except (OSError, SafetensorError) as error:
-            if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            # safetensors gives the system's error in words only.
+            if any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
                 raise UserError(
                     "the disk is full", where=str(self.folder), remedy="free room, then contragrad resume"
                 ) from error
@@ -92,8 +94,21 @@ class Artefacts:
 
     def sweep(self) -> None:
         """Removes what killed processes left half-written; only the study's one driver may call it."""
-        for left in self.folder.glob(".*.tmp"):
-            left.unlink(missing_ok=True)
+        for pattern in (".*.tmp", ".tmp*"):  # ours, and what safetensors names beside it while it writes
+            for left in self.folder.glob(pattern):
+                left.unlink(missing_ok=True)
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as a file can hold them: tied weights, which share memory, are copied."""
+    apart: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for key, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        apart[key] = tensor.clone() if place in taken else tensor
+        taken.add(place)
+    return apart
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
@@ -101,5 +116,5 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     for key in sorted(tensors):
         tensor = tensors[key]
         digest.update(f"{key}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.reshape(-1).contiguous().numpy().data)
+        digest.update(tensor.reshape(-1).contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()
