@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from contragrad.engine.executors import Executor, Finished, Progressed, Result
+from contragrad.engine.executors import Executor, Finished, Progressed
 from contragrad.engine.memo import Memo, Record
+from contragrad.engine.work import Result
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import Outcome, State, Trial
