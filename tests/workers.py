@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import signal
 import sys
 import threading
@@ -204,3 +205,18 @@ def save_artefacts(folder: str) -> None:
         artefacts.save("network", "same", {"tensor": torch.full((1_000_000,), number, dtype=torch.int64)})
         print(number, flush=True)
         number += 1
+
+
+def die_while_saving(folder: str, moment: str) -> None:
+    """Is killed in the middle of writing an artefact, or when it is written and not yet under its name."""
+    import torch
+
+    from contragrad.artefacts import Artefacts
+
+    if moment == "writing":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the kernel kills who writes more
+    else:
+        setattr(os, "fsync", lambda file: os.kill(os.getpid(), signal.SIGKILL))  # noqa: B010
+    Artefacts(Path(folder)).save("kind", "name", {"tensor": torch.zeros(100_000)})
