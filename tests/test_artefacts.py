@@ -241,6 +241,13 @@ def test_saving_that_fails_in_the_middle_leaves_what_was_there(artefacts: Artefa
     assert same(artefacts.find("kind", "name"), SOME)
 
 
+def test_saving_that_fails_at_the_end_leaves_nothing_beside(artefacts: Artefacts) -> None:
+    artefacts.path("kind", "name").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        artefacts.save("kind", "name", SOME)
+    assert names(artefacts) == {"kind-name.safetensors"}
+
+
 def test_a_computation_that_fails_stores_nothing(artefacts: Artefacts) -> None:
     def fail() -> dict[str, Tensor]:
         raise ZeroDivisionError

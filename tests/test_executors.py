@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import torch
 
 from contragrad.engine.executors import (
     TRIES,
@@ -296,9 +297,13 @@ def test_workers_end_when_their_driver_is_killed(moment: str, tmp_path: Path) ->
     assert (tmp_path / "begun").exists() or moment == "start"
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_a_worker_has_its_number_of_threads(number: int) -> None:
-    with closing(Processes(CALLS, workers=1, threads=number)) as executor:
+@pytest.mark.parametrize(
+    ("work", "number"),
+    [(CALLS, 1), (Work("workers:calls_after_torch", torch.float32), 1)],
+    ids=["torch comes later", "torch is there"],
+)
+def test_a_worker_has_its_number_of_threads(work: Work, number: int) -> None:
+    with closing(Processes(work, workers=1, threads=number)) as executor:
         executor.offer("threads", Call(threads))
         expected = {"torch": number, "variables": [str(number)] * 2}
         assert results(finish(executor, "threads")) == [("threads", expected)]

@@ -46,6 +46,12 @@ def calls(offset: int) -> Perform:
 CALLS = Work("workers:calls", 7)
 
 
+def calls_after_torch(dtype: object) -> Perform:
+    """The same setup; its argument is a type of torch's, which is therefore there before it."""
+    assert "torch" in sys.modules
+    return calls(7)
+
+
 def toys(argument: None) -> Perform:
     """A setup whose tasks are trials."""
     return lambda trial, report: outcome_to_json(toy(trial))
