@@ -57,6 +57,7 @@ def search_settings(draw: st.DrawFn) -> SearchSettings:
         epochs=draw(st.integers(1, 20)),
         epochs_growth=draw(st.integers(0, 5)),
         epochs_growth_every=draw(st.integers(1, 3)),
+        schedule=draw(st.sampled_from(("sequential", "generation"))),
         limits=Limits(blocks=draw(st.integers(7, 12))),
     )
 

@@ -22,11 +22,12 @@ ORDER = (
     "evolution.genome", "evolution.shapes", "evolution.spectrum",
     "evolution.mutation", "evolution.population", "evolution.search",
     "data.*",
-    "networks.randomness", "networks.linear", "networks.convolution", "networks.batchnorm", "networks.pooling", "networks.blocks", "networks.network",
-    "networks.misalignment", "networks.training", "networks.inference",
+    "networks.randomness", "networks.linear", "networks.convolution", "networks.batchnorm",
+    "networks.pooling", "networks.blocks", "networks.network", "networks.misalignment",
+    "networks.training", "networks.inference",
     "artefacts", "reference", "attacks", "fitness", "workspace", "refine", "tasks",
     "engine.*",
-    "evaluate", "report", "progress", "run", "cli",
+    "history", "evaluate", "report", "progress", "table4", "run", "cli",
 )
 # fmt: on
 

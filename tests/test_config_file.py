@@ -105,6 +105,7 @@ def configs(draw: st.DrawFn) -> StudyConfig:
             batch_size=draw(counts), gm_weight=draw(weights), optimiser=draw(one_of(Optimiser))
         ),
         search=SearchSettings(
+            schedule=draw(st.sampled_from(("sequential", "generation"))),
             population=population,
             children=draw(counts),
             minimum_distance=draw(weights),

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contragrad.config import StudyConfig
-from contragrad.fingerprint import EXCLUDED, canonical, canonical_json, fingerprint, stream, stream_seed
+from contragrad.fingerprint import (
+    EXCLUDED,
+    LATER,
+    canonical,
+    canonical_json,
+    fingerprint,
+    stream,
+    stream_seed,
+)
 
 Golden = Callable[[str, object], None]
 
@@ -31,6 +39,14 @@ class Pear:
 
     weight: int = 3
     shop: str = field(default="north", metadata={EXCLUDED: False})
+
+
+@dataclass(frozen=True)
+class Plum:
+    """A record that has gained a field."""
+
+    weight: int = 3
+    ripe: bool = field(default=True, metadata={LATER: True})
 
 
 class Colour(StrEnum):
@@ -85,6 +101,11 @@ def test_golden_streams(golden: Golden) -> None:
             "reals": [random.random() for _ in range(10)],
         },
     )
+
+
+def test_a_field_that_a_record_gains_renames_only_what_uses_it() -> None:
+    assert canonical(Plum()) == {"": "Plum", "weight": 3}
+    assert canonical(Plum(ripe=False)) == {"": "Plum", "weight": 3, "ripe": False}
 
 
 def excluded(record: type[Any], prefix: str = "") -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -74,7 +75,7 @@ NOTES = st.tuples(TEXTS, TEXTS)
 @given(st.lists(RECORDS | NOTES, max_size=5))
 def test_sqlite_remembers_what_a_dict_remembers(written: list[Record | tuple[str, str]]) -> None:
     plain = DictMemo()
-    with SqliteMemo(Path(":memory:")) as stored:
+    with TemporaryDirectory() as folder, SqliteMemo(Path(folder) / "study.db") as stored:
         for item in written:
             if isinstance(item, Record):
                 assert stored.put(item) == plain.put(item)
@@ -235,3 +236,19 @@ def test_kill_9_in_the_middle_of_writing_loses_nothing_that_was_put(tmp_path: Pa
         with sqlite3.connect(path) as database:
             assert database.execute("pragma integrity_check").fetchall() == [("ok",)]
         database.close()
+
+
+def test_a_memo_that_is_only_read_changes_nothing_while_its_driver_writes(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    with SqliteMemo(path) as memo, SqliteMemo(path, read_only=True) as reader:
+        memo.set_meta("note", "kept")
+        assert reader.get_meta("note") == "kept"
+        with pytest.raises(UserError, match="readonly"):
+            reader.set_meta("note", "changed")
+        assert memo.get_meta("note") == "kept"
+
+
+def test_a_memo_that_is_only_read_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        SqliteMemo(tmp_path / "none.db", read_only=True)
+    assert not list(tmp_path.iterdir())

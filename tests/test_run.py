@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 import yaml
 
+from contragrad import config_file
+from contragrad.config import StudyConfig
+
 SMALL = {
     "data": {"source": "digits"},
     "reference": {"epochs": 2},
@@ -132,6 +135,36 @@ def test_a_finished_run_can_be_resumed_and_a_lost_artefact_is_made_again(whole: 
     done = call("resume", whole)
     assert done.returncode == 0, done.stderr
     assert (whole / "table.json").read_text() == before
+
+
+@pytest.mark.slow
+def test_a_finished_study_can_be_lengthened_and_is_then_the_longer_study(
+    whole: Path, study_file: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    short = ("--search.generations", "1", "--refine.epochs", "0")
+    assert call("evolve", "--config", study_file, "--out", folder, *short).returncode == 0
+    assert call("resume", folder, "--search.generations", "2", "--refine.epochs", "2").returncode == 0
+    assert (folder / "table.json").read_text() == (whole / "table.json").read_text()
+    assert history(folder) == history(whole)
+    done = call("resume", folder, "--search.generations", "1")
+    assert done.returncode == 2
+    assert "search.generations" in done.stderr
+
+
+def test_a_study_that_has_begun_keeps_its_settings(tmp_path: Path) -> None:
+    config_file.write(StudyConfig(), tmp_path / "study.yaml")
+    before = (tmp_path / "study.yaml").read_text()
+    for words, said in (
+        (["--training.gm_weight", "3"], ("training.gm_weight", "1.0", "3.0")),
+        (["--search.limits.flops", "5"], ("search.limits.flops",)),
+        (["--seed", "1"], ("seed",)),
+    ):
+        done = call("resume", tmp_path, *words)
+        assert done.returncode == 2
+        for word in said:
+            assert word in done.stderr
+    assert (tmp_path / "study.yaml").read_text() == before
 
 
 def npz(folder: Path, **changes: object) -> Path:

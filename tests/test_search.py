@@ -197,6 +197,17 @@ def test_a_slot_replaced_before_its_turn_takes_its_turn_with_the_newcomer() -> N
     assert ask(state).genome == child_of(NEAR_POOLS, state, 1, 1, 0)
 
 
+def test_with_the_schedule_generation_a_newcomers_turn_comes_in_the_next_generation() -> None:
+    state = trained((CONVS, POOLS), (measured(0.5), measured(0.5)), children=1)
+    state = replace(state, settings=replace(state.settings, schedule="generation"))
+    state = tell(state, Trial(NEAR_POOLS, 1), measured(0.6))
+    assert texts(state) == [str(CONVS), str(NEAR_POOLS)]
+    assert ask(state).genome == child_of(POOLS, state, 1, 1, 0)
+    state = tell(state, ask(state), GUESS)
+    state = tell(state, ask(state), GUESS)
+    assert ask(state).genome == child_of(NEAR_POOLS, state, 2, 1, 0)
+
+
 @pytest.mark.parametrize(
     ("standing", "child", "replaces"),
     [

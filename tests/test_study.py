@@ -285,8 +285,15 @@ def test_another_seed_or_other_settings_are_refused() -> None:
     states, memo = finished_search()
     notes = dict(memo._meta)
     refused(start(states[0].settings, CIFAR, 4), memo, step=1)
-    refused(start(replace(states[0].settings, generations=3), CIFAR, 3), memo, step=1)
+    refused(start(replace(states[0].settings, hidden=5), CIFAR, 3), memo, step=1)
     assert memo._meta == notes
+
+
+def test_a_search_may_have_more_generations_than_when_it_was_begun() -> None:
+    states, memo = finished_search(generations=1)
+    longer = start(replace(states[0].settings, generations=3), CIFAR, 3)
+    executor = Scattered(1, Random(0))
+    assert run(longer, memo=memo, executor=executor, key_of=key_of) == sequential(longer)[-1]
 
 
 def test_an_outcome_that_was_another_is_refused_at_its_step() -> None:

@@ -4,13 +4,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
 
 import contragrad
+from contragrad.engine.memory import keep_freed_memory
 from contragrad.errors import UserError
 
 EXIT_USER_ERROR = 2
@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(words)
     if rest and options.command not in ("evolve", "resume", "demo"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    keep_freed_memory()
     try:
         options.call(options, rest)
     except UserError as error:
@@ -116,37 +117,27 @@ def _print_result(rows: Sequence["contragrad.evaluate.Row"], folder: Path) -> No
 
 
 def _show(options: argparse.Namespace, overrides: list[str]) -> None:
-    from contragrad import evaluate, report, run
+    from contragrad import evaluate, history, report
+    from contragrad.workspace import TABLE
 
-    config, told, state = run.replay(options.run)
-    table = options.run / run.TABLE
+    found = history.load(options.run)
+    table = options.run / TABLE
     rows = evaluate.read(table) if table.is_file() else ()
     if options.json:
-        history = [
-            {
-                "trial": str(event.trial.genome),
-                "epochs": event.trial.epochs,
-                "outcome": report.outcome_text(event.outcome),
-                "placed": run.placed(event),
-            }
-            for event in told
-        ]
-        print(
-            json.dumps(
-                {"finished": state.finished, "history": history, "table": [asdict(row) for row in rows]}
-            )
-        )
+        print(json.dumps(report.history_json(found, rows)))
         return
     console = Console()
-    total = config.search.population * (1 + config.search.generations * config.search.children)
-    console.print(f"{len(told)} of {total} evaluations", highlight=False)
-    for event in told:
+    settings = found.config.search
+    total = settings.population * (1 + settings.generations * settings.children)
+    console.print(f"{len(found.told)} of {total} evaluations", highlight=False)
+    for event in found.told:
         console.print(
-            f"[{event.after.step}] {run.placed(event)}; {report.outcome_text(event.outcome)}",
+            f"[{event.after.step}] {history.placement(event)}; {report.outcome_text(event.outcome)}",
             markup=False,
             highlight=False,
         )
-    console.print(report.population_table(state.population))
+    if found.state is not None:
+        console.print(report.population_table(found.state.population))
     if rows:
         console.print(report.accuracy_table(rows, "transfer resistance from the reference"))
 

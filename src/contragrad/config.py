@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Literal
 
 from contragrad.errors import UserError
-from contragrad.fingerprint import EXCLUDED
+from contragrad.fingerprint import EXCLUDED, LATER
 
 AttackName = Literal["fgsm", "linf-pgd", "l2-pgd"]
 DataSource = Literal[
@@ -25,6 +25,7 @@ DataSource = Literal[
 Device = Literal["auto", "cpu", "cuda", "mps"]
 FitnessSplit = Literal["validation", "test"]
 Optimiser = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["sequential", "generation"]
 ReferenceArchitecture = Literal[
     "hand-engineered-a",
     "hand-engineered-b",
@@ -74,6 +75,8 @@ class DataSettings:
             f"{self.validation_fraction} is no share of the training images",
             "a number between 0 and 1",
         )
+        if self.image_size is not None:
+            _at_least(1, "data", self, "image_size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +196,9 @@ class SearchSettings:
         channels: output channels a convolution may have.
         kernels: kernel sizes a convolution may have.
         hidden: units of the head's hidden layer.
+        schedule: `sequential` is Algorithm 1: a slot's children come of whoever stands in it when its turn
+            comes. With `generation` they come of whoever stood in it when the generation began, so that many
+            workers find work without guessing; replacement is in order and in place with both.
         limits: how large a network may grow.
     """
 
@@ -210,6 +216,7 @@ class SearchSettings:
     channels: tuple[int, ...] = (16, 32, 64, 128)
     kernels: tuple[int, ...] = (1, 3, 5)
     hidden: int = 128
+    schedule: Schedule = field(default="sequential", metadata={LATER: True})
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from jsonargparse.typing import register_type
 
 from contragrad.config import StudyConfig
 from contragrad.errors import UserError
-from contragrad.fingerprint import canonical
+from contragrad.fingerprint import Plain, canonical
 
 
 def _fraction(value: object) -> Fraction:
@@ -67,8 +67,23 @@ def shipped(name: str) -> Path:
 
 
 def write(config: StudyConfig, path: Path) -> None:
-    """Writes every setting as a study file that `read` gives the same settings for."""
-    path.write_text(yaml.safe_dump(_plain(config), sort_keys=False))
+    """Writes every setting as a study file that `read` gives the same settings for; whole or not at all."""
+    beside = path.with_suffix(".tmp")
+    beside.write_text(yaml.safe_dump(_plain(config), sort_keys=False))
+    beside.replace(path)
+
+
+def dotted(config: StudyConfig) -> dict[str, Plain]:
+    """Every setting's value by its dotted key, sections left out."""
+
+    def walk(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Plain]]:
+        for key, value in content.items():
+            if isinstance(value, dict):
+                yield from walk(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", value
+
+    return dict(walk(_plain(config), ""))
 
 
 def _plain(value: object) -> Any:

@@ -11,18 +11,23 @@ from enum import Enum
 from fractions import Fraction
 from pathlib import Path
 from random import Random
+from typing import Any
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
 EXCLUDED = "identity"
 """Metadata key: `field(metadata={EXCLUDED: False})` leaves a field out of its record's identity."""
 
+LATER = "later"
+"""Metadata key: `field(metadata={LATER: True})` leaves a field out while it has its default, so that a
+setting that a record gains leaves the names of what was made without it."""
+
 
 def canonical(value: object) -> Plain:
     """The plain JSON value that stands for `value` in its fingerprint.
 
     A record becomes an object of its class name and its identity fields, so that records of different
-    classes never look alike; a field is in unless its metadata says otherwise.
+    classes never look alike; a field is in unless its metadata says otherwise (`EXCLUDED`, `LATER`).
 
     Raises:
         TypeError: if a part of the value has no canonical form.
@@ -46,10 +51,16 @@ def canonical(value: object) -> Plain:
             return {"": type(value).__name__} | {
                 field.name: canonical(getattr(value, field.name))
                 for field in dataclasses.fields(value)
-                if field.metadata.get(EXCLUDED, True)
+                if _is_identity(field, getattr(value, field.name))
             }
         case _:
             raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def _is_identity(field: dataclasses.Field[Any], value: object) -> bool:
+    if not field.metadata.get(EXCLUDED, True):
+        return False
+    return not (field.metadata.get(LATER, False) and value == field.default)
 
 
 def canonical_json(value: object) -> str:

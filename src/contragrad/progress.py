@@ -78,3 +78,8 @@ class Progress:
         elif self._running and time.monotonic() - self._said > PLAIN_INTERVAL:
             self._said = time.monotonic()
             self._line(f"running: {text}")
+
+
+def epoch_text(name: str, message: dict[str, float]) -> str:
+    """How far a training has come."""
+    return f"{name} epoch {message['epoch']:.0f}/{message['epochs']:.0f}"

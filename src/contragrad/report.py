@@ -1,13 +1,16 @@
 """What a person reads at the end: the table, and a run's history, as text."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.table import Table
 from rich.text import Text
 
 from contragrad.evaluate import Interval, Row
-from contragrad.evolution.search import Infeasible, Member, Outcome
+from contragrad.evolution.search import Infeasible, Member, Outcome, outcome_to_json
 from contragrad.evolution.spectrum import spectrum
+from contragrad.fingerprint import Plain, canonical
+from contragrad.history import History, placement
 
 
 def percent(share: float) -> str:
@@ -45,6 +48,26 @@ def outcome_text(outcome: Outcome) -> str:
         f"fitness {percent(outcome.fitness)} "
         f"(clean {percent(outcome.clean_accuracy)}, adversarial {percent(outcome.adversarial_accuracy)})"
     )
+
+
+def history_json(history: History, rows: Sequence[Row]) -> dict[str, Plain]:
+    """A study's history and table for scripts."""
+    told: list[Plain] = [
+        {
+            "generation": event.before.generation,
+            "candidate": event.before.slot + 1,
+            "genome": str(event.trial.genome),
+            "epochs": event.trial.epochs,
+            "outcome": outcome_to_json(event.outcome),
+            "placement": placement(event),
+        }
+        for event in history.told
+    ]
+    return {
+        "finished": history.state is not None and history.state.finished,
+        "history": told,
+        "table": [canonical(asdict(row)) for row in rows],
+    }
 
 
 def population_table(population: Sequence[Member]) -> Table:

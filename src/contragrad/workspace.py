@@ -23,8 +23,12 @@ from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.fitness import Context
 from contragrad.networks.inference import all_reference_directions, resolve_device
-from contragrad.networks.network import Normalisation
+from contragrad.networks.network import Normalisation, placed
 from contragrad.reference import architecture, construct, load_weights
+
+CONFIGURATION = "study.yaml"
+DATABASE = "study.db"
+TABLE = "table.json"
 
 EVALUATION = "evaluation/1"
 """Raised by hand when what an evaluation means changes."""
@@ -150,7 +154,7 @@ def untrained_reference(workspace: Workspace, splits: Splits) -> nn.Module:
     text = architecture(settings)
     network = construct(text, workspace.problem, normalisation(splits.train), seed)
     if settings.weights is not None:
-        load_weights(network, Path(settings.weights))
+        load_weights(network, Path(settings.weights).expanduser())
     return network
 
 
@@ -158,7 +162,7 @@ def load_reference(workspace: Workspace, splits: Splits) -> nn.Module:
     """The fixed reference, frozen, on the workspace's device."""
     network = untrained_reference(workspace, splits)
     network.load_state_dict(workspace.artefacts.load("network", workspace.reference_name))
-    return network.requires_grad_(False).eval().to(workspace.device)
+    return placed(network.requires_grad_(False).eval(), workspace.device)
 
 
 def directions(workspace: Workspace, splits: Splits) -> Tensor:

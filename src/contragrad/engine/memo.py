@@ -91,26 +91,36 @@ class DictMemo:
 
 
 class SqliteMemo:
-    """A memo in an SQLite file. Only the driver opens it.
+    """A memo in an SQLite file. Only the driver opens it, and whoever reads it only.
+
+    Args:
+        path: the file, made if it is missing.
+        read_only: change nothing; the file must be there.
 
     Raises:
         UserError: if the file is no database of ours, or one of a newer version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
+        address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self._readable():
             # Autocommit: each statement is a transaction of its own, and is durable when it returns.
-            self._connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+            self._connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30)
         try:
             with self._readable():
-                self._prepare()
+                self._require_ours()
+                if not read_only:
+                    self._prepare()
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self) -> None:
-        found = int(self._connection.execute("pragma user_version").fetchone()[0])
+    def _version(self) -> int:
+        return int(self._connection.execute("pragma user_version").fetchone()[0])
+
+    def _require_ours(self) -> None:
+        found = self._version()
         if found > SCHEMA:
             raise UserError(
                 f"the database has version {found}, and this contragrad knows {SCHEMA}",
@@ -121,9 +131,11 @@ class SqliteMemo:
             raise UserError(
                 "the database is none of contragrad's", where=str(self._path), remedy="a new run folder"
             )
+
+    def _prepare(self) -> None:
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = full")
-        if found == 0:
+        if self._version() == 0:
             self._connection.executescript(f"begin; {TABLES} pragma user_version = {SCHEMA}; commit;")
 
     @contextmanager

@@ -3,7 +3,7 @@
 import platform
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -119,10 +119,11 @@ def _guard(memo: Memo, state: State) -> None:
     """Notes where the search stands; on a resume, checks that it comes by where it stood.
 
     The trajectory is not stored but told again from the memo, so a change of the search's code or
-    settings would go unnoticed without it.
+    settings would go unnoticed without it. The number of generations may grow: where the search stands does
+    not depend on it.
     """
     stored = memo.get_meta(f"{STEP} {state.step}")
-    found = fingerprint("state/1", state)
+    found = fingerprint("state/1", replace(state, settings=replace(state.settings, generations=0)))
     if stored is None:
         memo.set_meta(f"{STEP} {state.step}", found)
     elif stored != found:

@@ -75,8 +75,9 @@ class Member:
 class State:
     """Where a search stands.
 
-    In generation 0 the initial candidates are trained; from 1 on, `parent` is the genome that stood in
-    the slot when its turn came and that all of the slot's children are mutated from.
+    In generation 0 the initial candidates are trained; from 1 on, `parents` are the genomes that stood in
+    the slots when the slot's turn came, or when the generation began, as the schedule has it. All of a
+    slot's children are mutated from its parent.
     """
 
     settings: SearchSettings
@@ -87,7 +88,7 @@ class State:
     generation: int = 0
     slot: int = 0
     child: int = 0
-    parent: Genome | None = None
+    parents: tuple[Genome, ...] = ()
     step: int = 0
 
     @property
@@ -110,9 +111,8 @@ def ask(state: State) -> Trial:
     if state.generation == 0:
         genome = state.initial[len(state.population)]
     else:
-        assert state.parent is not None
         place = (state.generation, state.slot, state.child)
-        genome = _child(state.parent, state.settings, state.problem, state.seed, place)
+        genome = _child(state.parents[state.slot], state.settings, state.problem, state.seed, place)
     return Trial(genome, epochs(state.settings, state.generation))
 
 
@@ -168,9 +168,14 @@ def closest_place(state: State, trial: Trial) -> int:
 
 
 def _turn(state: State, generation: int, slot: int) -> State:
-    """The slot's turn: whoever stands in it now is the parent of its children."""
-    parent = state.population[slot].trial.genome
-    return replace(state, generation=generation, slot=slot, child=0, parent=parent)
+    """The slot's turn: whoever stands in it now is the parent of its children.
+
+    Deviates: with the schedule `generation`, whoever stood in it when the generation began.
+    """
+    parents = state.parents
+    if slot == 0 or state.settings.schedule == "sequential":
+        parents = tuple(member.trial.genome for member in state.population)
+    return replace(state, generation=generation, slot=slot, child=0, parents=parents)
 
 
 GUESS = Infeasible("not known yet")

@@ -8,7 +8,7 @@ from contragrad.data.dataset import Examples, pixels
 from contragrad.errors import UserError
 from contragrad.networks.misalignment import reference_directions
 
-BATCH = 500
+BATCH = 200
 """Images at a time: bounds the memory and is no setting, for it changes no result."""
 
 

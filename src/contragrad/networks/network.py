@@ -89,3 +89,13 @@ def build(genome: Genome, problem: Problem, normalisation: Normalisation, seed: 
 def parameter_count(network: nn.Module) -> int:
     """The network's parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Channels side by side, which convolutions are faster on; MPS has few kernels for it."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+def placed(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network, moved to the device and laid out as it is fastest there."""
+    return network.to(device).to(memory_format=memory_format(device))

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from contragrad.config import Optimiser, TrainingSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.networks.misalignment import losses
+from contragrad.networks.network import memory_format, placed
 from contragrad.networks.randomness import generator, isolated
 
 
@@ -39,8 +40,8 @@ def begin(network: nn.Module, settings: TrainingSettings) -> Session:
 
     Source: section 4, implementation details.
     """
-    network.to(memory_format=_memory_format(network))
-    return Session(network, OPTIMISERS[settings.optimiser](network))
+    device = next(network.parameters()).device
+    return Session(placed(network, device), OPTIMISERS[settings.optimiser](network))
 
 
 def train_epoch(
@@ -91,7 +92,7 @@ def step(
     session: Session, images: Tensor, labels: Tensor, directions: Tensor | None, settings: TrainingSettings
 ) -> Tensor:
     """One optimiser step on a batch; returns its cross-entropy and GM loss, (2,)."""
-    images = images.contiguous(memory_format=_memory_format(session.network))
+    images = images.contiguous(memory_format=memory_format(images.device))
     if directions is None:
         cross_entropy = F.cross_entropy(session.network(images), labels)
         gm = torch.zeros((), device=cross_entropy.device)
@@ -103,12 +104,6 @@ def step(
     torch.autograd.backward(cross_entropy + settings.gm_weight * gm, inputs=trained)
     session.optimiser.step()
     return torch.stack((cross_entropy, gm)).detach()
-
-
-def _memory_format(network: nn.Module) -> torch.memory_format:
-    """Channels side by side, which convolutions are faster on; MPS has few kernels for it."""
-    device = next(network.parameters()).device
-    return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
