@@ -62,6 +62,7 @@ WRONG: list[tuple[Callable[..., object], dict[str, Any], str]] = [
     (RefineSettings, {"epochs": -1}, "refine.epochs"),
     (RefineSettings, {"checkpoint_every": 0}, "refine.checkpoint_every"),
     (StudyConfig, {"refine": RefineSettings(networks=5)}, "refine.networks"),
+    (StudyConfig, {"refine": RefineSettings(keep="best"), "fitness_split": "test"}, "refine.keep"),
 ]
 
 TOP = [({"workers": -1}, "workers"), ({"seed": -1}, "seed")]

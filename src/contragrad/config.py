@@ -26,6 +26,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 FitnessSplit = Literal["validation", "test"]
 Optimiser = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["sequential", "generation"]
+Keep = Literal["last", "best"]
 ReferenceArchitecture = Literal[
     "hand-engineered-a",
     "hand-engineered-b",
@@ -257,11 +258,14 @@ class RefineSettings:
     Args:
         networks: how many of the best are refined.
         epochs: additional training epochs.
+        keep: of a network trained in full, the weights after the `last` epoch, as in the paper, or those of
+            the epoch with the `best` fitness on the validation images.
         checkpoint_every: epochs between two checkpoints, which is what a kill can cost at most.
     """
 
     networks: int = 2
     epochs: int = 1000
+    keep: Keep = field(default="last", metadata={LATER: True})
     checkpoint_every: int = field(default=5, metadata={EXCLUDED: False})
 
     def __post_init__(self) -> None:
@@ -306,4 +310,10 @@ class StudyConfig:
             "refine.networks",
             f"{self.refine.networks} networks cannot be refined of a population of {self.search.population}",
             f"{self.search.population} or fewer",
+        )
+        _require(
+            self.refine.keep == "last" or self.fitness_split == "validation",
+            "refine.keep",
+            "the best epoch would be chosen on the test images",
+            "last, or fitness_split: validation",
         )

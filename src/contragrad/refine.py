@@ -1,11 +1,14 @@
 """Training a network in full: the reference, the baselines, and the evolved networks after the search."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
 
+import torch
 from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
-from contragrad.config import TrainingSettings
+from contragrad.config import Keep, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Report
@@ -23,6 +26,7 @@ class FullTraining:
         gm: train with the GM loss against the reference, not with cross-entropy alone.
         epochs: all its training epochs.
         seed: names the streams of its weights and its order of images.
+        keep: the weights that are kept, see `RefineSettings`.
     """
 
     name: str
@@ -30,12 +34,42 @@ class FullTraining:
     gm: bool
     epochs: int
     seed: int
+    keep: Keep = "last"
 
     def fingerprint(self, training: TrainingSettings, reference: str, splits: str) -> str:
         """Names the trained network; its name in tables is no part of it."""
         against = (reference, training.gm_weight) if self.gm else None
         recipe = (self.architecture, self.epochs, self.seed, training.batch_size, training.optimiser)
-        return fingerprint("network/1", *recipe, against, splits)
+        kept = () if self.keep == "last" else (self.keep,)
+        return fingerprint("network/1", *recipe, against, splits, *kept)
+
+
+@dataclass(slots=True)
+class Best:
+    """The weights of the best epoch so far."""
+
+    score: float = -inf
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def note(self, network: nn.Module, score: float) -> None:
+        """Keeps the network's weights if they are better than all before."""
+        if score > self.score:
+            self.score = score
+            self.weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Its state as tensors; none before the first epoch."""
+        found = {f"{BEST}{name}": tensor for name, tensor in self.weights.items()}
+        return found and found | {BEST: torch.tensor(self.score, dtype=torch.float64)}
+
+    @classmethod
+    def restored(cls, tensors: dict[str, Tensor]) -> "Best":
+        """What `snapshot` was taken of."""
+        named = {name.removeprefix(BEST): t for name, t in tensors.items() if name.startswith(BEST)}
+        return cls(float(named.pop("")), named) if named else cls()
+
+
+BEST = "best."
 
 
 def train_fully(
@@ -49,11 +83,13 @@ def train_fully(
     checkpoint_every: int,
     artefacts: Artefacts,
     report: Report,
+    score: Callable[[nn.Module], float] | None = None,
 ) -> dict[str, Plain]:
     """Trains the network and stores its weights as the artefact `network-<name>`.
 
     A checkpoint every so many epochs holds weights and optimiser: training that was interrupted goes on
-    from the last one and ends in exactly the same weights.
+    from the last one and ends in exactly the same weights. Where a score is given, the weights of the
+    epoch with the highest are stored, the first one on ties.
 
     Returns:
         The artefact's name and the network's trainable parameters, or why the training is infeasible.
@@ -61,21 +97,23 @@ def train_fully(
     Source: section 4, implementation details: the refinement of the evolved networks.
     Deviates: the refinement goes on in one training, the optimiser's state kept; the paper does not say.
     """
-    session = begin(network, training)
+    session, best = begin(network, training), Best()
     if (saved := artefacts.find("checkpoint", name)) is not None:
         restore(session, saved)
+        best = Best.restored(saved)
     device = next(network.parameters()).device
     examples = Examples(examples.images.to(device), examples.labels.to(device))
     directions = None if directions is None else directions.to(device)
     try:
         while session.epoch < task.epochs:
             losses = train_epoch(session, examples, directions, training, seed=task.seed)
+            if score is not None:
+                best.note(network, score(network))
             report({"epoch": session.epoch, "epochs": task.epochs, "cross_entropy": losses.cross_entropy})
             if session.epoch % checkpoint_every == 0 and session.epoch < task.epochs:
-                artefacts.save("checkpoint", name, snapshot(session))
+                artefacts.save("checkpoint", name, snapshot(session) | best.snapshot())
     except DivergedError as error:
         return {"infeasible": f"diverged: {error}"}
-    weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    artefacts.save("network", name, weights)
+    artefacts.save("network", name, best.weights or dict(network.state_dict()))
     artefacts.remove("checkpoint", name)
     return {"network": name, "parameters": parameter_count(network)}

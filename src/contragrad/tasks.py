@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from functools import cache
 
+from torch import nn
+
 from contragrad.evolution.search import Trial, outcome_to_json
 from contragrad.fingerprint import Plain
-from contragrad.fitness import Context, Report, evaluate
+from contragrad.fitness import Context, Report, evaluate, measure
 from contragrad.reference import construct
 from contragrad.refine import FullTraining, train_fully
 from contragrad.workspace import Workspace, context
@@ -32,6 +34,10 @@ def prepare(workspace: Workspace) -> Callable[[Task, Report], dict[str, Plain]]:
 
 def _train(task: FullTraining, workspace: Workspace, shared: Context, report: Report) -> dict[str, Plain]:
     network = construct(task.architecture, shared.problem, shared.normalisation, task.seed)
+
+    def fitness(trained: nn.Module) -> float:
+        return measure(trained, shared.fitness, shared.adversarial).fitness
+
     return train_fully(
         network.to(shared.device),
         task,
@@ -42,6 +48,7 @@ def _train(task: FullTraining, workspace: Workspace, shared: Context, report: Re
         checkpoint_every=workspace.config.refine.checkpoint_every,
         artefacts=workspace.artefacts,
         report=report,
+        score=fitness if task.keep == "best" else None,
     )
 
 

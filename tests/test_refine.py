@@ -1,0 +1,153 @@
+"""Training in full: exact across interruptions, and the weights that were asked for are kept."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from contragrad.artefacts import Artefacts
+from contragrad.config import TrainingSettings
+from contragrad.data.dataset import Examples
+from contragrad.evolution.genome import parse
+from contragrad.fitness import Report
+from contragrad.networks.network import Normalisation, build
+from contragrad.networks.training import begin, train_epoch
+from contragrad.refine import FullTraining, train_fully
+from strategies import MNIST
+
+GENOME = "conv(4,3) pool(max,2) fc(8)"
+SETTINGS = TrainingSettings(batch_size=8)
+EPOCHS = 5
+
+
+class StoppedError(Exception):
+    """Stands for a kill."""
+
+
+def examples() -> Examples:
+    images = torch.rand(20, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    return Examples(images, torch.arange(20) % 10)
+
+
+def network() -> nn.Module:
+    return build(parse(GENOME), MNIST, Normalisation((0.3,), (0.4,)), seed=1)
+
+
+def weights_by_epoch() -> list[dict[str, Tensor]]:
+    """The weights after each epoch of a training without interruption."""
+    session, found = begin(network(), SETTINGS), []
+    for _ in range(EPOCHS):
+        train_epoch(session, examples(), None, SETTINGS, seed=2)
+        found.append({name: tensor.clone() for name, tensor in session.network.state_dict().items()})
+    return found
+
+
+class Scores:
+    """Scores the epochs in turn by a list, as long as it lasts; the last weight tells the epoch."""
+
+    def __init__(self, scores: list[float]) -> None:
+        self.by_weight = {
+            weights["network.head.3.bias"][0].item(): score
+            for weights, score in zip(weights_by_epoch(), scores, strict=True)
+        }
+
+    def __call__(self, trained: nn.Module) -> float:
+        return self.by_weight[trained.state_dict()["network.head.3.bias"][0].item()]
+
+
+def train(folder: Path, scores: list[float] | None, stop_at: int | None = None, every: int = 2) -> object:
+    def report(message: dict[str, float]) -> None:
+        if message["epoch"] == stop_at:
+            raise StoppedError
+
+    reporting: Report = report
+    return train_fully(
+        network(),
+        FullTraining(name="a", architecture=GENOME, gm=False, epochs=EPOCHS, seed=2),
+        name="a",
+        examples=examples(),
+        directions=None,
+        training=SETTINGS,
+        checkpoint_every=every,
+        artefacts=Artefacts(folder),
+        report=reporting,
+        score=None if scores is None else Scores(scores),
+    )
+
+
+def stored(folder: Path) -> dict[str, Tensor]:
+    return Artefacts(folder).load("network", "a")
+
+
+def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+CASES: list[tuple[list[float] | None, int]] = [
+    (None, 4),
+    ([1, 2, 3, 4, 5], 4),
+    ([5, 4, 3, 2, 1], 0),
+    ([1, 3, 2, 3, 0], 1),
+    ([-1, -3, -2, -0.5, -0.5], 3),
+]
+
+
+@pytest.mark.parametrize(("scores", "kept"), CASES, ids=str)
+def test_the_last_or_the_first_best_epoch_is_kept(
+    scores: list[float] | None, kept: int, tmp_path: Path
+) -> None:
+    assert train(tmp_path, scores) == {"network": "a", "parameters": 4 * 9 + 8 + 4 * 49 * 8 + 8 + 8 * 10 + 10}
+    assert_equal(stored(tmp_path), weights_by_epoch()[kept])
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+@pytest.mark.parametrize(("scores", "kept"), CASES, ids=str)
+@pytest.mark.parametrize("stop_at", [1, 3, 4, 5])
+def test_an_interruption_leaves_no_trace(
+    scores: list[float] | None, kept: int, stop_at: int, tmp_path: Path
+) -> None:
+    with pytest.raises(StoppedError):
+        train(tmp_path, scores, stop_at)
+    assert bool(list(tmp_path.glob("checkpoint-*"))) == (stop_at > 2)
+    train(tmp_path, scores)
+    assert_equal(stored(tmp_path), weights_by_epoch()[kept])
+
+
+def test_a_training_that_diverges_is_infeasible_and_stores_nothing(tmp_path: Path) -> None:
+    poisoned = network()
+    with torch.no_grad():
+        next(poisoned.parameters()).fill_(float("nan"))
+    found = train_fully(
+        poisoned,
+        FullTraining(name="a", architecture=GENOME, gm=False, epochs=2, seed=2),
+        name="a",
+        examples=examples(),
+        directions=None,
+        training=SETTINGS,
+        checkpoint_every=1,
+        artefacts=Artefacts(tmp_path),
+        report=lambda message: None,
+    )
+    assert found == {"infeasible": "diverged: the loss was not finite in epoch 1"}
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_network_is_named_by() -> None:
+    base = FullTraining(name="a", architecture=GENOME, gm=True, epochs=5, seed=2)
+    names = {
+        task.fingerprint(SETTINGS, "reference", "splits")
+        for task in (
+            base,
+            FullTraining(name="a", architecture=GENOME, gm=True, epochs=6, seed=2),
+            FullTraining(name="a", architecture=GENOME, gm=True, epochs=5, seed=3),
+            FullTraining(name="a", architecture=GENOME, gm=False, epochs=5, seed=2),
+            FullTraining(name="a", architecture="conv(4,1) fc(8)", gm=True, epochs=5, seed=2),
+            FullTraining(name="a", architecture=GENOME, gm=True, epochs=5, seed=2, keep="best"),
+        )
+    }
+    names |= {base.fingerprint(SETTINGS, "other", "splits"), base.fingerprint(SETTINGS, "reference", "other")}
+    assert len(names) == 8
+    renamed = FullTraining(name="b", architecture=GENOME, gm=True, epochs=5, seed=2)
+    assert renamed.fingerprint(SETTINGS, "reference", "splits") in names
