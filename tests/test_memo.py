@@ -252,3 +252,13 @@ def test_a_memo_that_is_only_read_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         SqliteMemo(tmp_path / "none.db", read_only=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_closed_memo_is_one_file_and_reading_it_leaves_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    with SqliteMemo(path) as memo:
+        memo.set_meta("note", "kept")
+    for _ in range(2):
+        assert list(tmp_path.iterdir()) == [path]
+        with SqliteMemo(path, read_only=True) as reader:
+            assert reader.get_meta("note") == "kept"

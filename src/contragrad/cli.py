@@ -135,6 +135,7 @@ def _show(options: argparse.Namespace, overrides: list[str]) -> None:
             f"[{event.after.step}] {history.placement(event)}; {report.outcome_text(event.outcome)}",
             markup=False,
             highlight=False,
+            soft_wrap=True,
         )
     if found.state is not None:
         console.print(report.population_table(found.state.population))

@@ -1,5 +1,6 @@
 """The memo: every evaluation ever made for a study, by the name of what was asked."""
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -103,6 +104,7 @@ class SqliteMemo:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
+        self._read_only = read_only
         address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self._readable():
             # Autocommit: each statement is a transaction of its own, and is durable when it returns.
@@ -206,7 +208,11 @@ class SqliteMemo:
             self._connection.execute("insert or replace into meta values (?, ?)", (key, content))
 
     def close(self) -> None:
-        """Closes the file; closing twice is fine."""
+        """Closes the file, which then is the whole memo; closing twice is fine."""
+        if not self._read_only:
+            # Somebody who reads it just now keeps the log, and closes it in our place.
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("pragma journal_mode = delete")
         self._connection.close()
 
     def __enter__(self) -> Self:
