@@ -308,6 +308,17 @@ def test_an_outcome_that_was_another_is_refused_at_its_step() -> None:
         refused(states[0], other, step)
 
 
+def test_a_record_that_holds_no_outcome_is_named() -> None:
+    states, memo = finished_search(generations=0)
+    key = key_of(ask(states[0]))
+    found = memo.get(key)
+    assert found is not None
+    memo._records[key] = replace(found, outcome={"fitness": 1})
+    with pytest.raises(UserError, match="remembered wrongly") as caught:
+        run(states[0], memo=memo, executor=Nobody(), key_of=key_of)
+    assert key in caught.value.where
+
+
 def test_a_memo_without_notes_is_noted_anew() -> None:
     states, memo = finished_search()
     bare = DictMemo()

@@ -108,7 +108,7 @@ def _told(memo: Memo, workspace: Workspace) -> History:
         record = memo.get(workspace.evaluation_name(trial))
         if record is None:
             break
-        outcome = search.outcome_from_json(record.outcome)
+        outcome = study.remembered(record)
         after = search.tell(state, trial, outcome)
         told.append(study.Told(trial, outcome, state, after))
         state = after

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 
 from contragrad.engine.executors import Executor, Finished, Progressed
@@ -45,12 +46,14 @@ def run(
     Raises:
         UserError: if the memo's trajectory is not this search's.
     """
-    known: dict[Trial, Outcome] = {}
+    # A lookahead asks for the same trials again and again.
+    known: dict[Trial, Outcome | None] = {}
 
     def look_up(trial: Trial) -> Outcome | None:
-        if trial not in known and (record := memo.get(key_of(trial))) is not None:
-            known[trial] = search.outcome_from_json(record.outcome)
-        return known.get(trial)
+        if trial not in known:
+            record = memo.get(key_of(trial))
+            known[trial] = None if record is None else remembered(record)
+        return known[trial]
 
     wanted: dict[str, Trial] = {}
     while not state.finished:
@@ -68,7 +71,8 @@ def run(
                 wanted[key] = ahead
         for event in executor.wait():
             if isinstance(event, Finished):
-                memo.put(_record(event, wanted[event.key]))
+                trial = wanted[event.key]
+                known[trial] = remembered(memo.put(_record(event, trial)))
             on_event(event)
     return state
 
@@ -97,15 +101,35 @@ def run_tasks(
     return results
 
 
-def _record(event: Finished, trial: Trial) -> Record:
-    provenance = {
+def remembered(record: Record) -> Outcome:
+    """The outcome that a memo's record holds.
+
+    Raises:
+        UserError: if it holds none.
+    """
+    try:
+        return search.outcome_from_json(record.outcome)
+    except ValueError as error:
+        raise UserError(
+            f"the evaluation of {record.task} was remembered wrongly: {error}",
+            where=f"{record.key} in the study's database",
+            remedy="a backup of the database, or its row deleted: it is evaluated again",
+        ) from error
+
+
+@cache
+def _origin() -> dict[str, str]:
+    return {
         "host": socket.gethostname(),
         "machine": platform.platform(),
         "python": platform.python_version(),
         "torch": version("torch"),
         "contragrad": version("contragrad"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _record(event: Finished, trial: Trial) -> Record:
+    provenance = _origin() | {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
     task = f"{trial.genome} epochs={trial.epochs} replicate={trial.replicate}"
     return Record(
         key=event.key, task=task, outcome=event.result, seconds=event.seconds, provenance=provenance

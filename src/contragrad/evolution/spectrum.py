@@ -1,6 +1,7 @@
 """A genome's spectrum, and which candidate is architecturally closest to a child."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,9 +28,8 @@ def spectrum(genome: Genome) -> Spectrum:
     >>> spectrum(parse("conv(16,3) conv(16,3) sum(1,2) pool(max,2) fc(64)"))
     Spectrum(convolutions=2, pools=1, strided=0, sums=1, cats=0)
     """
-    return Spectrum(
-        *(sum(isinstance(block, kind) for block in genome.blocks) for kind in (Conv, Pool, Strided, Sum, Cat))
-    )
+    counts = Counter(map(type, genome.blocks))
+    return Spectrum(*(counts[kind] for kind in (Conv, Pool, Strided, Sum, Cat)))
 
 
 def distance(one: Spectrum, other: Spectrum) -> float:
