@@ -11,8 +11,8 @@ import pytest
 
 
 def in_another_process(function: str, *words: str | Path) -> subprocess.Popen[str]:
-    """A Python process that calls a function of workers.py."""
-    code = f"import sys, workers; workers.{function}(*sys.argv[1:])"
+    """A Python process that calls a function of performers.py."""
+    code = f"import sys, performers; performers.{function}(*sys.argv[1:])"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],
         cwd=Path(__file__).parent,

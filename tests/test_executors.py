@@ -24,7 +24,7 @@ from contragrad.engine.executors import (
 from contragrad.engine.work import Result, Work
 from contragrad.errors import UserError
 from elsewhere import in_another_process
-from workers import (
+from performers import (
     CALLS,
     PATIENCE,
     Call,
@@ -141,7 +141,7 @@ def test_any_other_error_names_its_task_and_shows_where_it_was_raised(executor: 
     executor.offer("the failing one", Call(divide_by_zero))
     with pytest.raises(TaskFailedError) as caught:
         finish(executor, "the failing one")
-    for word in ("the failing one", "Traceback", "workers.py", "in divide_by_zero", "ZeroDivisionError"):
+    for word in ("the failing one", "Traceback", "performers.py", "in divide_by_zero", "ZeroDivisionError"):
         assert word in str(caught.value)
 
 
@@ -164,7 +164,7 @@ def test_a_closed_executor_runs_nothing_and_closing_twice_is_fine(executor: Exec
 
 
 def test_what_cannot_be_set_up_is_told_at_once_or_with_the_first_task() -> None:
-    work = Work("workers:broken", "this")
+    work = Work("performers:broken", "this")
     with pytest.raises(LookupError, match="nothing can be set up with this"):
         InProcess(work)
     with closing(Processes(work, workers=1, threads=1)) as executor:
@@ -299,7 +299,7 @@ def test_workers_end_when_their_driver_is_killed(moment: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("work", "number"),
-    [(CALLS, 1), (Work("workers:calls_after_torch", torch.float32), 1)],
+    [(CALLS, 1), (Work("performers:calls_after_torch", torch.float32), 1)],
     ids=["torch comes later", "torch is there"],
 )
 def test_a_worker_has_its_number_of_threads(work: Work, number: int) -> None:

@@ -13,7 +13,7 @@ from contragrad.engine.executors import Processes
 from contragrad.engine.lock import lock_folder
 from contragrad.errors import UserError
 from elsewhere import fill, in_another_process, read_only, small_disk
-from workers import CALLS, Call, hold
+from performers import CALLS, Call, hold
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contragrad.engine.memo import SCHEMA, DictMemo, Memo, Record, SqliteMemo
 from contragrad.errors import UserError
 from elsewhere import fill, in_another_process, read_only, small_disk
-from workers import record
+from performers import record
 
 # The contract.
 

@@ -19,8 +19,8 @@ from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.evolution.search import State, Trial, ask, outcome_from_json, outcome_to_json, start, tell
 from contragrad.fingerprint import fingerprint
+from performers import CALLS, Call, complain, echo, toy
 from strategies import CIFAR, search_settings, small_settings
-from workers import CALLS, Call, complain, echo, toy
 
 
 def key_of(trial: Trial) -> str:
@@ -208,7 +208,7 @@ def test_kills_at_every_moment_change_nothing() -> None:
         moment += 1
 
 
-TOYS = Work("workers:toys", None)
+TOYS = Work("performers:toys", None)
 EXECUTORS: dict[str, Callable[[], Executor]] = {
     "in process": lambda: InProcess(TOYS),
     "one process": lambda: Processes(TOYS, workers=1, threads=1),

@@ -49,7 +49,7 @@ def create(config: StudyConfig, folder: Path, progress: Progress) -> tuple[evalu
             "the run folder exists", where=str(folder), remedy=f"contragrad resume {folder}, or another --out"
         )
     progress.stage("reading the data")
-    dataset, workspace = _open(config, folder)
+    dataset, workspace = open_data(config, folder)
     search.start(config.search, workspace.problem, config.seed)
     _untrained(workspace, dataset)
     (folder / "artefacts").mkdir(parents=True)
@@ -69,7 +69,7 @@ def resume(folder: Path, overrides: Sequence[str], progress: Progress) -> tuple[
     config = config_file.read(stored_path(folder), overrides)
     _require_continuation(stored_config(folder), config)
     progress.stage("reading the data")
-    dataset, workspace = _open(config, folder)
+    dataset, workspace = open_data(config, folder)
     return _run(workspace, dataset, progress)
 
 
@@ -93,7 +93,12 @@ def _require_continuation(old: StudyConfig, new: StudyConfig) -> None:
         )
 
 
-def _open(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
+def open_data(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
+    """A study's data, and the workspace that they make of a run folder; writes nothing.
+
+    Raises:
+        UserError: if the data or the reference's weights cannot be read.
+    """
     dataset = load(config.data)
     problem = Problem(*dataset.shape, dataset.classes)
     weights = config.reference.weights

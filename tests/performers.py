@@ -43,7 +43,7 @@ def calls(offset: int) -> Perform:
     return perform
 
 
-CALLS = Work("workers:calls", 7)
+CALLS = Work("performers:calls", 7)
 
 
 def calls_after_torch(dtype: object) -> Perform:
