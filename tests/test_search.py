@@ -19,6 +19,7 @@ from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import initial_population
 from contragrad.evolution.search import (
     GUESS,
+    Ahead,
     Infeasible,
     Measured,
     Outcome,
@@ -30,6 +31,7 @@ from contragrad.evolution.search import (
     lookahead,
     outcome_from_json,
     outcome_to_json,
+    play_ahead,
     start,
     tell,
 )
@@ -332,6 +334,23 @@ def test_lookahead_goes_past_what_is_known() -> None:
     wanted = lookahead(state, {first: winner}.get, 2)
     assert wanted == lookahead(tell(state, first, winner), {first: winner}.get, 2)
     assert [trial.genome for trial in wanted] == [child_of(CONVS, state, 1, 0, child) for child in (1, 2)]
+
+
+@given(search_settings(), st.integers(0, 2**32), st.integers(1, 7), st.randoms(use_true_random=False))
+def test_guesses_that_held_are_played_on_as_if_from_the_start(
+    settings: SearchSettings, seed: int, width: int, random: Random
+) -> None:
+    state = start(settings, CIFAR, seed)
+    known: dict[Trial, Outcome] = {}
+    ahead = Ahead(state)
+    while not state.finished:
+        ahead = play_ahead(ahead, known.get, width)
+        assert list(ahead.bars) == lookahead(state, known.get, width)
+        trial = random.choice(list(ahead.bars))
+        known[trial] = toy(trial, levels=4)
+        ahead = ahead.without(trial) if ahead.holds(trial, known[trial]) else Ahead(state)
+        while not state.finished and ask(state) in known:
+            state = tell(state, ask(state), known[ask(state)])
 
 
 def sequential(state: State) -> tuple[State, set[Trial]]:

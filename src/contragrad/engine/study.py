@@ -13,7 +13,7 @@ from contragrad.engine.memo import Memo, Record
 from contragrad.engine.work import Result
 from contragrad.errors import UserError
 from contragrad.evolution import search
-from contragrad.evolution.search import Outcome, State, Trial
+from contragrad.evolution.search import Outcome, State, Trial, outcome_to_json
 from contragrad.fingerprint import fingerprint
 
 
@@ -55,7 +55,8 @@ def run(
             known[trial] = None if record is None else remembered(record)
         return known[trial]
 
-    wanted: dict[str, Trial] = {}
+    running: dict[str, Trial] = {}
+    ahead = search.Ahead(state)
     while not state.finished:
         trial = search.ask(state)
         outcome = look_up(trial)
@@ -65,16 +66,28 @@ def run(
             on_event(Told(trial, outcome, state, after))
             state = after
             continue
-        for ahead in search.lookahead(state, look_up, executor.slots):
-            key = key_of(ahead)
-            if executor.offer(key, ahead):
-                wanted[key] = ahead
+        ahead = search.play_ahead(ahead, look_up, executor.slots)
+        _offer(ahead.bars, running, executor, key_of)
         for event in executor.wait():
             if isinstance(event, Finished):
-                trial = wanted[event.key]
-                known[trial] = remembered(memo.put(_record(event, trial)))
+                trial = running.pop(event.key)
+                outcome = known[trial] = remembered(memo.put(_record(event, trial)))
+                ahead = ahead.without(trial) if ahead.holds(trial, outcome) else search.Ahead(state)
             on_event(event)
     return state
+
+
+def _offer(
+    wanted: Iterable[Trial], running: dict[str, Trial], executor: Executor, key_of: Callable[[Trial], str]
+) -> None:
+    """Starts the wanted trials that are not running, as far as there are free workers."""
+    begun = set(running.values())
+    for trial in wanted:
+        if trial not in begun:
+            key = key_of(trial)
+            if not executor.offer(key, trial):
+                return
+            running[key] = trial
 
 
 def run_tasks(
@@ -130,13 +143,20 @@ def _origin() -> dict[str, str]:
 
 def _record(event: Finished, trial: Trial) -> Record:
     provenance = _origin() | {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
-    task = f"{trial.genome} epochs={trial.epochs} replicate={trial.replicate}"
     return Record(
-        key=event.key, task=task, outcome=event.result, seconds=event.seconds, provenance=provenance
+        key=event.key,
+        task=_task(trial),
+        outcome=event.result,
+        seconds=event.seconds,
+        provenance=provenance,
     )
 
 
-STEP = "step"
+def _task(trial: Trial) -> str:
+    return f"{trial.genome} epochs={trial.epochs} replicate={trial.replicate}"
+
+
+STEP = "state"
 
 
 def _guard(memo: Memo, state: State) -> None:
@@ -147,7 +167,10 @@ def _guard(memo: Memo, state: State) -> None:
     not depend on it.
     """
     stored = memo.get_meta(f"{STEP} {state.step}")
-    found = fingerprint("state/1", replace(state, settings=replace(state.settings, generations=0)))
+    population = [(_task(member.trial), outcome_to_json(member.outcome)) for member in state.population]
+    place = (state.step, state.generation, state.slot, state.child)
+    settings = replace(state.settings, generations=0)
+    found = fingerprint("state/2", settings, state.problem, state.seed, place, population)
     if stored is None:
         memo.set_meta(f"{STEP} {state.step}", found)
     elif stored != found:
