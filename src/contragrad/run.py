@@ -173,11 +173,17 @@ def _make_reference(workspace: Workspace, splits: Splits, progress: Progress) ->
         )
 
 
+def worker_count(workspace: Workspace) -> int:
+    """Worker processes: as many as the settings say, or one for each core, or one for an accelerator."""
+    if workspace.config.workers:
+        return workspace.config.workers
+    return (os.cpu_count() or 1) if workspace.device.type == "cpu" else 1
+
+
 @contextmanager
 def _executor(workspace: Workspace) -> Iterator[executors.Executor]:
     work = Work(setup="contragrad.tasks:prepare", argument=workspace)
-    workers = workspace.config.workers or (os.cpu_count() or 1 if workspace.device.type == "cpu" else 1)
-    executor = executors.Processes(work, workers=workers, threads=1)
+    executor = executors.Processes(work, workers=worker_count(workspace), threads=1)
     try:
         yield executor
     finally:
