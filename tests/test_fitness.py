@@ -36,7 +36,7 @@ def made_context(**changes: Any) -> Context:
         return Examples(images, labels)
 
     train, held_out = examples(24), examples(300)
-    whole = {
+    whole: dict[str, Any] = {
         "problem": TINY,
         "normalisation": Normalisation((0.5,), (0.3,)),
         "train": train,
@@ -202,7 +202,12 @@ def two_pixels(*pairs: tuple[float, float]) -> Tensor:
 
 def test_accuracy_is_the_share_of_right_answers() -> None:
     images = two_pixels((0.9, 0.1), (0.2, 0.3), (0.5, 0.4), (0.0, 1.0))
-    for labels, expected in (([0, 1, 0, 1], 1), ([0, 1, 0, 0], 0.75), ([1, 0, 0, 0], 0.25), ([1, 0, 1, 0], 0)):
+    for labels, expected in (
+        ([0, 1, 0, 1], 1),
+        ([0, 1, 0, 0], 0.75),
+        ([1, 0, 0, 0], 0.25),
+        ([1, 0, 1, 0], 0),
+    ):
         assert accuracy(brighter_half(), images, torch.tensor(labels)) == expected
         assert accuracy(brighter_half(), (255 * images).byte(), torch.tensor(labels)) == expected
 

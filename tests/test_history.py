@@ -1,9 +1,10 @@
 """A study told again from its memo, what a memo says of its origin, and what an outcome did."""
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,10 +50,8 @@ def studied(there: Workspace, steps: int = TOTAL) -> list[Told]:
     state = start(there.config.search, there.problem, there.config.seed)
     with closing(InProcess(TOYS)) as executor, SqliteMemo(there.folder / DATABASE) as memo:
         note_origin(memo, there)
-        try:
+        with suppress(StoppedError):
             study.run(state, memo=memo, executor=executor, key_of=there.evaluation_name, on_event=on_event)
-        except StoppedError:
-            pass
     return told
 
 
@@ -137,7 +136,7 @@ def test_an_origin_is_noted_and_the_same_one_is_taken(weights: str | None) -> No
     assert memo._meta == noted
 
 
-CHANGES: dict[str, tuple[str | None, dict[str, object], str]] = {
+CHANGES: dict[str, tuple[str | None, dict[str, Any], str]] = {
     "data": (None, {"data": "other data"}, "data.source"),
     "weights": ("some weights", {"weights": "other weights"}, "reference.weights"),
     "weights that are gone": ("some weights", {"weights": None}, "reference.weights"),
