@@ -22,8 +22,8 @@ install: .venv/installed  ## a virtual environment in .venv with contragrad in i
 
 install-dev: .venv/installed-dev  ## the same, with what tests and checks need
 
-demo: install  ## the main job on real images, in minutes
-	$(BIN)/contragrad demo --out runs/demo
+demo: install  ## the main job on real images, in minutes; goes on where it was interrupted
+	@if [ -e runs/demo/study.yaml ]; then $(BIN)/contragrad resume runs/demo; else $(BIN)/contragrad demo --out runs/demo; fi
 
 test: install-dev  ## all tests
 	$(BIN)/python -m pytest

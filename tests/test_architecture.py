@@ -18,16 +18,17 @@ LONGEST_MODULE = 400
 # A module imports only from above. A star stands for a folder's modules, in any order without a circle.
 # fmt: off
 ORDER = (
-    "errors", "fingerprint", "config", "config_file",
+    "errors", "files", "fingerprint", "config", "config_file",
     "evolution.genome", "evolution.shapes", "evolution.spectrum",
     "evolution.mutation", "evolution.population", "evolution.search",
+    "evolution.lookahead",
     "data.*",
     "networks.randomness", "networks.linear", "networks.convolution", "networks.batchnorm",
     "networks.pooling", "networks.blocks", "networks.network", "networks.misalignment",
     "networks.training", "networks.inference",
     "artefacts", "reference", "attacks", "fitness", "workspace", "refine", "tasks",
     "engine.*",
-    "history", "evaluate", "report", "progress", "table4", "run", "cli",
+    "evaluate", "history", "report", "progress", "table4", "run", "cli",
 )
 # fmt: on
 

@@ -254,7 +254,12 @@ def begun(tmp_path: Path) -> Path:
 
 def test_show_on_a_folder_without_a_table(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exits(["show", begun, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"finished": False, "history": [], "table": []}
+    assert json.loads(capsys.readouterr().out) == {
+        "finished": False,
+        "test_looks": 0,
+        "history": [],
+        "table": [],
+    }
     assert exits(["show", begun]) == 0
     out, err = capsys.readouterr()
     assert "0 of 404 evaluations" in out

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from contragrad.data.dataset import Examples
+from contragrad.errors import UserError
 from contragrad.evaluate import Row, read, row, wilson, write
+from elsewhere import fill, small_disk
 
 PUBLISHED = [
     # Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17,
@@ -149,9 +151,21 @@ def test_whoever_reads_while_a_table_is_written_reads_a_whole_one(tmp_path: Path
 
 
 def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    with small_disk(tmp_path, 24) as disk:
+        path = disk / "table.json"
+        write((ONE,), path)
+        fill(disk)
+        with pytest.raises(UserError, match="No space") as caught:
+            write((ONE,) * 100, path)
+        assert caught.value.where == str(path)
+        assert read(path) == (ONE,)
+        assert sorted(entry.name for entry in disk.iterdir()) == ["ballast", "table.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"name": "a"}]', "[{}]", '{"a": 1}', "[null]"])
+def test_a_damaged_table_is_named(text: str, tmp_path: Path) -> None:
     path = tmp_path / "table.json"
-    write((ONE,), path)
-    (tmp_path / "table.tmp").mkdir()
-    with pytest.raises(OSError, match="directory"):
-        write((), path)
-    assert read(path) == (ONE,)
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read(path)
+    assert caught.value.where == str(path)

@@ -145,7 +145,7 @@ def test_parameter_gradients_equal_float64_autograd(dtype: torch.dtype, toleranc
     labels = torch.arange(6)
     directions = unit(torch.randn(shape, generator=generator(1), dtype=torch.float64))
     normal = Normalisation((0.3,), (0.4,))
-    exact = plain(build(GENOME, MNIST, normal, seed=3).double())
+    exact = plain(build(GENOME, MNIST, normal, seed=3)).double()
     naive(exact, images, labels, directions).backward()  # type: ignore[no-untyped-call]
     ours = build(GENOME, MNIST, normal, seed=3).to(dtype)
     cross_entropy, gm = losses(ours, images.to(dtype), labels, directions.to(dtype))

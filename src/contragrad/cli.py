@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 import contragrad
+from contragrad.engine.executors import WorkerLostError
 from contragrad.engine.memory import keep_freed_memory
 from contragrad.errors import UserError
 
@@ -24,16 +25,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(words)
     if rest and options.command not in ("evolve", "resume", "demo"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if options.command == "resume" and words[1].startswith("-"):
+        parser.error("the run folder comes before the options: contragrad resume RUN --key value")
     keep_freed_memory()
     try:
         options.call(options, rest)
-    except UserError as error:
+    except (UserError, WorkerLostError) as error:
         print(f"contragrad: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
-        print("contragrad: interrupted; `contragrad resume RUN` goes on from here", file=sys.stderr)
+        print(f"contragrad: interrupted{_way_on(options)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
+
+
+def _way_on(options: argparse.Namespace) -> str:
+    folder = getattr(options, "run", None) or getattr(options, "out", None)
+    if options.command == "show" or folder is None or not (folder / "study.yaml").exists():
+        return ""
+    return f"; `contragrad resume {folder}` goes on from here"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,8 +95,8 @@ def _evolve(options: argparse.Namespace, overrides: list[str]) -> None:
             where=f"--config: {', '.join(map(str, study_files))}",
             remedy="one --config; options override it",
         )
-    folder = options.out or Path("runs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    _create(study_files[0], folder, overrides)
+    options.out = options.out or Path("runs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    _create(study_files[0], options.out, overrides)
 
 
 def _create(study_file: Path | None, folder: Path, overrides: list[str]) -> None:
@@ -141,6 +151,8 @@ def _show(options: argparse.Namespace, overrides: list[str]) -> None:
         console.print(report.population_table(found.state.population))
     if rows:
         console.print(report.accuracy_table(rows, "transfer resistance from the reference"))
+    if found.looks > 1:
+        console.print(history.LOOKS.format(found.looks), soft_wrap=True)
 
 
 def _print_settings() -> None:

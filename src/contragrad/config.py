@@ -89,6 +89,8 @@ class ReferenceSettings:
         factory: `package.module:function` that returns your own network, in the place of `architecture`;
             it is called with no arguments, and runs code of yours.
         weights: safetensors file with the network's trained weights; without it the reference is trained.
+            A named architecture reads images normalised by the training images' mean and deviation, a
+            factory's network reads them in [0, 1].
         epochs: training epochs of a reference that is trained here.
     """
 
@@ -151,7 +153,8 @@ class TrainingSettings:
     optimiser: Optimiser = "adam"
 
     def __post_init__(self) -> None:
-        _at_least(1, "training", self, "batch_size")
+        # Batch statistics need two images.
+        _at_least(2, "training", self, "batch_size")
         _require(
             0 <= self.gm_weight < float("inf"),
             "training.gm_weight",

@@ -16,6 +16,7 @@ from jsonargparse.typing import register_type
 
 from contragrad.config import StudyConfig
 from contragrad.errors import UserError
+from contragrad.files import write_text
 from contragrad.fingerprint import Plain, canonical
 
 
@@ -68,9 +69,7 @@ def shipped(name: str) -> Path:
 
 def write(config: StudyConfig, path: Path) -> None:
     """Writes every setting as a study file that `read` gives the same settings for; whole or not at all."""
-    beside = path.with_suffix(".tmp")
-    beside.write_text(yaml.safe_dump(_plain(config), sort_keys=False))
-    beside.replace(path)
+    write_text(path, yaml.safe_dump(_plain(config), sort_keys=False))
 
 
 def dotted(config: StudyConfig) -> dict[str, Plain]:

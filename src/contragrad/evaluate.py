@@ -8,6 +8,8 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from contragrad.data.dataset import Examples
+from contragrad.errors import UserError
+from contragrad.files import write_text
 from contragrad.networks.inference import predict
 from contragrad.networks.network import parameter_count
 
@@ -63,15 +65,24 @@ def row(name: str, architecture: str, network: nn.Module, clean: Examples, adver
 
 
 def write(rows: tuple[Row, ...], path: Path) -> None:
-    """Writes the table as a JSON list, beside its place first so that nobody reads half of it."""
-    beside = path.with_suffix(".tmp")
-    beside.write_text(json.dumps([asdict(entry) for entry in rows], indent=1) + "\n")
-    beside.replace(path)
+    """Writes the table as a JSON list."""
+    write_text(path, json.dumps([asdict(entry) for entry in rows], indent=1) + "\n")
 
 
 def read(path: Path) -> tuple[Row, ...]:
-    """The table that `write` wrote."""
-    return tuple(
-        Row(**entry | {key: tuple(entry[key]) for key in ("clean_interval", "adversarial_interval")})
-        for entry in json.loads(path.read_text())
-    )
+    """The table that `write` wrote.
+
+    Raises:
+        UserError: if the file holds none.
+    """
+    try:
+        return tuple(
+            Row(**entry | {key: tuple(entry[key]) for key in ("clean_interval", "adversarial_interval")})
+            for entry in json.loads(path.read_text(encoding="utf-8"))
+        )
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"the table cannot be read: {error}",
+            where=str(path),
+            remedy="the file removed: contragrad resume makes it again",
+        ) from error

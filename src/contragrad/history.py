@@ -1,6 +1,7 @@
 """A study's history, told again from its memo."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,14 +10,22 @@ from contragrad.config import StudyConfig
 from contragrad.engine import study
 from contragrad.engine.memo import Memo, SqliteMemo
 from contragrad.errors import UserError
+from contragrad.evaluate import Row
 from contragrad.evolution import search
 from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
+from contragrad.fingerprint import fingerprint
 from contragrad.workspace import CONFIGURATION, DATABASE, Workspace
 
 PROBLEM = "problem"
 DATA = "data"
 WEIGHTS = "weights"
+SEEN = "test images seen"
+
+LOOKS = (
+    "the test images were measured {} times, for different networks: choices made after the first table may "
+    "have been made by it"
+)
 
 
 def note_origin(memo: Memo, workspace: Workspace) -> None:
@@ -43,13 +52,39 @@ def note_origin(memo: Memo, workspace: Workspace) -> None:
             )
 
 
+def note_look(memo: Memo, rows: Sequence[Row]) -> int:
+    """Notes that these networks were measured on the test images; how many sets of networks were, so far.
+
+    A study that is lengthened after its table was seen has looked at the test images more than once.
+    """
+    seen = _looks(memo)
+    found = fingerprint("look/1", [asdict(row) for row in rows])
+    if found not in seen:
+        seen.append(found)
+        memo.set_meta(SEEN, json.dumps(seen))
+    return len(seen)
+
+
+def _looks(memo: Memo) -> list[str]:
+    found: list[str] = json.loads(memo.get_meta(SEEN) or "[]")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class History:
-    """A study as far as it has come; the state is None if it has not begun to search."""
+    """A study as far as it has come.
+
+    Args:
+        config: its settings.
+        told: what the search has been told.
+        state: where the search stands; None if it has not begun.
+        looks: how many sets of networks were measured on the test images.
+    """
 
     config: StudyConfig
     told: tuple[study.Told, ...] = ()
     state: State | None = None
+    looks: int = 0
 
 
 def stored_path(folder: Path) -> Path:
@@ -112,7 +147,7 @@ def _told(memo: Memo, workspace: Workspace) -> History:
         after = search.tell(state, trial, outcome)
         told.append(study.Told(trial, outcome, state, after))
         state = after
-    return History(config, tuple(told), state)
+    return History(config, tuple(told), state, len(_looks(memo)))
 
 
 def placement(event: study.Told) -> str:

@@ -16,6 +16,7 @@ from contragrad.config import ReferenceSettings
 from contragrad.errors import UserError
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.shapes import Problem
+from contragrad.networks.misalignment import losses, reference_directions
 from contragrad.networks.network import Normalisation, Normalised, build
 from contragrad.networks.randomness import isolated
 
@@ -141,6 +142,40 @@ def _check(network: object, problem: Problem, name: str) -> None:
             where=where,
             remedy=remedy,
         )
+
+
+def require_usable(network: nn.Module, problem: Problem, where: str) -> None:
+    """Tries on a few images what a study will do with a reference, so that it fails now or never.
+
+    The network is afterwards as it was.
+
+    Raises:
+        UserError: if it has nothing to train, if its input gradients are not finite or all zero, or if it
+            cannot be differentiated twice.
+    """
+    remedy = "a network of differentiable layers with finite weights"
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not trainable:
+        raise UserError("the reference has no weights to train", where=where, remedy=remedy)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(4, problem.channels, problem.height, problem.width, generator=generator)
+    labels = torch.arange(4) % problem.classes
+    try:
+        directions = reference_directions(network, images, labels)
+        total = sum(losses(network.train(), images, labels, directions), start=torch.zeros(()))
+        torch.autograd.grad(total, trainable, allow_unused=True)
+    except Exception as error:  # a user's code may raise anything
+        raise UserError(
+            f"the reference cannot be differentiated twice: {str(error).splitlines()[0]}",
+            where=where,
+            remedy=remedy,
+        ) from error
+    finally:
+        network.load_state_dict(before)
+        network.eval()
+    if not (total.isfinite() and directions.isfinite().all() and directions.any()):
+        raise UserError("the reference's input gradients are zero or not finite", where=where, remedy=remedy)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -65,6 +65,7 @@ def history_json(history: History, rows: Sequence[Row]) -> dict[str, Plain]:
     ]
     return {
         "finished": history.state is not None and history.state.finished,
+        "test_looks": history.looks,
         "history": told,
         "table": [canonical(asdict(row)) for row in rows],
     }

@@ -20,11 +20,14 @@ from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
+from contragrad.files import new_folder
 from contragrad.fingerprint import file_fingerprint, stream_seed
-from contragrad.history import note_origin, placement, stored_config, stored_path
+from contragrad.fitness import measure
+from contragrad.history import LOOKS, note_look, note_origin, placement, stored_config, stored_path
 from contragrad.progress import Progress, epoch_text
-from contragrad.reference import architecture
+from contragrad.reference import architecture, require_usable
 from contragrad.refine import FullTraining, train_fully
+from contragrad.report import outcome_text
 from contragrad.workspace import (
     CONFIGURATION,
     DATABASE,
@@ -32,6 +35,7 @@ from contragrad.workspace import (
     Workspace,
     adversarial,
     directions,
+    load_reference,
     store_splits,
     untrained_reference,
 )
@@ -52,8 +56,8 @@ def create(config: StudyConfig, folder: Path, progress: Progress) -> tuple[evalu
     dataset, workspace = open_data(config, folder)
     search.start(config.search, workspace.problem, config.seed)
     _untrained(workspace, dataset)
-    (folder / "artefacts").mkdir(parents=True)
-    config_file.write(config, folder / CONFIGURATION)
+    with new_folder(folder) as fresh:
+        config_file.write(config, fresh / CONFIGURATION)
     return _run(workspace, dataset, progress)
 
 
@@ -73,7 +77,16 @@ def resume(folder: Path, overrides: Sequence[str], progress: Progress) -> tuple[
     return _run(workspace, dataset, progress)
 
 
-CHANGEABLE = ("data.path", "data.download", "device", "workers", "search.generations", "refine.")
+CHANGEABLE = (
+    "data.path",
+    "data.download",
+    "reference.weights",
+    "device",
+    "workers",
+    "search.generations",
+    "refine.",
+)
+"""Where the files lie, where it runs, and how long; files are known by their content."""
 
 
 def _require_continuation(old: StudyConfig, new: StudyConfig) -> None:
@@ -116,7 +129,10 @@ def open_data(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
 
 def _untrained(workspace: Workspace, dataset: Dataset) -> None:
     """Fails now, before anything is written, if the reference cannot be had."""
-    untrained_reference(workspace, Splits(dataset.train, dataset.test, dataset.test))
+    network = untrained_reference(workspace, Splits(dataset.train, dataset.test, dataset.test))
+    settings = workspace.config.reference
+    where = f"reference.factory: {settings.factory}" if settings.factory else "reference.architecture"
+    require_usable(network, workspace.problem, where)
 
 
 def _run(workspace: Workspace, dataset: Dataset, progress: Progress) -> tuple[evaluate.Row, ...]:
@@ -129,13 +145,18 @@ def _run(workspace: Workspace, dataset: Dataset, progress: Progress) -> tuple[ev
         _make_reference(workspace, splits, progress)
         progress.stage(f"crafting {config.attack.name} examples on the reference")
         directions(workspace, splits)
-        adversarial(workspace, splits, config.fitness_split)
+        attacked = adversarial(workspace, splits, config.fitness_split)
+        own = measure(load_reference(workspace, splits), splits.validation, attacked)
+        progress.stage(f"the reference on the {config.fitness_split} images: {outcome_text(own)}")
         with _executor(workspace) as executor:
             final = _search(workspace, memo, executor, progress)
             trained = table4.train(workspace, final, executor, progress)
         progress.stage("measuring on the test images")
         rows = table4.measure(workspace, splits, trained)
+        looks = note_look(memo, rows)
         evaluate.write(rows, folder / TABLE)
+    if looks > 1:
+        progress.stage(LOOKS.format(looks))
     return rows
 
 

@@ -70,7 +70,7 @@ def train(
     for name, result in results.items():
         if "infeasible" in result:
             progress.done(name, f"{names[name].name} is left out: {result['infeasible']}")
-    return tuple(task for name, task in names.items() if "infeasible" not in results.get(name, {}))
+    return tuple(task for task in tasks if "infeasible" not in results.get(task_name(task, workspace), {}))
 
 
 def measure(

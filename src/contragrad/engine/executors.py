@@ -207,7 +207,7 @@ class Processes:
             task = self._tasks.pop(key)
             raise WorkerLostError(
                 f"{self._losses[key]} workers died at {task}; the last with exit code {seat.process.exitcode}"
-                " (a negative one is a signal; -9 is often a lack of memory)"
+                f" ({worker.OUT_OF_MEMORY} is a lack of memory; a negative one is a signal, -9 often that)"
             )
         self._assign(key)
 

@@ -13,6 +13,7 @@ from contragrad.engine.memo import Memo, Record
 from contragrad.engine.work import Result
 from contragrad.errors import UserError
 from contragrad.evolution import search
+from contragrad.evolution.lookahead import Ahead, play_ahead
 from contragrad.evolution.search import Outcome, State, Trial, outcome_to_json
 from contragrad.fingerprint import fingerprint
 
@@ -56,7 +57,7 @@ def run(
         return known[trial]
 
     running: dict[str, Trial] = {}
-    ahead = search.Ahead(state)
+    ahead = Ahead(state)
     while not state.finished:
         trial = search.ask(state)
         outcome = look_up(trial)
@@ -66,13 +67,13 @@ def run(
             on_event(Told(trial, outcome, state, after))
             state = after
             continue
-        ahead = search.play_ahead(ahead, look_up, executor.slots)
+        ahead = play_ahead(ahead, look_up, executor.slots)
         _offer(ahead.bars, running, executor, key_of)
         for event in executor.wait():
             if isinstance(event, Finished):
                 trial = running.pop(event.key)
                 outcome = known[trial] = remembered(memo.put(_record(event, trial)))
-                ahead = ahead.without(trial) if ahead.holds(trial, outcome) else search.Ahead(state)
+                ahead = ahead.without(trial) if ahead.holds(trial, outcome) else Ahead(state)
             on_event(event)
     return state
 

@@ -47,8 +47,24 @@ def _answer(loaded: Callable[[], Perform], task: Any, pipe: Connection) -> tuple
         return "user error", (error.what, error.where, error.remedy)
     except (BrokenPipeError, ConnectionResetError):
         raise
-    except Exception:
+    except Exception as error:
+        if _is_lack_of_memory(error):
+            # As if the system had ended it: a new worker tries again with nothing in its memory.
+            os._exit(OUT_OF_MEMORY)
         return "failed", traceback.format_exc()
+
+
+OUT_OF_MEMORY = 12
+"""A worker's exit code when memory was lacking."""
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    # torch has errors of its own for accelerators, and a plain RuntimeError for the CPU.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
 
 
 def _watch() -> None:

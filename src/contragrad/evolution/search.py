@@ -3,12 +3,11 @@
     ask(state) -> Trial
     tell(state, trial, outcome) -> State
 
-A state is frozen and random numbers are named by (generation, slot, child), so a state can be forked:
-`play_ahead` plays the search ahead on guesses to find what will be needed next.
+A state is frozen and random numbers are named by (generation, slot, child), so a state can be forked and
+played ahead on guesses (`evolution/lookahead.py`).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf
 
@@ -176,60 +175,6 @@ def _turn(state: State, generation: int, slot: int) -> State:
     if slot == 0 or state.settings.schedule == "sequential":
         parents = tuple(member.trial.genome for member in state.population)
     return replace(state, generation=generation, slot=slot, child=0, parents=parents)
-
-
-GUESS = Infeasible("not known yet")
-"""What a lookahead takes an unknown outcome to be: most children lose."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """A search played ahead on the guess that trials without a known outcome lose.
-
-    Args:
-        state: where the guesses have led.
-        bars: the trials guessed at, in the order in which the search needs them, each with the fitness
-            above which the guess is wrong.
-    """
-
-    state: State
-    bars: Mapping[Trial, float] = field(default_factory=dict)
-
-    def holds(self, trial: Trial, outcome: Outcome) -> bool:
-        """Whether the guesses still stand now that the trial's outcome is known."""
-        return outcome.fitness <= self.bars.get(trial, inf)
-
-    def without(self, trial: Trial) -> "Ahead":
-        """The same guesses, of which the one about the trial is now knowledge."""
-        return replace(self, bars={other: bar for other, bar in self.bars.items() if other != trial})
-
-
-def play_ahead(ahead: Ahead, known: Callable[[Trial], Outcome | None], width: int) -> Ahead:
-    """Goes on until `width` trials are guessed at, or the search is over.
-
-    Nothing is played again that was played before, so a step costs the same however far ahead it is.
-    """
-    state, bars = ahead.state, dict(ahead.bars)
-    while len(bars) < width and not state.finished:
-        trial = ask(state)
-        outcome = None if trial in bars else known(trial)
-        if outcome is None:
-            bars[trial] = min(bars.get(trial, inf), _bar(state, trial))
-            outcome = GUESS
-        state = tell(state, trial, outcome)
-    return Ahead(state, bars)
-
-
-def _bar(state: State, trial: Trial) -> float:
-    """The fitness that a trial must pass to change the population; an initial candidate always does."""
-    if state.generation == 0:
-        return -inf
-    return state.population[closest_place(state, trial)].outcome.fitness
-
-
-def lookahead(state: State, known: Callable[[Trial], Outcome | None], width: int) -> list[Trial]:
-    """Up to `width` trials without a known outcome that the search needs next, the certain one first."""
-    return list(play_ahead(Ahead(state), known, width).bars)
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Plain]:

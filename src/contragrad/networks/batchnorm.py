@@ -17,7 +17,10 @@ _masked = torch.ops.aten.threshold_backward
 
 
 class BatchNormReLU(nn.BatchNorm2d):
-    """`nn.BatchNorm2d` followed by ReLU, equal to them in value and in first and second derivatives."""
+    """`nn.BatchNorm2d` followed by ReLU, equal to them in value and in first and second derivatives.
+
+    Deviates: has no third derivative.
+    """
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (B, C, H, W) -> the same shape."""

@@ -30,6 +30,7 @@ class Convolution(nn.Conv2d):
 def executes(ctx: Any, place: int) -> bool:
     """Whether the running backward pass needs the derivative by the function's input at `place`.
 
+    Places count all inputs up to the last tensor; a derivative that is not needed is still right to give.
     `ctx.needs_input_grad` says only whether some pass could. `autograd.grad` by the images runs through
     every layer, and would work out the derivatives by all weights only to drop them.
     """
@@ -38,7 +39,8 @@ def executes(ctx: Any, place: int) -> bool:
     node = ctx.next_functions[place][0]
     try:
         return bool(torch._C._will_engine_execute_node(node))
-    except RuntimeError:  # a leaf that `autograd.grad` was asked for
+    except (AttributeError, RuntimeError):
+        # A leaf that `autograd.grad` was asked for, or a torch without this function of its own.
         return True
 
 

@@ -18,7 +18,7 @@ def isolated(seed: int, *path: object) -> Iterator[None]:
     """A block in which torch's global generators deliver the stream named by `path` under `seed`.
 
     For code that takes no generator: layers that initialise themselves, dropout, an attack's random
-    start. The global generators are restored afterwards.
+    start. Those of the CPU and of CUDA are restored afterwards.
     """
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(stream_seed(seed, *path))

@@ -100,7 +100,7 @@ def step(
         cross_entropy, gm = losses(session.network, images, labels, directions)
     session.optimiser.zero_grad()
     # The images are a leaf of the graph too, and their gradient would be a convolution for nothing.
-    trained = session.optimiser.param_groups[0]["params"]
+    trained = [parameter for parameter in session.network.parameters() if parameter.requires_grad]
     torch.autograd.backward(cross_entropy + settings.gm_weight * gm, inputs=trained)
     session.optimiser.step()
     return torch.stack((cross_entropy, gm)).detach()
