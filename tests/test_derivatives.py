@@ -1,5 +1,6 @@
 """The modules whose derivatives are written here equal PyTorch's, and leave no work to be done twice."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -137,6 +138,24 @@ def test_a_gm_step_has_twice_a_plain_steps_convolutions_and_copies_no_map() -> N
     assert gm.convolutions == 6 * layers - 1
     assert not plain.misplaced
     assert not gm.misplaced
+
+
+def test_a_step_leaves_no_tensor_to_the_garbage_collector() -> None:
+    """Tensors in a circle of references stay until a collection, which counts objects and not bytes."""
+    settings = TrainingSettings()
+    session = begin(build(parse(EVOLVED), CIFAR, Normalisation((0.5,) * 3, (0.2,) * 3), seed=0), settings)
+    images, labels = torch.rand(4, 3, 32, 32), torch.arange(4)
+    directions = torch.randn_like(images)
+    step(session, images, labels, directions, settings)
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(found, Tensor) for found in gc.get_objects())
+        for _ in range(3):
+            step(session, images, labels, directions, settings)
+        assert sum(isinstance(found, Tensor) for found in gc.get_objects()) == before
+    finally:
+        gc.enable()
 
 
 def test_a_linear_map_and_its_adjoint_are_each_others_derivative() -> None:

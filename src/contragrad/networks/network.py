@@ -65,19 +65,23 @@ class Evolved(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> logits (B, classes)."""
-        # A map by its source, 0 for the images, and by how often it was halved since the images.
         maps = {(0, 0): images}
-
-        def read(source: int, halvings: int) -> Tensor:
-            if (source, halvings) not in maps:
-                maps[source, halvings] = self.halve(read(source, halvings - 1))
-            return maps[source, halvings]
-
         for place, (block, names) in enumerate(zip(self.blocks, self.sources, strict=True), start=1):
             smallest = max(self.halvings[source] for source in names)
-            maps[place, self.halvings[place]] = block(*(read(source, smallest) for source in names))
-        logits: Tensor = self.head(read(len(self.blocks), self.head_halvings))
+            maps[place, self.halvings[place]] = block(
+                *(self._read(maps, source, smallest) for source in names)
+            )
+        logits: Tensor = self.head(self._read(maps, len(self.blocks), self.head_halvings))
         return logits
+
+    def _read(self, maps: dict[tuple[int, int], Tensor], source: int, halvings: int) -> Tensor:
+        """A map by its source, 0 for the images, and by how often it was halved since the images.
+
+        No function inside `forward`: one that calls itself would keep all maps until the next collection.
+        """
+        if (source, halvings) not in maps:
+            maps[source, halvings] = self.halve(self._read(maps, source, halvings - 1))
+        return maps[source, halvings]
 
 
 def build(genome: Genome, problem: Problem, normalisation: Normalisation, seed: int) -> Normalised:
