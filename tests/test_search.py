@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from contragrad.config import SearchSettings
 from contragrad.evolution.genome import Genome, parse
+from contragrad.evolution.lookahead import GUESS, Ahead, lookahead, play_ahead
 from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import initial_population
 from contragrad.evolution.search import (
-    GUESS,
-    Ahead,
     Infeasible,
     Measured,
     Outcome,
@@ -28,10 +27,8 @@ from contragrad.evolution.search import (
     ask,
     closest_place,
     epochs,
-    lookahead,
     outcome_from_json,
     outcome_to_json,
-    play_ahead,
     start,
     tell,
 )
