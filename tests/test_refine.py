@@ -1,6 +1,8 @@
 """Training in full: exact across interruptions, and the weights that were asked for are kept."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -134,20 +136,24 @@ def test_a_training_that_diverges_is_infeasible_and_stores_nothing(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+def named(reference: str = "r", splits: str = "s", adversarial: str = "a", **changes: Any) -> str:
+    """The name of a network, the one that all others are compared with by default."""
+    task = FullTraining(name="a", architecture=GENOME, gm=True, epochs=5, seed=2)
+    return replace(task, **changes).fingerprint(SETTINGS, reference, splits, adversarial)
+
+
 def test_what_a_network_is_named_by() -> None:
-    base = FullTraining(name="a", architecture=GENOME, gm=True, epochs=5, seed=2)
-    names = {
-        task.fingerprint(SETTINGS, "reference", "splits")
-        for task in (
-            base,
-            FullTraining(name="a", architecture=GENOME, gm=True, epochs=6, seed=2),
-            FullTraining(name="a", architecture=GENOME, gm=True, epochs=5, seed=3),
-            FullTraining(name="a", architecture=GENOME, gm=False, epochs=5, seed=2),
-            FullTraining(name="a", architecture="conv(4,1) fc(8)", gm=True, epochs=5, seed=2),
-            FullTraining(name="a", architecture=GENOME, gm=True, epochs=5, seed=2, keep="best"),
-        )
-    }
-    names |= {base.fingerprint(SETTINGS, "other", "splits"), base.fingerprint(SETTINGS, "reference", "other")}
-    assert len(names) == 8
-    renamed = FullTraining(name="b", architecture=GENOME, gm=True, epochs=5, seed=2)
-    assert renamed.fingerprint(SETTINGS, "reference", "splits") in names
+    changes: list[dict[str, Any]] = [
+        {},
+        {"epochs": 6},
+        {"seed": 3},
+        {"gm": False},
+        {"architecture": "conv(4,1) fc(8)"},
+        {"keep": "best"},
+        {"keep": "best", "adversarial": "other"},
+        {"reference": "other"},
+        {"splits": "other"},
+    ]
+    assert len({named(**change) for change in changes}) == len(changes)
+    assert named(name="b") == named() == named(adversarial="other")
+    assert named(gm=False, reference="other") == named(gm=False)

@@ -36,11 +36,19 @@ class FullTraining:
     seed: int
     keep: Keep = "last"
 
-    def fingerprint(self, training: TrainingSettings, reference: str, splits: str) -> str:
-        """Names the trained network; its name in tables is no part of it."""
+    def fingerprint(self, training: TrainingSettings, reference: str, splits: str, adversarial: str) -> str:
+        """Names the trained network; its name in tables is no part of it.
+
+        Args:
+            training: how networks are trained.
+            reference: names the reference.
+            splits: names the division of the data.
+            adversarial: names the examples that the fitness is measured on.
+        """
         against = (reference, training.gm_weight) if self.gm else None
         recipe = (self.architecture, self.epochs, self.seed, training.batch_size, training.optimiser)
-        kept = () if self.keep == "last" else (self.keep,)
+        # The best epoch is chosen by the fitness, so it depends on what that is measured on.
+        kept = () if self.keep == "last" else (self.keep, adversarial)
         return fingerprint("network/1", *recipe, against, splits, *kept)
 
 

@@ -58,5 +58,10 @@ def task_name(task: Task, workspace: Workspace) -> str:
         case Trial():
             return workspace.evaluation_name(task)
         case FullTraining():
-            splits, reference = workspace.split_name, workspace.reference_name
-            return task.fingerprint(workspace.config.training, reference, splits)
+            config = workspace.config
+            return task.fingerprint(
+                config.training,
+                workspace.reference_name,
+                workspace.split_name,
+                workspace.adversarial_name(config.fitness_split),
+            )
