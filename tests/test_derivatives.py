@@ -17,7 +17,7 @@ from contragrad.networks.batchnorm import BatchNormReLU
 from contragrad.networks.blocks import Concatenation, Summation
 from contragrad.networks.convolution import Convolution
 from contragrad.networks.linear import apply_linear
-from contragrad.networks.network import Normalisation, build
+from contragrad.networks.network import Normalisation, build, memory_format
 from contragrad.networks.pooling import AveragePool, MaxPool
 from contragrad.networks.training import begin, step
 from strategies import CIFAR
@@ -38,10 +38,11 @@ def _batch_norm(maps: Tensor) -> Tensor:
 Case = tuple[str, nn.Module, Callable[..., Tensor], tuple[tuple[int, ...], ...]]
 
 torch.manual_seed(0)
-WIDE, NARROW = Convolution(2, 3, 3, 1), Convolution(3, 2, 5, 2)
+WIDE, NARROW, POINT = Convolution(2, 3, 3, 1), Convolution(3, 2, 5, 2), Convolution(3, 2, 1, 2)
 CASES: list[Case] = [
     ("convolution", WIDE, lambda x: F.conv2d(x, WIDE.weight.double(), padding=1), ((2, 2, 5, 4),)),
     ("strided", NARROW, lambda x: F.conv2d(x, NARROW.weight.double(), stride=2, padding=2), ((2, 3, 5, 4),)),
+    ("strided point", POINT, lambda x: F.conv2d(x, POINT.weight.double(), stride=2), ((2, 3, 5, 4),)),
     ("norm", BatchNormReLU(3), _batch_norm, ((4, 3, 3, 2),)),
     ("max 2", MaxPool(2), lambda x: F.max_pool2d(x, 2, ceil_mode=True), ((2, 3, 5, 4),)),
     ("max 3", MaxPool(3), lambda x: F.max_pool2d(x, 3, 2, padding=1), ((2, 3, 5, 4),)),
@@ -122,6 +123,45 @@ class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
 EVOLVED = (
     "conv(8,3) pool(max,2) conv(8,3) sum(2,3) conv(16,3) cat(4,5) sum(1,6) pool(avg,3) strided(8,3) fc(4)"
 )
+
+
+def test_a_point_with_a_stride_never_reaches_the_kernel_that_corrupts_the_heap() -> None:
+    """OneDNN's strided 1 x 1 weight gradient; see `is_unsafe`."""
+
+    class Strides(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        ) -> object:
+            if func is torch.ops.aten.convolution.default:
+                assert args[1].shape[2:] != (1, 1) or args[3] == [1, 1]
+            if func is torch.ops.aten.convolution_backward.default:
+                assert args[2].shape[2:] != (1, 1) or args[4] == [1, 1]
+            return func(*args, **(kwargs or {}))
+
+    settings = TrainingSettings()
+    genome = parse("strided(4,1) strided(4,3) strided(8,1) fc(4)")
+    session = begin(build(genome, CIFAR, Normalisation((0.5,) * 3, (0.2,) * 3), seed=0), settings)
+    images = torch.rand(4, 3, 32, 32)
+    with Strides():  # type: ignore[no-untyped-call]
+        step(session, images, torch.arange(4), torch.randn_like(images), settings)
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (nn.Conv2d(3, 8, 1, stride=2), torch.contiguous_format),
+        (nn.Conv2d(24, 8, 1, stride=2), torch.contiguous_format),
+        (nn.Conv2d(64, 128, 1, stride=2), torch.channels_last),
+        (nn.Conv2d(3, 8, 1), torch.channels_last),
+        (nn.Conv2d(3, 8, 3, stride=2), torch.channels_last),
+        (Convolution(3, 8, 1, 2), torch.channels_last),
+    ],
+)
+def test_a_network_with_an_unsafe_layer_is_laid_out_the_slow_way(
+    layer: nn.Module, expected: torch.memory_format
+) -> None:
+    assert memory_format(nn.Sequential(layer)) == expected
+    assert begin(nn.Sequential(layer), TrainingSettings()).memory_format == expected
 
 
 def test_a_gm_step_has_twice_a_plain_steps_convolutions_and_copies_no_map() -> None:

@@ -5,10 +5,13 @@ large as the map, which no CPU kernel is made for; written as the weight gradien
 spends six convolutions for a plain step's three.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from contragrad.networks.linear import Parts, apply_linear
 
 _convolution = torch.ops.aten.convolution
 _convolution_backward = torch.ops.aten.convolution_backward
@@ -23,8 +26,33 @@ class Convolution(nn.Conv2d):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (B, inputs, H, W) -> (B, outputs, ceil(H / stride), ceil(W / stride))."""
-        result: Tensor = _Forward.apply(maps, self.weight, list(self.stride), list(self.padding))
+        stride = list(self.stride)
+        if self.kernel_size == (1, 1) and stride != [1, 1]:
+            # Never with that kernel and stride: see `is_unsafe`. What it would skip is left out beforehand.
+            (maps,) = apply_linear(partial(_thinned, stride), partial(_spread, stride, maps.detach()), maps)
+            stride = [1, 1]
+        result: Tensor = _Forward.apply(maps, self.weight, stride, list(self.padding))
         return result
+
+
+def is_unsafe(convolution: nn.Conv2d) -> bool:
+    """Whether training it on channels-last maps may write beyond its memory.
+
+    The weight gradient of a strided 1 x 1 convolution does in oneDNN, as torch 2.14.1 has it, where the
+    input channels are no multiple of 16: the heap is corrupted, and the process dies sooner or later.
+    """
+    strided = convolution.kernel_size == (1, 1) and convolution.stride != (1, 1)
+    return strided and convolution.in_channels % 16 != 0 and not isinstance(convolution, Convolution)
+
+
+def _thinned(stride: list[int], maps: Tensor) -> Parts:
+    return (maps[:, :, :: stride[0], :: stride[1]].clone(memory_format=torch.preserve_format),)
+
+
+def _spread(stride: list[int], like: Tensor, gradients: Tensor) -> Parts:
+    spread = torch.zeros_like(like)
+    spread[:, :, :: stride[0], :: stride[1]] = gradients
+    return (spread,)
 
 
 def executes(ctx: Any, place: int) -> bool:

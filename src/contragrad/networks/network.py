@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from contragrad.evolution.genome import Genome, sources
 from contragrad.evolution.shapes import Problem, head_halvings, head_inputs, shapes
 from contragrad.networks.blocks import module
+from contragrad.networks.convolution import is_unsafe
 from contragrad.networks.pooling import AveragePool
 from contragrad.networks.randomness import isolated
 
@@ -95,11 +96,19 @@ def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def memory_format(device: torch.device) -> torch.memory_format:
-    """Channels side by side, which convolutions are faster on; MPS has few kernels for it."""
-    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+def memory_format(network: nn.Module) -> torch.memory_format:
+    """How maps lie in training: channels side by side, which convolutions are faster on, where that is safe.
+
+    MPS has few kernels for it.
+    """
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    on_mps = any(parameter.device.type == "mps" for parameter in network.parameters())
+    if on_mps or any(map(is_unsafe, convolutions)):
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def placed(network: nn.Module, device: torch.device) -> nn.Module:
     """The network, moved to the device and laid out as it is fastest there."""
-    return network.to(device).to(memory_format=memory_format(device))
+    network = network.to(device)
+    return network.to(memory_format=memory_format(network))

@@ -25,6 +25,7 @@ class Session:
     network: nn.Module
     optimiser: torch.optim.Optimizer
     epoch: int = 0
+    memory_format: torch.memory_format = torch.contiguous_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,9 @@ def begin(network: nn.Module, settings: TrainingSettings) -> Session:
 
     Source: section 4, implementation details.
     """
-    device = next(network.parameters()).device
-    return Session(placed(network, device), OPTIMISERS[settings.optimiser](network))
+    network = placed(network, next(network.parameters()).device)
+    optimiser = OPTIMISERS[settings.optimiser](network)
+    return Session(network, optimiser, memory_format=memory_format(network))
 
 
 def train_epoch(
@@ -92,7 +94,7 @@ def step(
     session: Session, images: Tensor, labels: Tensor, directions: Tensor | None, settings: TrainingSettings
 ) -> Tensor:
     """One optimiser step on a batch; returns its cross-entropy and GM loss, (2,)."""
-    images = images.contiguous(memory_format=memory_format(images.device))
+    images = images.contiguous(memory_format=session.memory_format)
     if directions is None:
         cross_entropy = F.cross_entropy(session.network(images), labels)
         gm = torch.zeros((), device=cross_entropy.device)
