@@ -215,7 +215,7 @@ def test_the_table_goes_to_stdout_with_the_folder_as_it_is_and_progress_to_stder
             2,
             "contragrad: it was wrong\n  at: here\n  try: that\n",
         ),
-        (KeyboardInterrupt(), 130, "contragrad resume"),
+        (KeyboardInterrupt(), 130, "contragrad: interrupted\n"),
     ],
 )
 def test_errors_are_told_without_a_traceback(

@@ -68,7 +68,7 @@ def flat(values: list[float]) -> Tensor:
 
 def test_a_row_counts_the_right_answers() -> None:
     clean = Examples(flat([0.1, 0.2, 0.9, 0.8]), torch.tensor([0, 1, 1, 1]))
-    found = row("ours", "by brightness", ByBrightness(), clean, flat([0.9, 0.2, 0.1, 0.6]))
+    found = row("ours", "by brightness", "a.safetensors", ByBrightness(), clean, flat([0.9, 0.2, 0.1, 0.6]))
     assert found == Row(
         name="ours",
         clean_accuracy=0.75,
@@ -78,6 +78,7 @@ def test_a_row_counts_the_right_answers() -> None:
         parameters=3,
         images=4,
         architecture="by brightness",
+        weights="a.safetensors",
     )
 
 
@@ -86,7 +87,7 @@ def test_a_row_reads_bytes_and_more_images_than_a_batch() -> None:
     clean = Examples((labels * 255).to(torch.uint8).view(-1, 1, 1, 1), labels)
     attacked = flat((1 - labels.float()).tolist())
     attacked = torch.cat([attacked[:-1], flat([float(labels[-1])])])
-    found = row("ours", "", ByBrightness(), clean, attacked)
+    found = row("ours", "", "", ByBrightness(), clean, attacked)
     assert (found.clean_accuracy, found.adversarial_accuracy) == (1, 1 / 1201)
     assert found.images == 1201
 

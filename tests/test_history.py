@@ -96,13 +96,23 @@ def test_a_study_is_told_up_to_its_first_missing_evaluation(tmp_path: Path) -> N
     assert found.state == told[missing].before
 
 
-def test_evaluations_of_other_settings_are_none_of_this_study_s(tmp_path: Path) -> None:
+def test_other_settings_than_the_study_began_with_are_named(tmp_path: Path) -> None:
     studied(workspace(tmp_path))
     other = replace(CONFIG, training=replace(CONFIG.training, gm_weight=2.0))
     config_file.write(other, tmp_path / CONFIGURATION)
+    with pytest.raises(UserError, match=r"this one has 1\.0, not 2\.0") as caught:
+        load(tmp_path)
+    assert caught.value.where == "training.gm_weight"
+
+
+def test_a_longer_study_is_told_as_far_as_it_has_come(tmp_path: Path) -> None:
+    told = studied(workspace(tmp_path))
+    longer = replace(CONFIG, search=replace(CONFIG.search, generations=CONFIG.search.generations + 1))
+    config_file.write(longer, tmp_path / CONFIGURATION)
     found = load(tmp_path)
-    assert (found.config, found.told) == (other, ())
-    assert found.state == start(SEARCH, CIFAR, 5)
+    assert [event.trial for event in found.told] == [event.trial for event in told]
+    assert found.state is not None
+    assert not found.state.finished
 
 
 def test_a_study_that_has_not_begun_to_search_has_no_state(tmp_path: Path) -> None:

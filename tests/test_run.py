@@ -10,16 +10,18 @@ import subprocess
 import sys
 import time
 from contextlib import chdir, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from contragrad import config_file
 from contragrad.cli import main
 from contragrad.config import DataSettings, StudyConfig
+from contragrad.engine.memo import SqliteMemo
 from elsewhere import fill, small_disk
 
 SMALL = {
@@ -102,6 +104,7 @@ def test_a_run_leaves_its_table(whole: Path) -> None:
             low, high = row[f"{kind}_interval"]
             assert 0 <= low <= row[f"{kind}_accuracy"] <= high <= 1
         assert row["parameters"] > 0
+        assert (whole / row["weights"]).is_file()
     shown = call("show", whole).stdout
     assert "20 of 20 evaluations" in shown
     assert "NE+GM 2" in shown
@@ -214,6 +217,34 @@ def test_a_study_that_has_begun_keeps_its_settings(tmp_path: Path) -> None:
         for word in said:
             assert word in done.stderr
     assert (tmp_path / "study.yaml").read_text() == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    refused(tmp_path, "--data.source", "digits", "--device", "cuda", said=("device", "cuda", "cpu"))
+    config_file.write(StudyConfig(data=DataSettings(source="digits")), tmp_path / "study.yaml")
+    before = (tmp_path / "study.yaml").read_text()
+    assert call_here("resume", tmp_path, "--device", "cuda").returncode == 2
+    assert (tmp_path / "study.yaml").read_text() == before
+
+
+def test_a_class_too_small_to_be_divided_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    path = npz(tmp_path, y_train=np.array([3] + [0, 1, 2] * 6 + [0]))
+    refused(tmp_path, "--data.source", "npz", "--data.path", str(path), said=("class 3",))
+
+
+def test_an_edited_study_file_is_named_by_its_key(tmp_path: Path) -> None:
+    config = StudyConfig(data=DataSettings(source="digits"))
+    with SqliteMemo(tmp_path / "study.db") as memo:
+        memo.set_meta("settings", json.dumps(config_file.dotted(config)))
+    config_file.write(replace(config, seed=5), tmp_path / "study.yaml")
+    for verb in ("show", "resume"):
+        done = call_here(verb, tmp_path)
+        assert done.returncode == 2, done.stdout
+        assert "seed" in done.stderr
+        assert "0, not 5" in done.stderr
+    config_file.write(replace(config, workers=5), tmp_path / "study.yaml")
+    assert call_here("show", tmp_path).returncode == 0
 
 
 def npz(folder: Path, **changes: object) -> Path:

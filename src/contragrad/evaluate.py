@@ -29,6 +29,7 @@ class Row:
         parameters: trainable parameters.
         images: test images.
         architecture: the network's text.
+        weights: its safetensors file in the run folder, the normalisation inside.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Row:
     parameters: int
     images: int
     architecture: str
+    weights: str = ""
 
 
 def wilson(correct: int, count: int) -> Interval:
@@ -47,7 +49,9 @@ def wilson(correct: int, count: int) -> Interval:
     return float(found.low), float(found.high)
 
 
-def row(name: str, architecture: str, network: nn.Module, clean: Examples, adversarial: Tensor) -> Row:
+def row(
+    name: str, architecture: str, weights: str, network: nn.Module, clean: Examples, adversarial: Tensor
+) -> Row:
     """Measures a network on the clean images and on the adversarial examples made of them."""
     labels = clean.labels.cpu()
     right = [int((predict(network, images) == labels).sum()) for images in (clean.images, adversarial)]
@@ -61,6 +65,7 @@ def row(name: str, architecture: str, network: nn.Module, clean: Examples, adver
         parameters=parameter_count(network),
         images=count,
         architecture=architecture,
+        weights=weights,
     )
 
 

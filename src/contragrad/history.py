@@ -1,7 +1,7 @@
 """A study's history, told again from its memo."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,12 +14,13 @@ from contragrad.evaluate import Row
 from contragrad.evolution import search
 from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
-from contragrad.fingerprint import fingerprint
+from contragrad.fingerprint import Plain, fingerprint
 from contragrad.workspace import CONFIGURATION, DATABASE, Workspace
 
 PROBLEM = "problem"
 DATA = "data"
 WEIGHTS = "weights"
+SETTINGS = "settings"
 SEEN = "test images seen"
 
 LOOKS = (
@@ -28,13 +29,61 @@ LOOKS = (
 )
 
 
-def note_origin(memo: Memo, workspace: Workspace) -> None:
-    """Notes in the memo what its evaluations are named by beside the settings, or checks it.
+CHANGEABLE = (
+    "data.path",
+    "data.download",
+    "reference.weights",
+    "device",
+    "workers",
+    "search.generations",
+    "refine.",
+)
+"""Where the files lie, where it runs, and how long; files are known by their content."""
+
+
+def require_continuation(before: Mapping[str, Plain], config: StudyConfig) -> None:
+    """Checks that a study goes on with the settings that it began with.
+
+    Args:
+        before: the settings it has, by dotted key; one that is not among them is new to contragrad.
+        config: those it is to go on with.
 
     Raises:
-        UserError: if the data or the reference's weights are not those that the study began with.
+        UserError: naming a setting that may not change, or fewer generations.
+    """
+    after = config_file.dotted(config)
+    for key, value in after.items():
+        if key in before and value != before[key] and not key.startswith(CHANGEABLE):
+            raise UserError(
+                f"a study that has begun keeps its settings: this one has {before[key]}, not {value}",
+                where=key,
+                remedy="a new run folder",
+            )
+    generations = before.get("search.generations", 0)
+    if isinstance(generations, int) and config.search.generations < generations:
+        raise UserError(
+            f"this study has {generations} generations already",
+            where="search.generations",
+            remedy=f"{generations} or more",
+        )
+
+
+def _require_settings(memo: Memo, config: StudyConfig) -> None:
+    """Checks the settings against those noted, which an edited study file does not change."""
+    noted = memo.get_meta(SETTINGS)
+    if noted is not None:
+        require_continuation(json.loads(noted), config)
+
+
+def note_origin(memo: Memo, workspace: Workspace) -> None:
+    """Notes in the memo what its evaluations are named by, or checks it.
+
+    Raises:
+        UserError: if the settings, the data or the reference's weights are not those that the study began
+            with.
     """
     config = workspace.config
+    _require_settings(memo, config)
     origin = {
         DATA: (workspace.data, f"data.source {config.data.source}, data.path {config.data.path}"),
         WEIGHTS: (workspace.weights or "", f"reference.weights {config.reference.weights}"),
@@ -50,6 +99,10 @@ def note_origin(memo: Memo, workspace: Workspace) -> None:
                 where=where,
                 remedy="the original files, or a new run folder",
             )
+    settings = config_file.dotted(config)
+    memo.set_meta(
+        SETTINGS, json.dumps({key: settings[key] for key in settings if not key.startswith(CHANGEABLE)})
+    )
 
 
 def note_look(memo: Memo, rows: Sequence[Row]) -> int:
@@ -114,13 +167,14 @@ def load(folder: Path) -> History:
     """The study's history; needs neither its data nor its artefacts, and writes nothing.
 
     Raises:
-        UserError: if the folder holds no study.
+        UserError: if the folder holds no study, or if its study file was edited.
     """
     config = stored_config(folder)
     path = folder / DATABASE
     if not path.is_file():
         return History(config)
     with SqliteMemo(path, read_only=True) as memo:
+        _require_settings(memo, config)
         data, problem = memo.get_meta(DATA), memo.get_meta(PROBLEM)
         if data is None or problem is None:
             return History(config)

@@ -55,7 +55,7 @@ def history_json(history: History, rows: Sequence[Row]) -> dict[str, Plain]:
     told: list[Plain] = [
         {
             "generation": event.before.generation,
-            "candidate": event.before.slot + 1,
+            "candidate": event.before.slot + 1 if event.before.generation else len(event.after.population),
             "genome": str(event.trial.genome),
             "epochs": event.trial.epochs,
             "outcome": outcome_to_json(event.outcome),

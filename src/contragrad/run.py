@@ -10,7 +10,7 @@ from pathlib import Path
 
 from contragrad import config_file, evaluate, table4
 from contragrad.config import StudyConfig
-from contragrad.data.dataset import Dataset, Splits
+from contragrad.data.dataset import Dataset, Splits, split
 from contragrad.data.sources import load
 from contragrad.engine import executors, study
 from contragrad.engine.lock import lock_folder
@@ -23,7 +23,16 @@ from contragrad.evolution.shapes import Problem
 from contragrad.files import new_folder
 from contragrad.fingerprint import file_fingerprint, stream_seed
 from contragrad.fitness import measure
-from contragrad.history import LOOKS, note_look, note_origin, placement, stored_config, stored_path
+from contragrad.history import (
+    LOOKS,
+    note_look,
+    note_origin,
+    placement,
+    require_continuation,
+    stored_config,
+    stored_path,
+)
+from contragrad.networks.inference import resolve_device
 from contragrad.progress import Progress, epoch_text
 from contragrad.reference import architecture, require_usable
 from contragrad.refine import FullTraining, train_fully
@@ -55,6 +64,8 @@ def create(config: StudyConfig, folder: Path, progress: Progress) -> tuple[evalu
     progress.stage("reading the data")
     dataset, workspace = open_data(config, folder)
     search.start(config.search, workspace.problem, config.seed)
+    if config.fitness_split == "validation":
+        split(dataset, config.data.validation_fraction, config.seed)
     _untrained(workspace, dataset)
     with new_folder(folder) as fresh:
         config_file.write(config, fresh / CONFIGURATION)
@@ -71,47 +82,19 @@ def resume(folder: Path, overrides: Sequence[str], progress: Progress) -> tuple[
             data have changed.
     """
     config = config_file.read(stored_path(folder), overrides)
-    _require_continuation(stored_config(folder), config)
+    require_continuation(config_file.dotted(stored_config(folder)), config)
     progress.stage("reading the data")
     dataset, workspace = open_data(config, folder)
     return _run(workspace, dataset, progress)
-
-
-CHANGEABLE = (
-    "data.path",
-    "data.download",
-    "reference.weights",
-    "device",
-    "workers",
-    "search.generations",
-    "refine.",
-)
-"""Where the files lie, where it runs, and how long; files are known by their content."""
-
-
-def _require_continuation(old: StudyConfig, new: StudyConfig) -> None:
-    before, after = config_file.dotted(old), config_file.dotted(new)
-    for key, value in after.items():
-        if value != before[key] and not key.startswith(CHANGEABLE):
-            raise UserError(
-                f"a study that has begun keeps its settings: this one has {before[key]}, not {value}",
-                where=key,
-                remedy="a new run folder",
-            )
-    if new.search.generations < old.search.generations:
-        raise UserError(
-            f"this study has {old.search.generations} generations already",
-            where="search.generations",
-            remedy=f"{old.search.generations} or more",
-        )
 
 
 def open_data(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
     """A study's data, and the workspace that they make of a run folder; writes nothing.
 
     Raises:
-        UserError: if the data or the reference's weights cannot be read.
+        UserError: if the device is not there, or the data or the reference's weights cannot be read.
     """
+    resolve_device(config.device)
     dataset = load(config.data)
     problem = Problem(*dataset.shape, dataset.classes)
     weights = config.reference.weights

@@ -53,6 +53,9 @@ def train(
     names = {task_name(task, workspace): task for task in tasks}
     artefacts = workspace.artefacts
     missing = {name: task for name, task in names.items() if artefacts.find("network", name) is None}
+    if not missing:
+        progress.stage("the networks are trained")
+        return tasks
     progress.stage(f"training {len(missing)} networks in full, {tasks[0].epochs} epochs each")
     left = set(missing)
     progress.left(f"{len(left)} networks left")
@@ -80,11 +83,17 @@ def measure(
     attacked = adversarial(workspace, splits, "test")
     text = architecture(workspace.config.reference)
     reference = load_reference(workspace, splits)
-    rows = [evaluate.row("reference", text, reference, splits.test, attacked)]
+
+    def weights(name: str) -> str:
+        return str(workspace.artefacts.path("network", name).relative_to(workspace.folder))
+
+    own = weights(workspace.reference_name)
+    rows = [evaluate.row("reference", text, own, reference, splits.test, attacked)]
     normal = normalisation(splits.train)
     for task in trained:
         network = construct(task.architecture, workspace.problem, normal, task.seed)
-        network.load_state_dict(workspace.artefacts.load("network", task_name(task, workspace)))
+        name = task_name(task, workspace)
+        network.load_state_dict(workspace.artefacts.load("network", name))
         network = placed(network, workspace.device)
-        rows.append(evaluate.row(task.name, task.architecture, network, splits.test, attacked))
+        rows.append(evaluate.row(task.name, task.architecture, weights(name), network, splits.test, attacked))
     return tuple(rows)

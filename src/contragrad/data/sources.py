@@ -208,7 +208,7 @@ def _digits(settings: DataSettings) -> Dataset:
         raise UserError(
             "the digits need scikit-learn",
             where="data.source: digits",
-            remedy="pip install 'contragrad[digits]'",
+            remedy="pip install scikit-learn",
         ) from error
     images, labels = load_digits(return_X_y=True)
     images = np.round(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
