@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 _backward = torch.ops.aten.native_batch_norm_backward
 _masked = torch.ops.aten.threshold_backward
+_mask_ = torch.ops.aten.threshold_backward.grad_input
 
 
 class BatchNormReLU(nn.BatchNorm2d):
@@ -113,7 +114,7 @@ class _Backward(torch.autograd.Function):
             by_g = by_g + (x - _per_channel(mean)) * _per_channel(inverse * w)
         if u is not None:
             by_g = by_g + _per_channel(u)
-        return _masked(by_g, z, 0), by_x, inverse * m * k, None, None, None, None
+        return _mask_(by_g, z, grad_input=by_g, threshold=0), by_x, inverse * m * k, None, None, None, None
 
 
 def _per_channel(values: Tensor) -> Tensor:

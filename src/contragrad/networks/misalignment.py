@@ -40,7 +40,15 @@ def alignment(gradients: Tensor, directions: Tensor) -> Tensor:
     Source: eq. (1).
     Deviates: the paper leaves 0/0 open.
     """
-    return (unit(gradients) * directions).flatten(1).sum(1)
+    # As `unit` does it, with fewer passes over the maps. In the order that the gradients lie in memory, so that flattening copies nothing.
+    side_by_side = gradients.is_contiguous(memory_format=torch.channels_last)
+    order = (0, 2, 3, 1) if side_by_side else (0, 1, 2, 3)
+    ours, theirs = (maps.permute(order).flatten(1) for maps in (gradients, directions))
+    largest = ours.detach().abs().amax(1)
+    zero = largest < TINY
+    scaled = ours / torch.where(zero, 1.0, largest).unsqueeze(1)
+    squares = torch.where(zero, 1.0, torch.linalg.vecdot(scaled, scaled))
+    return torch.where(zero, 0.0, torch.linalg.vecdot(scaled, theirs) / squares.sqrt())
 
 
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:

@@ -99,6 +99,7 @@ def step(
         cross_entropy = F.cross_entropy(session.network(images), labels)
         gm = torch.zeros((), device=cross_entropy.device)
     else:
+        directions = directions.contiguous(memory_format=session.memory_format)
         cross_entropy, gm = losses(session.network, images, labels, directions)
     session.optimiser.zero_grad()
     # The images are a leaf of the graph too, and their gradient would be a convolution for nothing.
