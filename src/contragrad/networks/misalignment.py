@@ -40,7 +40,8 @@ def alignment(gradients: Tensor, directions: Tensor) -> Tensor:
     Source: eq. (1).
     Deviates: the paper leaves 0/0 open.
     """
-    # As `unit` does it, with fewer passes over the maps. In the order that the gradients lie in memory, so that flattening copies nothing.
+    # As `unit` does it, in fewer passes and in the order in which the gradients lie in memory, so that
+    # flattening copies nothing.
     side_by_side = gradients.is_contiguous(memory_format=torch.channels_last)
     order = (0, 2, 3, 1) if side_by_side else (0, 1, 2, 3)
     ours, theirs = (maps.permute(order).flatten(1) for maps in (gradients, directions))
