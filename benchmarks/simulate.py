@@ -27,8 +27,8 @@ from contragrad.engine.executors import Event, Finished
 from contragrad.engine.memo import SqliteMemo
 from contragrad.engine.work import Result
 from contragrad.evolution import search
-from contragrad.evolution.search import Measured, Trial, outcome_to_json
 from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Measured, Trial, outcome_to_json
 from contragrad.fingerprint import fingerprint, stream
 
 EVALUATIONS = 10_000

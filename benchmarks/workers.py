@@ -20,7 +20,7 @@ from contragrad.engine.memo import SqliteMemo
 from contragrad.engine.study import run_tasks
 from contragrad.engine.work import Work
 from contragrad.evolution.genome import parse
-from contragrad.evolution.search import Trial
+from contragrad.evolution.trial import Trial
 from contragrad.progress import Progress
 from contragrad.workspace import DATABASE, Workspace
 

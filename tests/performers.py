@@ -17,7 +17,7 @@ from contragrad.engine.lock import lock_folder
 from contragrad.engine.memo import Record, SqliteMemo
 from contragrad.engine.work import Perform, Result, Work
 from contragrad.errors import UserError
-from contragrad.evolution.search import Infeasible, Measured, Outcome, Trial, outcome_to_json
+from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial, outcome_to_json
 
 Report = Callable[[dict[str, float]], None]
 

@@ -9,8 +9,9 @@ from contragrad.config import Limits, SearchSettings
 from contragrad.evolution.genome import POOL_KERNELS, Block, Cat, Conv, Genome, Pool, Strided, Sum, fault
 from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import random_genome
-from contragrad.evolution.search import Infeasible, Measured, Outcome, State, ask, start, tell
+from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Infeasible, Measured, Outcome
 
 CIFAR = Problem(3, 32, 32, 10)
 MNIST = Problem(1, 28, 28, 10)

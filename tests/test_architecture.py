@@ -20,7 +20,7 @@ LONGEST_MODULE = 400
 ORDER = (
     "errors", "files", "fingerprint", "config", "config_file",
     "evolution.genome", "evolution.shapes", "evolution.spectrum",
-    "evolution.mutation", "evolution.population", "evolution.search",
+    "evolution.mutation", "evolution.population", "evolution.trial", "evolution.search",
     "evolution.lookahead",
     "data.*",
     "networks.randomness", "networks.linear", "networks.convolution", "networks.batchnorm",

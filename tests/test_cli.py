@@ -23,7 +23,8 @@ from contragrad.config import DataSettings, SearchSettings, StudyConfig
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.evolution.genome import parse
-from contragrad.evolution.search import Infeasible, Measured, Member, Trial
+from contragrad.evolution.search import Member
+from contragrad.evolution.trial import Infeasible, Measured, Trial
 from contragrad.progress import Progress
 from contragrad.report import accuracy_table, outcome_text, percent, population_table
 from contragrad.workspace import CONFIGURATION, TABLE

@@ -16,8 +16,8 @@ from contragrad import fitness
 from contragrad.config import Limits, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import Genome, parse
-from contragrad.evolution.search import Infeasible, Measured, Outcome, Trial
 from contragrad.evolution.shapes import Problem, cost
+from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
 from contragrad.fitness import Context, accuracy, evaluate, measure
 from contragrad.networks.network import Normalisation, build
 

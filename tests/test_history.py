@@ -16,8 +16,9 @@ from contragrad.engine.memo import DictMemo, SqliteMemo
 from contragrad.engine.study import Told
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
-from contragrad.evolution.search import Infeasible, Measured, Outcome, State, Trial, ask, start, tell
+from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
 from contragrad.history import History, load, note_origin, placement, stored_config
 from contragrad.workspace import CONFIGURATION, DATABASE, Workspace
 from strategies import CIFAR, small_settings

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from contragrad.evolution.search import Infeasible
+from contragrad.evolution.trial import Infeasible
 from contragrad.history import load
 from test_run import SMALL, call
 

@@ -18,19 +18,14 @@ from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.lookahead import GUESS, Ahead, lookahead, play_ahead
 from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import initial_population
-from contragrad.evolution.search import (
+from contragrad.evolution.search import State, ask, closest_place, epochs, start, tell
+from contragrad.evolution.trial import (
     Infeasible,
     Measured,
     Outcome,
-    State,
     Trial,
-    ask,
-    closest_place,
-    epochs,
     outcome_from_json,
     outcome_to_json,
-    start,
-    tell,
 )
 from contragrad.fingerprint import Plain, stream
 from strategies import CIFAR, outcomes, search_settings, small_settings, states

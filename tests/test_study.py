@@ -17,7 +17,8 @@ from contragrad.engine.memo import DictMemo, Memo, Record, SqliteMemo
 from contragrad.engine.study import Told, run, run_tasks
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
-from contragrad.evolution.search import State, Trial, ask, outcome_from_json, outcome_to_json, start, tell
+from contragrad.evolution.search import State, ask, start, tell
+from contragrad.evolution.trial import Trial, outcome_from_json, outcome_to_json
 from contragrad.fingerprint import fingerprint
 from performers import CALLS, Call, complain, echo, toy
 from strategies import CIFAR, search_settings, small_settings

@@ -15,8 +15,9 @@ from contragrad import config_file
 from contragrad.data.dataset import Examples, Splits
 from contragrad.engine.executors import Event, Finished, Progressed
 from contragrad.evolution.genome import parse
-from contragrad.evolution.search import Infeasible, Measured, Member, Outcome, State, Trial
+from contragrad.evolution.search import Member, State
 from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
 from contragrad.progress import Progress

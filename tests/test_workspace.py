@@ -15,8 +15,9 @@ from contragrad.config import FitnessSplit, StudyConfig
 from contragrad.data.dataset import Dataset, Examples, Splits, split
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
-from contragrad.evolution.search import Measured, Member, State, Trial
+from contragrad.evolution.search import Member, State
 from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Measured, Trial
 from contragrad.table4 import final_trainings
 from contragrad.tasks import task_name
 from contragrad.workspace import (

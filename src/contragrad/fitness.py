@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from contragrad.config import Limits, TrainingSettings
 from contragrad.data.dataset import Examples
-from contragrad.evolution.search import Infeasible, Measured, Outcome, Trial
 from contragrad.evolution.shapes import Problem, excess
+from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
 from contragrad.fingerprint import stream_seed
 from contragrad.networks.inference import predict
 from contragrad.networks.network import Normalisation, build

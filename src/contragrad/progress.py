@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from contragrad.evolution.search import Outcome
+from contragrad.evolution.trial import Outcome
 from contragrad.report import outcome_text, percent
 
 PLAIN_INTERVAL = 10.0

@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from contragrad.evaluate import Interval, Row
-from contragrad.evolution.search import Infeasible, Member, Outcome, outcome_to_json
+from contragrad.evolution.search import Member
 from contragrad.evolution.spectrum import spectrum
+from contragrad.evolution.trial import Infeasible, Outcome, outcome_to_json
 from contragrad.fingerprint import Plain, canonical
 from contragrad.history import History, placement
 

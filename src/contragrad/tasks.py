@@ -5,7 +5,7 @@ from functools import cache
 
 from torch import nn
 
-from contragrad.evolution.search import Trial, outcome_to_json
+from contragrad.evolution.trial import Trial, outcome_to_json
 from contragrad.fingerprint import Plain
 from contragrad.fitness import Context, Report, evaluate, measure
 from contragrad.reference import construct

@@ -18,8 +18,8 @@ from contragrad.artefacts import Artefacts
 from contragrad.attacks import craft
 from contragrad.config import StudyConfig
 from contragrad.data.dataset import Dataset, Examples, Splits, pixels, split
-from contragrad.evolution.search import Trial
 from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Trial
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.fitness import Context
 from contragrad.networks.inference import all_reference_directions, resolve_device

@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from contragrad.config import TrainingSettings
 from contragrad.evolution.genome import Genome
-from contragrad.evolution.search import Measured, ask, start, tell
+from contragrad.evolution.search import ask, start, tell
 from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Measured
 from contragrad.networks.misalignment import unit
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.training import Session, step

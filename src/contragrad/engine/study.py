@@ -14,7 +14,8 @@ from contragrad.engine.work import Result
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.lookahead import Ahead, play_ahead
-from contragrad.evolution.search import Outcome, State, Trial, outcome_to_json
+from contragrad.evolution.search import State
+from contragrad.evolution.trial import Outcome, Trial, outcome_from_json, outcome_to_json
 from contragrad.fingerprint import fingerprint
 
 
@@ -122,7 +123,7 @@ def remembered(record: Record) -> Outcome:
         UserError: if it holds none.
     """
     try:
-        return search.outcome_from_json(record.outcome)
+        return outcome_from_json(record.outcome)
     except ValueError as error:
         raise UserError(
             f"the evaluation of {record.task} was remembered wrongly: {error}",

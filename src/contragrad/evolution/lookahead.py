@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from contragrad.evolution.search import Infeasible, Outcome, State, Trial, ask, closest_place, tell
+from contragrad.evolution.search import State, ask, closest_place, tell
+from contragrad.evolution.trial import Infeasible, Outcome, Trial
 
 GUESS = Infeasible("not known yet")
 """What a lookahead takes an unknown outcome to be: most children lose."""

@@ -9,7 +9,6 @@ played ahead on guesses (`evolution/lookahead.py`).
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import inf
 
 from contragrad.config import SearchSettings
 from contragrad.evolution.genome import Genome
@@ -17,49 +16,8 @@ from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import initial_population
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.spectrum import closest, spectrum
-from contragrad.fingerprint import Plain, stream
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A network to train and measure; `replicate` names its streams of random numbers."""
-
-    genome: Genome
-    epochs: int
-    replicate: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """The accuracies of a trained network on the fitness images, as fractions."""
-
-    clean_accuracy: float
-    adversarial_accuracy: float
-
-    @property
-    def fitness(self) -> float:
-        """The smaller of the two accuracies.
-
-            F = min{A_CL, A_AD}
-
-        Source: eq. (4).
-        """
-        return min(self.clean_accuracy, self.adversarial_accuracy)
-
-
-@dataclass(frozen=True, slots=True)
-class Infeasible:
-    """A trial that cannot be measured, and why: a value like any other, worse than any measurement."""
-
-    reason: str
-
-    @property
-    def fitness(self) -> float:
-        """Less than any accuracy."""
-        return -inf
-
-
-Outcome = Measured | Infeasible
+from contragrad.evolution.trial import Outcome, Trial
+from contragrad.fingerprint import stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,27 +133,3 @@ def _turn(state: State, generation: int, slot: int) -> State:
     if slot == 0 or state.settings.schedule == "sequential":
         parents = tuple(member.trial.genome for member in state.population)
     return replace(state, generation=generation, slot=slot, child=0, parents=parents)
-
-
-def outcome_to_json(outcome: Outcome) -> dict[str, Plain]:
-    """The outcome as the memo stores it."""
-    match outcome:
-        case Measured(clean, adversarial):
-            return {"clean_accuracy": clean, "adversarial_accuracy": adversarial}
-        case Infeasible(reason):
-            return {"infeasible": reason}
-
-
-def outcome_from_json(stored: dict[str, Plain]) -> Outcome:
-    """The outcome that `outcome_to_json` stored.
-
-    Raises:
-        ValueError: if the stored value is no outcome.
-    """
-    match stored:
-        case {"infeasible": str(reason)}:
-            return Infeasible(reason)
-        case {"clean_accuracy": float(clean), "adversarial_accuracy": float(adversarial)}:
-            return Measured(clean, adversarial)
-        case _:
-            raise ValueError(f"no outcome: {stored!r}")
