@@ -34,6 +34,7 @@ WRONG: list[tuple[Callable[..., object], dict[str, Any], str]] = [
     (AttackSettings, {"step_size": Fraction(0)}, "attack.step_size"),
     (AttackSettings, {"step_size": Fraction(-1, 255)}, "attack.step_size"),
     (TrainingSettings, {"batch_size": 0}, "training.batch_size"),
+    (TrainingSettings, {"gm_every": 0}, "training.gm_every"),
     (TrainingSettings, {"gm_weight": -0.1}, "training.gm_weight"),
     (TrainingSettings, {"gm_weight": float("inf")}, "training.gm_weight"),
     (TrainingSettings, {"gm_weight": NAN}, "training.gm_weight"),

@@ -102,7 +102,10 @@ def configs(draw: st.DrawFn) -> StudyConfig:
             random_start=draw(st.booleans()),
         ),
         training=TrainingSettings(
-            batch_size=draw(counts) + 1, gm_weight=draw(weights), optimiser=draw(one_of(Optimiser))
+            batch_size=draw(counts) + 1,
+            gm_weight=draw(weights),
+            gm_every=draw(counts),
+            optimiser=draw(one_of(Optimiser)),
         ),
         search=SearchSettings(
             schedule=draw(st.sampled_from(("sequential", "generation"))),

@@ -40,8 +40,10 @@ def weights(module: nn.Module) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("stop", [1, 2])
-def test_a_restored_session_ends_in_the_same_weights(optimiser: Optimiser, stop: int) -> None:
-    settings = TrainingSettings(batch_size=8, optimiser=optimiser)
+@pytest.mark.parametrize("gm_every", [1, 2])
+def test_a_restored_session_ends_in_the_same_weights(optimiser: Optimiser, stop: int, gm_every: int) -> None:
+    # Three steps an epoch: with every second one, the GM loss does not come at the same places in each.
+    settings = TrainingSettings(batch_size=8, optimiser=optimiser, gm_every=gm_every)
     data = examples()
     reference = directions(data)
     whole = begin(network(), settings)
@@ -93,6 +95,41 @@ def test_gm_lowers_the_alignment_and_cross_entropy_alone_does_not() -> None:
     assert found[-1] is not None
     assert found[-1] < found[0] - 0.1
     assert train_epoch(session, data, None, settings, seed=1).alignment is None
+
+
+def test_lazy_gm_has_the_whole_weight_in_one_step_of_k_and_none_in_the_others() -> None:
+    data = examples(16)
+    reference = directions(data)
+    lazy, eager = TrainingSettings(gm_weight=0.5, gm_every=2), TrainingSettings(gm_weight=1.0)
+    found, expected = begin(network(), lazy), begin(network(), eager)
+    # All images in one step, so that an epoch is a step.
+    for epoch, given in enumerate((reference, None, reference)):
+        losses = train_epoch(found, data, reference, lazy, seed=1)
+        same = train_epoch(expected, data, given, eager, seed=1)
+        assert losses == same, epoch
+    assert all(map(torch.equal, weights(found.network), weights(expected.network)))
+
+
+@pytest.mark.parametrize(("gm_every", "aligned"), [(1, 24), (2, 16), (3, 8), (100, 8)])
+def test_the_alignment_is_the_mean_of_the_images_that_it_was_worked_out_for(
+    gm_every: int, aligned: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contragrad.networks import training
+
+    counted = []
+
+    def constant(
+        network: nn.Module, images: torch.Tensor, labels: torch.Tensor, directions: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        counted.append(len(images))
+        return network(images).sum() * 0, torch.tensor(0.25, dtype=torch.float64)
+
+    monkeypatch.setattr(training, "losses", constant)
+    data = examples(24)
+    settings = TrainingSettings(batch_size=8, gm_every=gm_every)
+    found = train_epoch(begin(network(), settings), data, directions(data), settings, seed=1)
+    assert sum(counted) == aligned
+    assert found.alignment == 0.25
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])

@@ -89,6 +89,7 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "attack.random_start": ("false", ATTACKED),
     "training.batch_size": ("64", REFERENCE),
     "training.gm_weight": ("2", TRAININGS | {"evaluation"}),
+    "training.gm_every": ("2", TRAININGS | {"evaluation"}),
     "training.optimiser": ("sgd", REFERENCE),
     # A genome's name and epochs stand in its trial, however the search came by them.
     "search.population": ("5", NONE),

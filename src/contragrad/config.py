@@ -145,16 +145,19 @@ class TrainingSettings:
     Args:
         batch_size: images in a step.
         gm_weight: the weight λ of the gradient-misalignment loss, eq. (2).
+        gm_every: steps of which one has that loss, its weight multiplied by their number; 1 is the paper's.
         optimiser: an optimiser of torch.optim, its settings left at PyTorch's defaults.
     """
 
     batch_size: int = 128
     gm_weight: float = 1.0
+    gm_every: int = field(default=1, metadata={LATER: True})
     optimiser: Optimiser = "adam"
 
     def __post_init__(self) -> None:
         # Batch statistics need two images.
         _at_least(2, "training", self, "batch_size")
+        _at_least(1, "training", self, "gm_every")
         _require(
             0 <= self.gm_weight < float("inf"),
             "training.gm_weight",

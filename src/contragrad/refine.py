@@ -45,7 +45,8 @@ class FullTraining:
             splits: names the division of the data.
             adversarial: names the examples that the fitness is measured on.
         """
-        against = (reference, training.gm_weight) if self.gm else None
+        lazy = () if training.gm_every == 1 else (training.gm_every,)
+        against = (reference, training.gm_weight, *lazy) if self.gm else None
         recipe = (self.architecture, self.epochs, self.seed, training.batch_size, training.optimiser)
         # The best epoch is chosen by the fitness, so it depends on what that is measured on.
         kept = () if self.keep == "last" else (self.keep, adversarial)

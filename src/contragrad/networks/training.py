@@ -1,6 +1,6 @@
 """Training a network, an epoch at a time, so that it can be stopped and taken up again exactly."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +30,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class EpochLosses:
-    """Means over an epoch's images; `alignment` is the GM loss, None if there was none."""
+    """Means over an epoch's images; `alignment`, the GM loss, over those that had it, None if none had."""
 
     cross_entropy: float
     alignment: float | None
@@ -60,40 +60,48 @@ def train_epoch(
 
         L = L_CE + λ L_GM
 
+    Where the settings say so, only every k-th step of the training has the second term, with k λ for λ, so
+    that the mean loss of the steps is the same.
+
     Args:
         session: changed in place.
         examples: N images, on the network's device.
         directions: (N, C, H, W), the reference's unit gradients at the examples.
-        settings: batch size and λ.
+        settings: batch size, λ and k.
         seed: names the streams of the order and of whatever the network draws.
 
     Raises:
         DivergedError: if a loss or a weight is not finite.
 
     Source: eq. (2).
+    Deviates: the paper has no k; with 1 every step is eq. (2).
     """
     network = session.network
     network.train()
     order = torch.randperm(len(examples), generator=generator(seed, "order", session.epoch))
-    totals = torch.zeros(2, dtype=torch.float64)
+    batches = _batches(order, settings.batch_size)
+    totals, misaligned = torch.zeros(2, dtype=torch.float64), 0
     with isolated(seed, "epoch", session.epoch):
-        for batch in _batches(order, settings.batch_size):
+        for place, batch in enumerate(batches, start=session.epoch * len(batches)):
             batch = batch.to(examples.labels.device)
-            chosen = None if directions is None else directions[batch]
+            chosen = None
+            if directions is not None and place % settings.gm_every == 0:
+                chosen = directions[batch]
+                misaligned += len(batch)
             images, labels = pixels(examples.images[batch]), examples.labels[batch]
             totals += len(batch) * step(session, images, labels, chosen, settings).cpu()
     session.epoch += 1
-    cross_entropy_mean, gm_mean = (totals / len(order)).tolist()
+    cross_entropy, gm = totals.tolist()
     finite = totals.isfinite().all() and all(p.isfinite().all() for p in network.parameters())
     if not finite:
         raise DivergedError(f"the loss was not finite in epoch {session.epoch}")
-    return EpochLosses(cross_entropy_mean, None if directions is None else gm_mean)
+    return EpochLosses(cross_entropy / len(order), gm / misaligned if misaligned else None)
 
 
 def step(
     session: Session, images: Tensor, labels: Tensor, directions: Tensor | None, settings: TrainingSettings
 ) -> Tensor:
-    """One optimiser step on a batch; returns its cross-entropy and GM loss, (2,)."""
+    """One optimiser step on a batch; returns its cross-entropy and GM loss, (2,), 0 without directions."""
     images = images.contiguous(memory_format=session.memory_format)
     if directions is None:
         cross_entropy = F.cross_entropy(session.network(images), labels)
@@ -104,17 +112,17 @@ def step(
     session.optimiser.zero_grad()
     # The images are a leaf of the graph too, and their gradient would be a convolution for nothing.
     trained = [parameter for parameter in session.network.parameters() if parameter.requires_grad]
-    torch.autograd.backward(cross_entropy + settings.gm_weight * gm, inputs=trained)
+    torch.autograd.backward(cross_entropy + settings.gm_every * settings.gm_weight * gm, inputs=trained)
     session.optimiser.step()
     return torch.stack((cross_entropy, gm)).detach()
 
 
-def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
+def _batches(order: Tensor, size: int) -> list[Tensor]:
     """Batches of `size`; a single image left over joins the last one, for batch statistics need two."""
     batches = list(torch.split(order, size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
-    yield from batches
+    return batches
 
 
 def snapshot(session: Session) -> dict[str, Tensor]:
