@@ -232,7 +232,7 @@ def test_the_first_of_the_closest_is_compared(twins: tuple[Genome, ...]) -> None
         results = [measured(0.0)] * 3
         results[first : first + 2] = map(measured, fitnesses)
         state = trained(twins, tuple(results))
-        assert closest_place(state, child) == first
+        assert closest_place(state, child.genome) == first
         after = tell(state, child, measured(0.5)).population
         assert [new is not old for new, old in zip(after, state.population, strict=True)] == [
             place == replaced for place in range(3)

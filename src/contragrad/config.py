@@ -6,6 +6,7 @@ They have no slots because jsonargparse reads the defaults of nested records wit
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 from contragrad.errors import UserError
@@ -206,6 +207,11 @@ class SearchSettings:
         schedule: `sequential` is Algorithm 1: a slot's children come of whoever stands in it when its turn
             comes. With `generation` they come of whoever stood in it when the generation began, so that many
             workers find work without guessing; replacement is in order and in place with both.
+        rungs: shares of a trial's epochs after which its fitness is looked at; a child behind what the
+            candidate that it would replace had then is stopped. The paper has none.
+        rung_slack: how far behind is not yet behind, in fitness.
+        inherited_epochs: training epochs of a child that begins with its parent's weights in the blocks that
+            did not change; 0 lets every child begin anew, as the paper does.
         limits: how large a network may grow.
     """
 
@@ -224,12 +230,15 @@ class SearchSettings:
     kernels: tuple[int, ...] = (1, 3, 5)
     hidden: int = 128
     schedule: Schedule = field(default="sequential", metadata={LATER: True})
+    rungs: tuple[float, ...] = field(default=(), metadata={LATER: True})
+    rung_slack: float = field(default=0.0, metadata={LATER: True})
+    inherited_epochs: int = field(default=0, metadata={LATER: True})
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         _at_least(1, "search", self, "population", "children", "mutations_min", "epochs", "hidden")
         _at_least(1, "search", self, "initial_blocks_min", "epochs_growth_every")
-        _at_least(0, "search", self, "generations", "epochs_growth")
+        _at_least(0, "search", self, "generations", "epochs_growth", "inherited_epochs")
         for low, high in (
             ("mutations_min", "mutations_max"),
             ("initial_blocks_min", "initial_blocks_max"),
@@ -245,6 +254,18 @@ class SearchSettings:
             "search.minimum_distance",
             f"{self.minimum_distance} is negative",
             "0 or more",
+        )
+        _require(
+            all(low < high for low, high in pairwise((0.0, *self.rungs, 1.0))),
+            "search.rungs",
+            f"{list(self.rungs)} are no shares of the epochs, one after another",
+            "ascending numbers between 0 and 1",
+        )
+        _require(
+            0 <= self.rung_slack <= 1,
+            "search.rung_slack",
+            f"{self.rung_slack} is no difference of fitness",
+            "a number from 0 to 1",
         )
         for name, fits, remedy in (
             ("channels", lambda size: size >= 1, "one or more positive numbers"),

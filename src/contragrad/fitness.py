@@ -1,18 +1,19 @@
 """evaluate(trial, context) -> outcome: the function that the search is a program over."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from contragrad.config import Limits, TrainingSettings
 from contragrad.data.dataset import Examples
+from contragrad.evolution.kinship import unchanged
 from contragrad.evolution.shapes import Problem, excess
-from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
+from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial
 from contragrad.fingerprint import stream_seed
 from contragrad.networks.inference import predict
-from contragrad.networks.network import Normalisation, build
+from contragrad.networks.network import Normalisation, build, inherit
 from contragrad.networks.training import DivergedError, begin, train_epoch
 
 Report = Callable[[dict[str, float]], None]
@@ -45,12 +46,26 @@ class Context:
     device: torch.device
 
 
-def evaluate(trial: Trial, context: Context, report: Report) -> Outcome:
+def evaluate(
+    trial: Trial,
+    context: Context,
+    report: Report,
+    *,
+    inherited: Mapping[str, Tensor] | None = None,
+    keep: Callable[[nn.Module], None] = lambda network: None,
+) -> Outcome:
     """Trains the trial's network with GM and measures both its accuracies on the fitness images.
 
     A function of the trial and the context alone: whatever is drawn is drawn from streams that the
     genome and the replicate name. A network over the limits, or one whose training diverges, is
-    infeasible.
+    infeasible; one that is below the bar at a rung is stopped there.
+
+    Args:
+        trial: what is trained.
+        context: what all evaluations share.
+        report: is told of every epoch.
+        inherited: the weights of the trial's parent, if it has one.
+        keep: is given the network if it was trained to its end.
 
     Source: section 3.2, step 2.
     """
@@ -58,14 +73,23 @@ def evaluate(trial: Trial, context: Context, report: Report) -> Outcome:
         return Infeasible(why)
     seed = trial_seed(trial)
     network = build(trial.genome, context.problem, context.normalisation, seed).to(context.device)
+    if trial.parent is not None and inherited is not None:
+        inherit(network, inherited, unchanged(trial.parent.genome, trial.genome, context.problem))
     session = begin(network, context.training)
+    curve: list[float] = []
     try:
-        for _ in range(trial.epochs):
+        while session.epoch < trial.epochs:
             losses = train_epoch(session, context.train, context.directions, context.training, seed=seed)
             report({"epoch": session.epoch, "epochs": trial.epochs, "cross_entropy": losses.cross_entropy})
+            for rung in trial.rungs:
+                if rung.epoch == session.epoch:
+                    curve.append(measure(network, context.fitness, context.adversarial).fitness)
+                    if rung.bar is not None and curve[-1] < rung.bar:
+                        return Stopped(session.epoch, curve[-1])
     except DivergedError as error:
         return Infeasible(f"diverged: {error}")
-    return measure(network, context.fitness, context.adversarial)
+    keep(network)
+    return replace(measure(network, context.fitness, context.adversarial), curve=tuple(curve))
 
 
 def trial_seed(trial: Trial) -> int:

@@ -9,7 +9,7 @@ from rich.text import Text
 from contragrad.evaluate import Interval, Row
 from contragrad.evolution.search import Member
 from contragrad.evolution.spectrum import spectrum
-from contragrad.evolution.trial import Infeasible, Outcome, outcome_to_json
+from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, outcome_to_json
 from contragrad.fingerprint import Plain, canonical
 from contragrad.history import History, placement
 
@@ -43,12 +43,14 @@ def accuracy_table(rows: Sequence[Row], title: str) -> Table:
 
 def outcome_text(outcome: Outcome) -> str:
     """An outcome in a few words."""
-    if isinstance(outcome, Infeasible):
-        return f"infeasible: {outcome.reason}"
-    return (
-        f"fitness {percent(outcome.fitness)} "
-        f"(clean {percent(outcome.clean_accuracy)}, adversarial {percent(outcome.adversarial_accuracy)})"
-    )
+    match outcome:
+        case Infeasible(reason):
+            return f"infeasible: {reason}"
+        case Stopped(epoch, reached):
+            return f"stopped after epoch {epoch}, behind with fitness {percent(reached)}"
+        case Measured(clean, adversarial):
+            fitness = percent(outcome.fitness)
+            return f"fitness {fitness} (clean {percent(clean)}, adversarial {percent(adversarial)})"
 
 
 def history_json(history: History, rows: Sequence[Row]) -> dict[str, Plain]:

@@ -56,7 +56,7 @@ def _bar(state: State, trial: Trial) -> float:
     """The fitness that a trial must pass to change the population; an initial candidate always does."""
     if state.generation == 0:
         return -inf
-    return state.population[closest_place(state, trial)].outcome.fitness
+    return state.population[closest_place(state, trial.genome)].outcome.fitness
 
 
 def lookahead(state: State, known: Callable[[Trial], Outcome | None], width: int) -> list[Trial]:

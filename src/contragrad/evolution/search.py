@@ -16,7 +16,7 @@ from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import initial_population
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.spectrum import closest, spectrum
-from contragrad.evolution.trial import Outcome, Trial
+from contragrad.evolution.trial import Measured, Outcome, Rung, Trial
 from contragrad.fingerprint import stream
 
 
@@ -32,7 +32,7 @@ class Member:
 class State:
     """Where a search stands.
 
-    In generation 0 the initial candidates are trained; from 1 on, `parents` are the genomes that stood in
+    In generation 0 the initial candidates are trained; from 1 on, `parents` are the members that stood in
     the slots when the slot's turn came, or when the generation began, as the schedule has it. All of a
     slot's children are mutated from its parent.
     """
@@ -45,7 +45,7 @@ class State:
     generation: int = 0
     slot: int = 0
     child: int = 0
-    parents: tuple[Genome, ...] = ()
+    parents: tuple[Member, ...] = ()
     step: int = 0
 
     @property
@@ -65,12 +65,34 @@ def start(settings: SearchSettings, problem: Problem, seed: int) -> State:
 
 def ask(state: State) -> Trial:
     """What the search trains next."""
+    settings = state.settings
+    count = epochs(settings, state.generation)
     if state.generation == 0:
-        genome = state.initial[len(state.population)]
-    else:
-        place = (state.generation, state.slot, state.child)
-        genome = _child(state.parents[state.slot], state.settings, state.problem, state.seed, place)
-    return Trial(genome, epochs(state.settings, state.generation))
+        return Trial(state.initial[len(state.population)], count, rungs=_rungs(settings, count))
+    parent = state.parents[state.slot]
+    place = (state.generation, state.slot, state.child)
+    genome = _child(parent.trial.genome, settings, state.problem, state.seed, place)
+    heir = settings.inherited_epochs > 0 and isinstance(parent.outcome, Measured)
+    if heir:
+        count = settings.inherited_epochs
+    return Trial(
+        genome,
+        count,
+        rungs=_rungs(settings, count, state.population[closest_place(state, genome)].outcome),
+        parent=parent.trial if heir else None,
+    )
+
+
+def _rungs(settings: SearchSettings, count: int, opponent: Outcome | None = None) -> tuple[Rung, ...]:
+    """Where a trial of so many epochs is looked at, and what its opponent had at that share of its own."""
+    reached = opponent.curve if isinstance(opponent, Measured) else (None,) * len(settings.rungs)
+    found = []
+    for share, then in zip(settings.rungs, reached, strict=True):
+        epoch = max(1, round(share * count))
+        # After the last epoch the fitness itself decides.
+        bar = None if then is None or epoch == count else then - settings.rung_slack
+        found.append(Rung(epoch, bar))
+    return tuple(found)
 
 
 # A lookahead asks for the same children again and again.
@@ -107,7 +129,7 @@ def tell(state: State, trial: Trial, outcome: Outcome) -> State:
         state = replace(state, population=population, step=state.step + 1)
         return _turn(state, 1, 0) if len(population) == len(state.initial) else state
     population = state.population
-    place = closest_place(state, trial)
+    place = closest_place(state, trial.genome)
     if population[place].outcome.fitness < outcome.fitness:
         population = (*population[:place], member, *population[place + 1 :])
     state = replace(state, population=population, step=state.step + 1, child=state.child + 1)
@@ -118,10 +140,10 @@ def tell(state: State, trial: Trial, outcome: Outcome) -> State:
     return _turn(state, state.generation + 1, 0)
 
 
-def closest_place(state: State, trial: Trial) -> int:
+def closest_place(state: State, child: Genome) -> int:
     """The slot whose candidate a child is compared with."""
     candidates = [spectrum(member.trial.genome) for member in state.population]
-    return closest(spectrum(trial.genome), candidates)
+    return closest(spectrum(child), candidates)
 
 
 def _turn(state: State, generation: int, slot: int) -> State:
@@ -131,5 +153,5 @@ def _turn(state: State, generation: int, slot: int) -> State:
     """
     parents = state.parents
     if slot == 0 or state.settings.schedule == "sequential":
-        parents = tuple(member.trial.genome for member in state.population)
+        parents = state.population
     return replace(state, generation=generation, slot=slot, child=0, parents=parents)

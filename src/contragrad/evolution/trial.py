@@ -8,20 +8,39 @@ from contragrad.fingerprint import Plain
 
 
 @dataclass(frozen=True, slots=True)
+class Rung:
+    """An epoch after which a trial's fitness is looked at, and what lets the trial go on."""
+
+    epoch: int
+    bar: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
-    """A network to train and measure; `replicate` names its streams of random numbers."""
+    """A network to train and measure.
+
+    Args:
+        genome: the network.
+        epochs: how long it is trained.
+        replicate: names its streams of random numbers.
+        rungs: where its fitness is looked at before the end; below a bar the trial is stopped.
+        parent: the trial that its first weights come from; None if they are drawn.
+    """
 
     genome: Genome
     epochs: int
     replicate: int = 0
+    rungs: tuple[Rung, ...] = ()
+    parent: "Trial | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The accuracies of a trained network on the fitness images, as fractions."""
+    """A trained network's accuracies on the fitness images, as fractions, and its fitness at each rung."""
 
     clean_accuracy: float
     adversarial_accuracy: float
+    curve: tuple[float, ...] = ()
 
     @property
     def fitness(self) -> float:
@@ -46,14 +65,30 @@ class Infeasible:
         return -inf
 
 
-Outcome = Measured | Infeasible
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A trial that was behind at a rung, and the fitness it had reached there."""
+
+    epoch: int
+    reached: float
+
+    @property
+    def fitness(self) -> float:
+        """Less than any accuracy: what was not trained to its end replaces nothing."""
+        return -inf
+
+
+Outcome = Measured | Stopped | Infeasible
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Plain]:
     """The outcome as the memo stores it."""
     match outcome:
-        case Measured(clean, adversarial):
-            return {"clean_accuracy": clean, "adversarial_accuracy": adversarial}
+        case Measured(clean, adversarial, curve):
+            looked: dict[str, Plain] = {"curve": list(curve)} if curve else {}
+            return {"clean_accuracy": clean, "adversarial_accuracy": adversarial} | looked
+        case Stopped(epoch, reached):
+            return {"stopped": epoch, "reached": reached}
         case Infeasible(reason):
             return {"infeasible": reason}
 
@@ -67,7 +102,15 @@ def outcome_from_json(stored: dict[str, Plain]) -> Outcome:
     match stored:
         case {"infeasible": str(reason)}:
             return Infeasible(reason)
+        case {"stopped": int(epoch), "reached": float(reached)}:
+            return Stopped(epoch, reached)
         case {"clean_accuracy": float(clean), "adversarial_accuracy": float(adversarial)}:
-            return Measured(clean, adversarial)
+            return Measured(clean, adversarial, _curve(stored.get("curve", [])))
         case _:
             raise ValueError(f"no outcome: {stored!r}")
+
+
+def _curve(stored: Plain) -> tuple[float, ...]:
+    if isinstance(stored, list) and all(isinstance(value, float) for value in stored):
+        return tuple(value for value in stored if isinstance(value, float))
+    raise ValueError(f"no fitness at each rung: {stored!r}")
