@@ -17,6 +17,7 @@ Every study has a memo of its own in the folder, and goes on from it.
 """
 
 import statistics
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -38,7 +39,7 @@ from contragrad.evolution.trial import Outcome, Stopped, Trial, outcome_from_jso
 from contragrad.workspace import Workspace
 
 # More validation images than the demo holds out, so that luck decides less.
-DEMO = ("--data.validation_fraction=0.3",)
+DEMO = ("--data.validation_fraction=0.5",)
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "racing": {"rungs": (0.25, 0.5)},
@@ -76,9 +77,9 @@ def play(workspace: Workspace, settings: SearchSettings, seed: int, path: Path) 
         if isinstance(event, study.Told):
             told.append(event)
             best = max(member.outcome.fitness for member in event.after.population)
-            print(f"{path.stem} {event.after.step} best {best:.3f}", flush=True)
+            print(f"{path.stem} {event.after.step} best {best:.3f}", file=sys.stderr, flush=True)
         elif isinstance(event, Finished):
-            print(f"{path.stem} {event.key[:6]} {event.seconds:.1f} s", flush=True)
+            print(f"{path.stem} {event.key[:6]} {event.seconds:.1f} s", file=sys.stderr, flush=True)
 
     own = replace(workspace, config=replace(workspace.config, search=settings))
     executor = InProcess(Work(setup="contragrad.tasks:prepare", argument=own))
@@ -120,7 +121,7 @@ def main() -> None:
     parser = options(__doc__, repeats=1)
     parser.add_argument("--out", type=Path, required=True, help="folder for what is made")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--generations", type=int, default=5)
+    parser.add_argument("--generations", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     chosen = parser.parse_args()
@@ -131,7 +132,7 @@ def main() -> None:
         generations=chosen.generations,
         epochs=chosen.epochs,
         channels=(8, 16, 32),
-        limits=Limits(blocks=20, parameters=500_000, flops=2_500_000),
+        limits=Limits(blocks=20, parameters=500_000, flops=1_000_000),
     )
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         waiting = {

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from contragrad.engine.lock import lock_folder
 from contragrad.engine.memo import Record, SqliteMemo
 from contragrad.engine.work import Perform, Result, Work
 from contragrad.errors import UserError
-from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial, outcome_to_json
+from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial, outcome_to_json
 
 Report = Callable[[dict[str, float]], None]
 
@@ -60,7 +60,20 @@ def toys(argument: None) -> Perform:
 def toy(trial: Trial) -> Outcome:
     """An outcome that depends on nothing but the trial, and ties often."""
     digits = int(trial.genome.hash, 16) + trial.epochs
-    return Infeasible("unlucky") if digits % 7 == 0 else Measured(digits % 5 / 4, digits // 5 % 5 / 4)
+    return (
+        Infeasible("unlucky")
+        if digits % 7 == 0
+        else raced(trial, Measured(digits % 5 / 4, digits // 5 % 5 / 4))
+    )
+
+
+def raced(trial: Trial, end: Measured) -> Outcome:
+    """What the trial comes to at its rungs, where its fitness is made up, or at its end."""
+    levels = [(int(trial.genome.hash, 16) // 35 + place) % 5 / 4 for place in range(len(trial.rungs))]
+    for rung, level in zip(trial.rungs, levels, strict=True):
+        if rung.bar is not None and level < rung.bar:
+            return Stopped(rung.epoch, level)
+    return replace(end, curve=tuple(levels))
 
 
 def broken(argument: object) -> Perform:

@@ -11,7 +11,8 @@ from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import random_genome
 from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.shapes import Problem
-from contragrad.evolution.trial import Infeasible, Measured, Outcome
+from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial
+from performers import raced
 
 CIFAR = Problem(3, 32, 32, 10)
 MNIST = Problem(1, 28, 28, 10)
@@ -59,6 +60,9 @@ def search_settings(draw: st.DrawFn) -> SearchSettings:
         epochs_growth=draw(st.integers(0, 5)),
         epochs_growth_every=draw(st.integers(1, 3)),
         schedule=draw(st.sampled_from(("sequential", "generation"))),
+        rungs=draw(st.sampled_from(((), (0.5,), (0.2, 0.6)))),
+        rung_slack=draw(st.sampled_from((0.0, 0.25))),
+        inherited_epochs=draw(st.sampled_from((0, 3))),
         limits=Limits(blocks=draw(st.integers(7, 12))),
     )
 
@@ -113,7 +117,17 @@ def genomes() -> st.SearchStrategy[Genome]:
 def outcomes() -> st.SearchStrategy[Outcome]:
     """Outcomes coarse enough to tie often."""
     accuracy = st.integers(0, 4).map(lambda quarters: quarters / 4)
-    return st.builds(Measured, accuracy, accuracy) | st.builds(Infeasible, st.text(max_size=5))
+    measured = st.builds(Measured, accuracy, accuracy)
+    return (
+        measured
+        | st.builds(Stopped, st.integers(1, 9), accuracy)
+        | st.builds(Infeasible, st.text(max_size=5))
+    )
+
+
+def of(trial: Trial, outcome: Outcome) -> Outcome:
+    """The outcome, or what the trial comes to at its rungs before it."""
+    return raced(trial, outcome) if isinstance(outcome, Measured) else outcome
 
 
 @st.composite
@@ -123,5 +137,5 @@ def states(draw: st.DrawFn) -> State:
     for outcome in draw(st.lists(outcomes(), max_size=30)):
         if state.finished:
             break
-        state = tell(state, ask(state), outcome)
+        state = tell(state, trial := ask(state), of(trial, outcome))
     return state

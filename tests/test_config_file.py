@@ -109,6 +109,9 @@ def configs(draw: st.DrawFn) -> StudyConfig:
         ),
         search=SearchSettings(
             schedule=draw(st.sampled_from(("sequential", "generation"))),
+            rungs=draw(st.sampled_from(((), (0.25,), (0.25, 0.5)))),
+            rung_slack=draw(st.sampled_from((0.0, 0.1))),
+            inherited_epochs=draw(counts) - 1,
             population=population,
             children=draw(counts),
             minimum_distance=draw(weights),
@@ -266,7 +269,7 @@ def test_what_is_no_fraction_is_refused(text: str, study: Path) -> None:
         ("generations: 3\n", "generations", "search.generations"),
         ("attack: {eps: 3}\n", "attack.eps", "attack.steps"),
         ("seed: {value: 3}\n", "seed.value", "seed"),
-        ("config: other.yaml\n", "config", "refine"),
+        ("config: other.yaml\n", "config", "search.rungs"),
         ("1: 2\n", "1", "workers"),
         ("search.generatons: 3\n", "search.generatons", "search.generations"),
     ],

@@ -23,11 +23,13 @@ from contragrad.evolution.trial import (
     Infeasible,
     Measured,
     Outcome,
+    Stopped,
     Trial,
     outcome_from_json,
     outcome_to_json,
 )
 from contragrad.fingerprint import Plain, stream
+from performers import raced
 from strategies import CIFAR, outcomes, search_settings, small_settings, states
 
 
@@ -36,7 +38,7 @@ def toy(trial: Trial, levels: int = 1000) -> Outcome:
     digits = int(trial.genome.hash, 16) + trial.epochs
     if digits % 7 == 0:
         return Infeasible("unlucky")
-    return Measured(digits % levels / levels, digits // levels % levels / levels)
+    return raced(trial, Measured(digits % levels / levels, digits // levels % levels / levels))
 
 
 # Algorithm 1, from the paper.
@@ -384,7 +386,10 @@ def test_workers_their_order_and_kills_change_nothing(
 # Outcomes as the memo stores them.
 
 
-@given(outcomes() | st.builds(Measured, st.floats(0, 1), st.floats(0, 1)))
+@given(
+    outcomes()
+    | st.builds(Measured, st.floats(0, 1), st.floats(0, 1), st.lists(st.floats(0, 1), max_size=3).map(tuple))
+)
 def test_outcomes_survive_json(outcome: Outcome) -> None:
     assert outcome_from_json(json.loads(json.dumps(outcome_to_json(outcome)))) == outcome
 
@@ -398,11 +403,61 @@ def test_outcomes_survive_json(outcome: Outcome) -> None:
         {"clean_accuracy": "0.5", "adversarial_accuracy": 0.5},
         {"clean_accuracy": 0.5, "adversarial_accuracy": None},
         {"clean_accuracy": True, "adversarial_accuracy": False},
+        {"clean_accuracy": 0.5, "adversarial_accuracy": 0.5, "curve": [0.5, None]},
+        {"clean_accuracy": 0.5, "adversarial_accuracy": 0.5, "curve": 0.5},
+        {"stopped": 1},
+        {"stopped": 0.5, "reached": 0.5},
+        {"stopped": 1, "reached": None},
         {"infeasible": None},
         {"infeasible": ["diverged"]},
         {"reason": "diverged"},
     ],
 )
 def test_what_is_no_outcome_is_refused(stored: dict[str, Plain]) -> None:
-    with pytest.raises(ValueError, match="no outcome"):
+    with pytest.raises(ValueError, match=r"no outcome|no fitness"):
         outcome_from_json(stored)
+
+
+# Racing and inheritance.
+
+
+def test_without_shortcuts_trials_have_neither_rungs_nor_parents() -> None:
+    state = start(small_settings(), CIFAR, seed=0)
+    while not state.finished:
+        trial = ask(state)
+        assert (trial.rungs, trial.parent) == ((), None)
+        state = tell(state, trial, toy(trial))
+
+
+@given(states())
+def test_a_childs_bars_are_what_its_opponent_had_at_the_same_shares(state: State) -> None:
+    assume(not state.finished)
+    settings, trial = state.settings, ask(state)
+    assert [rung.epoch for rung in trial.rungs] == [
+        max(1, round(share * trial.epochs)) for share in settings.rungs
+    ]
+    opponent = None
+    if state.generation:
+        opponent = state.population[closest_place(state, trial.genome)].outcome
+    for place, rung in enumerate(trial.rungs):
+        if isinstance(opponent, Measured) and rung.epoch < trial.epochs:
+            assert rung.bar == opponent.curve[place] - settings.rung_slack
+        else:
+            assert rung.bar is None
+
+
+@given(states())
+def test_an_heirs_parent_is_the_measured_member_of_its_slot(state: State) -> None:
+    assume(not state.finished and state.generation)
+    trial, parent = ask(state), state.parents[state.slot]
+    inherits = state.settings.inherited_epochs and isinstance(parent.outcome, Measured)
+    assert trial.parent == (parent.trial if inherits else None)
+    length = epochs(state.settings, state.generation)
+    assert trial.epochs == (state.settings.inherited_epochs if inherits else length)
+
+
+@given(states(), st.integers(1, 9))
+def test_what_was_stopped_replaces_nothing(state: State, epoch: int) -> None:
+    assume(not state.finished and state.generation)
+    after = tell(state, ask(state), Stopped(epoch, 1.0))
+    assert after.population == state.population

@@ -25,7 +25,7 @@ from strategies import CIFAR, search_settings, small_settings
 
 
 def key_of(trial: Trial) -> str:
-    return fingerprint("test/1", str(trial.genome), trial.epochs, trial.replicate)
+    return fingerprint("test/1", repr(trial))
 
 
 def sequential(state: State) -> list[State]:

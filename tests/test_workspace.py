@@ -107,6 +107,10 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "search.kernels": ("[3]", NONE),
     "search.hidden": ("64", NONE),
     "search.schedule": ("generation", NONE),
+    # Rungs and parents stand in the trial too.
+    "search.rungs": ("[0.5]", NONE),
+    "search.rung_slack": ("0.1", NONE),
+    "search.inherited_epochs": ("2", NONE),
     "search.limits.blocks": ("39", frozenset({"evaluation"})),
     "search.limits.parameters": ("1000000", frozenset({"evaluation"})),
     "search.limits.flops": ("1000000", frozenset({"evaluation"})),
