@@ -1,7 +1,6 @@
 """Study files and command-line overrides -> a StudyConfig, and back."""
 
 import difflib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
@@ -54,9 +53,10 @@ def read(path: Path | None, overrides: Sequence[str] = ()) -> StudyConfig:
     )
     parser = ArgumentParser(exit_on_error=False)
     add_settings(parser)
-    # The file was read and checked above; jsonargparse takes its text as well as its name. JSON, which is YAML
-    # too, quotes every text: a file called 0E0 would be a number to jsonargparse.
-    arguments = [f"--config={json.dumps(content, default=str)}", *overrides]
+    # The file was read and checked above; jsonargparse takes its text as well as its name. All is quoted,
+    # its type beside it: to jsonargparse a file called 0E0 would be a number.
+    quoted = yaml.safe_dump(content, default_style='"')
+    arguments = [f"--config={quoted}", *overrides]
     try:
         found = parser.instantiate(parser.parse_args(arguments))
     except (ArgumentError, ValueError, TypeError) as error:
