@@ -21,6 +21,7 @@ from contragrad.config import (
     FitnessSplit,
     Limits,
     Optimiser,
+    Precision,
     ReferenceArchitecture,
     ReferenceSettings,
     RefineSettings,
@@ -106,6 +107,7 @@ def configs(draw: st.DrawFn) -> StudyConfig:
             gm_weight=draw(weights),
             gm_every=draw(counts),
             optimiser=draw(one_of(Optimiser)),
+            precision=draw(one_of(Precision)),
         ),
         search=SearchSettings(
             schedule=draw(st.sampled_from(("sequential", "generation"))),

@@ -1,10 +1,12 @@
 """Training is exact: named random numbers, and a stop that leaves no trace."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 
-from contragrad.config import Optimiser, TrainingSettings
+from contragrad.config import Optimiser, Precision, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import parse
 from contragrad.networks.inference import all_reference_directions, predict, resolve_device
@@ -157,3 +159,25 @@ def test_a_device_that_is_not_there_is_named() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="cuda"):
             resolve_device("cuda")
+
+
+def test_in_bfloat16_the_gradients_keep_their_direction() -> None:
+    data = examples(32)
+    reference = directions(data)
+    found = {}
+    for precision in get_args(Precision):
+        # A long way down the gradient, so that the weights' change is the gradient and little rounding.
+        settings = TrainingSettings(batch_size=32, gm_weight=2.0, optimiser="sgd", precision=precision)
+        session = begin(network(), settings)
+        before = [parameter.detach().clone() for parameter in session.network.parameters()]
+        losses = train_epoch(session, data, reference, settings, seed=1)
+        assert losses.alignment is not None
+        changes = [
+            now.detach() - then for now, then in zip(session.network.parameters(), before, strict=True)
+        ]
+        assert all(parameter.dtype == torch.float32 for parameter in session.network.parameters())
+        found[precision] = losses, torch.cat([change.flatten() for change in changes])
+    (exact, gradient), (rough, other) = found["float32"], found["bfloat16"]
+    assert rough.cross_entropy == pytest.approx(exact.cross_entropy, rel=0.02)
+    assert rough.cross_entropy != exact.cross_entropy
+    assert torch.cosine_similarity(gradient, other, dim=0) > 0.98

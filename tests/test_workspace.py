@@ -91,6 +91,7 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "training.gm_weight": ("2", TRAININGS | {"evaluation"}),
     "training.gm_every": ("2", TRAININGS | {"evaluation"}),
     "training.optimiser": ("sgd", REFERENCE),
+    "training.precision": ("bfloat16", REFERENCE),
     # A genome's name and epochs stand in its trial, however the search came by them.
     "search.population": ("5", NONE),
     "search.children": ("3", NONE),

@@ -26,6 +26,7 @@ DataSource = Literal[
 Device = Literal["auto", "cpu", "cuda", "mps"]
 FitnessSplit = Literal["validation", "test"]
 Optimiser = Literal["adam", "adamw", "sgd"]
+Precision = Literal["float32", "bfloat16"]
 Schedule = Literal["sequential", "generation"]
 Keep = Literal["last", "best"]
 ReferenceArchitecture = Literal[
@@ -148,12 +149,15 @@ class TrainingSettings:
         gm_weight: the weight λ of the gradient-misalignment loss, eq. (2).
         gm_every: steps of which one has that loss, its weight multiplied by their number; 1 is the paper's.
         optimiser: an optimiser of torch.optim, its settings left at PyTorch's defaults.
+        precision: what convolutions and fully connected layers compute in; `bfloat16` is for accelerators
+            that are faster in it.
     """
 
     batch_size: int = 128
     gm_weight: float = 1.0
     gm_every: int = field(default=1, metadata={LATER: True})
     optimiser: Optimiser = "adam"
+    precision: Precision = field(default="float32", metadata={LATER: True})
 
     def __post_init__(self) -> None:
         # Batch statistics need two images.
@@ -165,6 +169,12 @@ class TrainingSettings:
             f"{self.gm_weight} is no weight",
             "a number of 0 or more",
         )
+
+    @property
+    def without_gm(self) -> tuple[int | str, ...]:
+        """What a training with cross-entropy alone depends on, as it stands in names."""
+        precision = () if self.precision == "float32" else (self.precision,)
+        return (self.batch_size, self.optimiser, *precision)
 
 
 @dataclass(frozen=True, kw_only=True)

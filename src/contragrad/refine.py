@@ -47,7 +47,7 @@ class FullTraining:
         """
         lazy = () if training.gm_every == 1 else (training.gm_every,)
         against = (reference, training.gm_weight, *lazy) if self.gm else None
-        recipe = (self.architecture, self.epochs, self.seed, training.batch_size, training.optimiser)
+        recipe = (self.architecture, self.epochs, self.seed, *training.without_gm)
         # The best epoch is chosen by the fitness, so it depends on what that is measured on.
         kept = () if self.keep == "last" else (self.keep, adversarial)
         return fingerprint("network/1", *recipe, against, splits, *kept)

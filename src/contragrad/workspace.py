@@ -80,8 +80,7 @@ class Workspace:
         text = architecture(self.config.reference)
         if self.weights is not None:
             return fingerprint("reference-given/1", text, self.weights)
-        training = self.config.training
-        recipe = (training.batch_size, training.optimiser, self.config.reference.epochs, self.config.seed)
+        recipe = (*self.config.training.without_gm, self.config.reference.epochs, self.config.seed)
         return fingerprint("reference/1", text, self.split_name, *recipe)
 
     def adversarial_name(self, part: str) -> str:

@@ -26,12 +26,17 @@ class Convolution(nn.Conv2d):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (B, inputs, H, W) -> (B, outputs, ceil(H / stride), ceil(W / stride))."""
-        stride = list(self.stride)
+        stride, weight = list(self.stride), self.weight
+        device = maps.device.type
+        if torch.is_autocast_enabled(device):
+            # Autocast would cast inside the function below, whose derivatives need one type throughout.
+            dtype = torch.get_autocast_dtype(device)
+            maps, weight = maps.to(dtype), weight.to(dtype)
         if self.kernel_size == (1, 1) and stride != [1, 1]:
             # Never with that kernel and stride: see `is_unsafe`. What it would skip is left out beforehand.
             (maps,) = apply_linear(partial(_thinned, stride), partial(_spread, stride, maps.detach()), maps)
             stride = [1, 1]
-        result: Tensor = _Forward.apply(maps, self.weight, stride, list(self.padding))
+        result: Tensor = _Forward.apply(maps, weight, stride, list(self.padding))
         return result
 
 

@@ -1,5 +1,7 @@
 """The gradient-misalignment loss: how far two networks' input gradients point the same way."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -67,7 +69,9 @@ def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     return others - logits.gather(1, label).squeeze(1)
 
 
-def losses(network: nn.Module, images: Tensor, labels: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+def losses(
+    network: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, directions: Tensor
+) -> tuple[Tensor, Tensor]:
     """The cross-entropy and the GM loss of a batch, both differentiable by the parameters.
 
     Gradients are exact: the input gradient is itself part of the graph. In training mode batch

@@ -103,12 +103,18 @@ def step(
 ) -> Tensor:
     """One optimiser step on a batch; returns its cross-entropy and GM loss, (2,), 0 without directions."""
     images = images.contiguous(memory_format=session.memory_format)
+
+    def logits(images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            found: Tensor = session.network(images)
+        return found.float()
+
     if directions is None:
-        cross_entropy = F.cross_entropy(session.network(images), labels)
+        cross_entropy = F.cross_entropy(logits(images), labels)
         gm = torch.zeros((), device=cross_entropy.device)
     else:
         directions = directions.contiguous(memory_format=session.memory_format)
-        cross_entropy, gm = losses(session.network, images, labels, directions)
+        cross_entropy, gm = losses(logits, images, labels, directions)
     session.optimiser.zero_grad()
     # The images are a leaf of the graph too, and their gradient would be a convolution for nothing.
     trained = [parameter for parameter in session.network.parameters() if parameter.requires_grad]
