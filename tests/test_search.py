@@ -5,6 +5,7 @@ with the package, nothing of the search.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from contragrad.config import SearchSettings
 from contragrad.evolution.genome import Genome, parse
-from contragrad.evolution.lookahead import GUESS, Ahead, lookahead, play_ahead
+from contragrad.evolution.lookahead import GUESS, Ahead, play_ahead
 from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import initial_population
 from contragrad.evolution.search import State, ask, closest_place, epochs, start, tell
@@ -31,6 +32,11 @@ from contragrad.evolution.trial import (
 from contragrad.fingerprint import Plain, stream
 from performers import raced
 from strategies import CIFAR, outcomes, search_settings, small_settings, states
+
+
+def lookahead(state: State, known: Callable[[Trial], Outcome | None], width: int) -> list[Trial]:
+    """What is looked up or evaluated ahead, the certain trial first."""
+    return list(play_ahead(Ahead(state), known, width).bars)
 
 
 def toy(trial: Trial, levels: int = 1000) -> Outcome:

@@ -57,8 +57,3 @@ def _bar(state: State, trial: Trial) -> float:
     if state.generation == 0:
         return -inf
     return state.population[closest_place(state, trial.genome)].outcome.fitness
-
-
-def lookahead(state: State, known: Callable[[Trial], Outcome | None], width: int) -> list[Trial]:
-    """Up to `width` trials without a known outcome that the search needs next, the certain one first."""
-    return list(play_ahead(Ahead(state), known, width).bars)
