@@ -2,53 +2,62 @@
 
     python benchmarks/lazy.py --data ../shared/data --out runs/lazy --json
 
-The same network on reduced Fashion-MNIST and reduced CIFAR-10, for k = 1, 2, 4 and several seeds, measured
-on the validation images. Cost is a worker's seconds, two workers side by side; `step` is the work counted
-in convolutions, a plain step's being 1: (k + 1) / k for GM's 2. The evaluations are kept in the folder's
-lazy.db, and not made again.
+The same network on reduced Fashion-MNIST and reduced CIFAR-10, for k = 1, 2, 4 and without GM, measured on
+the validation images. The seeds vary its first weights and the order of images; data, reference and
+adversarial examples are the same. Two trainings run side by side, one thread each, turn by turn through the
+variants of a seed; seconds are those of a training and its measurement, their median over the seeds. `step`
+is the work counted in convolutions, a plain step's being 1: (k + 1) / k for k. Fitness differences are
+paired by seed. The evaluations are kept in the folder's lazy.db, and not made again.
 """
 
 import statistics
+import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
 from prepared import prepared
 from timing import options, publish
 
-from contragrad.engine.executors import Finished, Processes
 from contragrad.engine.memo import Record, SqliteMemo
-from contragrad.engine.study import remembered, run_tasks
-from contragrad.engine.work import Work
+from contragrad.engine.memory import keep_freed_memory
+from contragrad.engine.study import remembered
 from contragrad.evolution.genome import parse
-from contragrad.evolution.trial import Measured, Trial
-from contragrad.workspace import Workspace
+from contragrad.evolution.trial import Measured, Trial, outcome_to_json
+from contragrad.fitness import evaluate
+from contragrad.workspace import Workspace, context
 
 GENOME = "strided(32,3) conv(32,3) strided(64,3) conv(64,3) fc(128)"
-EVERY = (1, 2, 4)
 DATA = {"fashion-mnist": "fmnist_reduced.npz", "cifar10": "cifar10_reduced.npz"}
+WEIGHT = 1.0
+NEVER = 10**9
+VARIANTS: dict[str, dict[str, Any]] = {
+    "k=1": {"gm_weight": WEIGHT},
+    "k=2": {"gm_weight": WEIGHT, "gm_every": 2},
+    "k=4": {"gm_weight": WEIGHT, "gm_every": 4},
+    "without GM": {"gm_weight": 0.0, "gm_every": NEVER},
+}
 
 
-def evaluate(workspace: Workspace, trials: list[Trial], memo: SqliteMemo) -> list[Record]:
-    """The trials' records, those that the memo has not made now."""
-    names = {workspace.evaluation_name(trial): trial for trial in trials}
-    missing = [(name, trial) for name, trial in names.items() if memo.get(name) is None]
-
-    def store(event: object) -> None:
-        if isinstance(event, Finished):
-            task = f"{names[event.key]} gm_every={workspace.config.training.gm_every}"
-            memo.put(
-                Record(key=event.key, task=task, outcome=event.result, seconds=event.seconds, provenance={})
-            )
-
-    if missing:
-        work = Work(setup="contragrad.tasks:prepare", argument=workspace)
-        executor = Processes(work, workers=2, threads=1)
-        try:
-            run_tasks(missing, executor=executor, on_event=store)
-        finally:
-            executor.close()
-    return [record for record in map(memo.get, names) if record is not None]
+def trained(workspace: Workspace, trial: Trial) -> Record:
+    """The trial's record, evaluated in this process."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    shared = context(workspace)
+    begun = time.perf_counter()
+    outcome = evaluate(trial, shared, lambda message: None)
+    seconds = time.perf_counter() - begun
+    training = workspace.config.training
+    return Record(
+        key=workspace.evaluation_name(trial),
+        task=f"{trial} gm_weight={training.gm_weight} gm_every={training.gm_every}",
+        outcome=outcome_to_json(outcome),
+        seconds=seconds,
+        provenance={},
+    )
 
 
 def main() -> None:
@@ -60,42 +69,63 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
-    with SqliteMemo(chosen.out / "lazy.db") as memo:
-        for name, file in DATA.items():
-            data = ("--data.source=npz", f"--data.path={chosen.data / file}", "--training.gm_weight=1")
-            workspace = prepared(chosen.out / name, data)
-            for every in EVERY:
-                training = replace(workspace.config.training, gm_every=every)
-                own = replace(workspace, config=replace(workspace.config, training=training))
-                trials = [Trial(parse(GENOME), chosen.epochs, seed) for seed in range(chosen.seeds)]
-                records = evaluate(own, trials, memo)
-                rows.append({"data": name, "k": every} | row(records) | {"step": (every + 1) / every})
-    summary = {}
-    for name in DATA:
-        of = {row["k"]: row for row in rows if row["data"] == name}
-        summary[name] = {
-            f"k={k}": {
-                "cost_over_k1": of[k]["seconds"] / of[1]["seconds"],
-                "fitness_over_k1": of[k]["fitness"] - of[1]["fitness"],
-            }
-            for k in EVERY
+    rows = []
+    pool = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+    with SqliteMemo(chosen.out / "lazy.db") as memo, pool:
+        for data, file in DATA.items():
+            workspace = prepared(
+                chosen.out / data, ("--data.source=npz", f"--data.path={chosen.data / file}")
+            )
+            keys, waiting = {}, []
+            for seed in range(chosen.seeds):
+                for variant, changes in VARIANTS.items():
+                    training = replace(workspace.config.training, **changes)
+                    own = replace(workspace, config=replace(workspace.config, training=training))
+                    trial = Trial(parse(GENOME), chosen.epochs, seed)
+                    keys[variant, seed] = own.evaluation_name(trial)
+                    if memo.get(keys[variant, seed]) is None:
+                        waiting.append(pool.submit(trained, own, trial))
+            for future in waiting:
+                memo.put(future.result())
+            records = {place: record for place, key in keys.items() if (record := memo.get(key)) is not None}
+            rows += [row(data, variant, records, chosen.seeds) for variant in VARIANTS]
+    summary = {
+        data: {
+            found["variant"]: {name: found[name] for name in ("cost_over_k1", "fitness_minus_k1")}
+            for found in rows
+            if found["data"] == data
         }
+        for data in DATA
+    }
     publish("lazy", rows, summary, as_json=chosen.json)
 
 
-def row(records: list[Record]) -> dict[str, float]:
-    """Means over the seeds, and the fitness's spread."""
-    outcomes = [remembered(record) for record in records]
-    measured = [outcome for outcome in outcomes if isinstance(outcome, Measured)]
-    fitness = [outcome.fitness for outcome in measured]
+def row(data: str, variant: str, records: dict[tuple[str, int], Record], seeds: int) -> dict[str, Any]:
+    """A variant's figures over the seeds; a training that diverged is an error, for none should."""
+
+    def outcomes(name: str) -> list[Measured]:
+        found = [remembered(records[name, seed]) for seed in range(seeds)]
+        measured = [outcome for outcome in found if isinstance(outcome, Measured)]
+        assert len(measured) == seeds, found
+        return measured
+
+    def seconds(name: str) -> float:
+        return statistics.median(records[name, seed].seconds for seed in range(seeds))
+
+    own, first = outcomes(variant), outcomes("k=1")
+    differences = [one.fitness - other.fitness for one, other in zip(own, first, strict=True)]
+    every = VARIANTS[variant].get("gm_every", 1)
     return {
-        "seeds": len(measured),
-        "clean": statistics.mean(outcome.clean_accuracy for outcome in measured),
-        "adversarial": statistics.mean(outcome.adversarial_accuracy for outcome in measured),
-        "fitness": statistics.mean(fitness),
-        "deviation": statistics.stdev(fitness) if len(fitness) > 1 else 0.0,
-        "seconds": statistics.mean(record.seconds for record in records),
+        "data": data,
+        "variant": variant,
+        "clean": statistics.mean(outcome.clean_accuracy for outcome in own),
+        "adversarial": statistics.mean(outcome.adversarial_accuracy for outcome in own),
+        "fitness": statistics.mean(outcome.fitness for outcome in own),
+        "fitness_minus_k1": statistics.mean(differences),
+        "range": [round(bound, 4) for bound in (min(differences), max(differences))],
+        "seconds": seconds(variant),
+        "cost_over_k1": seconds(variant) / seconds("k=1"),
+        "step": 1.0 if every == NEVER else (every + 1) / every,
     }
 
 

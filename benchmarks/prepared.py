@@ -6,8 +6,9 @@ from pathlib import Path
 from rich.console import Console
 
 from contragrad import config_file, run
+from contragrad.history import require_continuation, stored_config
 from contragrad.progress import Progress
-from contragrad.workspace import Workspace
+from contragrad.workspace import TABLE, Workspace
 
 ONLY = (
     "--search.generations=0",
@@ -20,10 +21,18 @@ ONLY = (
 
 
 def prepared(folder: Path, overrides: Sequence[str]) -> Workspace:
-    """The demo's study with these settings, made ready in the folder unless it is there already."""
+    """The demo's study with these settings, made ready in the folder as far as it is not.
+
+    Raises:
+        UserError: if the folder holds another study.
+    """
     demo = config_file.shipped("demo")
-    if not folder.exists():
-        with Progress(Console(stderr=True)) as progress:
-            run.create(config_file.read(demo, (*overrides, *ONLY)), folder, progress)
+    config = config_file.read(demo, (*overrides, *ONLY))
+    with Progress(Console(stderr=True)) as progress:
+        if not folder.exists():
+            run.create(config, folder, progress)
+        require_continuation(config_file.dotted(stored_config(folder)), config)
+        if not (folder / TABLE).exists():
+            run.resume(folder, (), progress)
     _, workspace = run.open_data(config_file.read(demo, overrides), folder)
     return workspace

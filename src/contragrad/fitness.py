@@ -81,11 +81,11 @@ def evaluate(
         while session.epoch < trial.epochs:
             losses = train_epoch(session, context.train, context.directions, context.training, seed=seed)
             report({"epoch": session.epoch, "epochs": trial.epochs, "cross_entropy": losses.cross_entropy})
-            for rung in trial.rungs:
-                if rung.epoch == session.epoch:
-                    curve.append(measure(network, context.fitness, context.adversarial).fitness)
-                    if rung.bar is not None and curve[-1] < rung.bar:
-                        return Stopped(session.epoch, curve[-1])
+            if here := [rung for rung in trial.rungs if rung.epoch == session.epoch]:
+                reached = measure(network, context.fitness, context.adversarial).fitness
+                if any(rung.bar is not None and reached < rung.bar for rung in here):
+                    return Stopped(session.epoch, reached)
+                curve += [reached] * len(here)
     except DivergedError as error:
         return Infeasible(f"diverged: {error}")
     keep(network)
