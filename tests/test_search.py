@@ -24,6 +24,7 @@ from contragrad.evolution.trial import (
     Infeasible,
     Measured,
     Outcome,
+    Rung,
     Stopped,
     Trial,
     outcome_from_json,
@@ -321,7 +322,8 @@ def test_where_all_guesses_are_right_a_lookahead_is_the_rest_of_the_search(state
     lost = measured(0.0) if state.generation and min(fitnesses) >= 0 else GUESS
     ahead = lookahead(state, lambda trial: None, 10**6)
     asked = []
-    while not state.finished:
+    racing = bool(state.settings.rungs) and not state.generation
+    while not state.finished and not (racing and state.generation):  # not past candidates that are unknown
         asked.append(ask(state))
         state = tell(state, asked[-1], lost)
     assert ahead == list(dict.fromkeys(asked))
@@ -467,3 +469,19 @@ def test_what_was_stopped_replaces_nothing(state: State, epoch: int) -> None:
     assume(not state.finished and state.generation)
     after = tell(state, ask(state), Stopped(epoch, 1.0))
     assert after.population == state.population
+
+
+def test_no_child_is_raced_against_a_guess() -> None:
+    state = start(small_settings(rungs=(0.5,), population=3), CIFAR, seed=0)
+    initial = [Trial(genome, 20, rungs=(Rung(10),)) for genome in state.initial]
+    assert lookahead(state, lambda trial: None, 50) == initial
+    known = {trial: Measured(0.5, 0.5, (0.25,)) for trial in initial}
+    further = lookahead(state, known.get, 5)
+    assert len(further) == 5
+    assert {rung.bar for trial in further for rung in trial.rungs} == {0.25}
+    # The search asks for just these while the guesses hold.
+    for trial in initial:
+        state = tell(state, trial, known[trial])
+    for trial in further:
+        assert ask(state) == trial
+        state = tell(state, trial, Stopped(10, 0.1))

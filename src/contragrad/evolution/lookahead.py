@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from contragrad.evolution.search import State, ask, closest_place, tell
+from contragrad.evolution.search import Member, State, ask, closest_place, tell
 from contragrad.evolution.trial import Infeasible, Outcome, Trial
 
 GUESS = Infeasible("not known yet")
@@ -39,13 +39,17 @@ class Ahead:
 def play_ahead(ahead: Ahead, known: Callable[[Trial], Outcome | None], width: int) -> Ahead:
     """Goes on until `width` trials are guessed at, or the search is over.
 
-    Nothing is played again that was played before, so a step costs the same however far ahead it is.
+    Nothing is played again that was played before, so a step costs the same however far ahead it is. It stops
+    before a child whose bars depend on an initial candidate that is not known yet: with a guess for them it
+    would be another trial than the one that the search will ask for.
     """
     state, bars = ahead.state, dict(ahead.bars)
     while len(bars) < width and not state.finished:
         trial = ask(state)
         outcome = None if trial in bars else known(trial)
         if outcome is None:
+            if state.settings.rungs and state.generation and _opponent(state, trial).trial in bars:
+                break
             bars[trial] = min(bars.get(trial, inf), _bar(state, trial))
             outcome = GUESS
         state = tell(state, trial, outcome)
@@ -56,4 +60,8 @@ def _bar(state: State, trial: Trial) -> float:
     """The fitness that a trial must pass to change the population; an initial candidate always does."""
     if state.generation == 0:
         return -inf
-    return state.population[closest_place(state, trial.genome)].outcome.fitness
+    return _opponent(state, trial).outcome.fitness
+
+
+def _opponent(state: State, trial: Trial) -> Member:
+    return state.population[closest_place(state, trial.genome)]
