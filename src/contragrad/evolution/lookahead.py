@@ -48,8 +48,10 @@ def play_ahead(ahead: Ahead, known: Callable[[Trial], Outcome | None], width: in
         trial = ask(state)
         outcome = None if trial in bars else known(trial)
         if outcome is None:
-            if state.settings.rungs and state.generation and _opponent(state, trial).trial in bars:
-                break
+            if state.settings.rungs and state.generation:
+                opponent = _opponent(state, trial)
+                if opponent.outcome is GUESS and opponent.trial in bars:
+                    break
             bars[trial] = min(bars.get(trial, inf), _bar(state, trial))
             outcome = GUESS
         state = tell(state, trial, outcome)
