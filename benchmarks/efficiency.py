@@ -1,4 +1,4 @@
-"""What the search's shortcuts save: plain Algorithm 1 beside racing, inheritance and both, over seeds.
+"""What the search's shortcuts save: plain Algorithm 1 beside racing, over seeds.
 
     python benchmarks/efficiency.py --out runs/efficiency --json
 
@@ -49,8 +49,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "short": {"epochs": 3},
     "racing": {"rungs": (0.25, 0.5)},
     "racing-early": {"rungs": (0.125, 0.25, 0.5), "rung_slack": 0.02},
-    "inheritance": {"inherited_epochs": 2},
-    "both": {"rungs": (0.5,), "inherited_epochs": 2},
 }
 
 

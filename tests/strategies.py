@@ -62,7 +62,6 @@ def search_settings(draw: st.DrawFn) -> SearchSettings:
         schedule=draw(st.sampled_from(("sequential", "generation"))),
         rungs=draw(st.sampled_from(((), (0.5,), (0.2, 0.6)))),
         rung_slack=draw(st.sampled_from((0.0, 0.25))),
-        inherited_epochs=draw(st.sampled_from((0, 3))),
         limits=Limits(blocks=draw(st.integers(7, 12))),
     )
 

@@ -21,7 +21,7 @@ ORDER = (
     "errors", "files", "fingerprint", "config", "config_file",
     "evolution.genome", "evolution.shapes", "evolution.spectrum",
     "evolution.mutation", "evolution.population", "evolution.trial", "evolution.search",
-    "evolution.lookahead", "evolution.kinship",
+    "evolution.lookahead",
     "data.*",
     "networks.randomness", "networks.linear", "networks.convolution", "networks.batchnorm",
     "networks.pooling", "networks.blocks", "networks.network", "networks.misalignment",

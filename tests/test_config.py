@@ -47,7 +47,6 @@ WRONG: list[tuple[Callable[..., object], dict[str, Any], str]] = [
     (SearchSettings, {"rungs": (NAN,)}, "search.rungs"),
     (SearchSettings, {"rung_slack": -0.1}, "search.rung_slack"),
     (SearchSettings, {"rung_slack": NAN}, "search.rung_slack"),
-    (SearchSettings, {"inherited_epochs": -1}, "search.inherited_epochs"),
     (SearchSettings, {"population": 0}, "search.population"),
     (SearchSettings, {"children": 0}, "search.children"),
     (SearchSettings, {"minimum_distance": -1.0}, "search.minimum_distance"),

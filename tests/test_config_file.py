@@ -113,7 +113,6 @@ def configs(draw: st.DrawFn) -> StudyConfig:
             schedule=draw(st.sampled_from(("sequential", "generation"))),
             rungs=draw(st.sampled_from(((), (0.25,), (0.25, 0.5)))),
             rung_slack=draw(st.sampled_from((0.0, 0.1))),
-            inherited_epochs=draw(counts) - 1,
             population=population,
             children=draw(counts),
             minimum_distance=draw(weights),

@@ -258,35 +258,3 @@ def test_a_trial_below_the_bar_is_stopped_at_its_rung() -> None:
         found, reports = evaluated(replace(TRIAL, epochs=4, rungs=(Rung(2, bar),)), made_context())
         assert len(reports) == (2 if stops else 4)
         assert (found == Stopped(2, reached)) is stops
-
-
-# Inheritance.
-
-
-def test_an_heir_begins_with_its_parents_weights() -> None:
-    kept: list[nn.Module] = []
-    parent = replace(TRIAL, epochs=40)
-    context = made_context()
-    assert evaluate(parent, context, lambda report: None, keep=kept.append).fitness > 0.7
-    heir = Trial(parse("conv(4,3) pool(max,2) fc(4)"), epochs=1, parent=parent)
-    given = kept[0].state_dict()
-    found = [
-        evaluate(heir, context, lambda report: None, inherited=inherited, keep=kept.append).fitness
-        for inherited in (given, None)
-    ]
-    assert found[0] != found[1]
-    convolutions = [network.get_parameter("network.blocks.0.0.weight") for network in kept]
-    # One epoch of Adam goes a short way from where it began.
-    assert (convolutions[1] - convolutions[0]).abs().max() < 0.01
-    assert (convolutions[2] - convolutions[0]).abs().max() > 0.1
-
-
-def test_what_is_stopped_or_infeasible_is_not_kept() -> None:
-    def keep(network: nn.Module) -> None:
-        raise AssertionError
-
-    for trial, context in (
-        (replace(TRIAL, rungs=(Rung(1, bar=1.1),)), made_context()),
-        (TRIAL, made_context(limits=Limits(flops=1))),
-    ):
-        assert evaluate(trial, context, lambda report: None, keep=keep).fitness < 0

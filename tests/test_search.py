@@ -430,14 +430,14 @@ def test_what_is_no_outcome_is_refused(stored: dict[str, Plain]) -> None:
         outcome_from_json(stored)
 
 
-# Racing and inheritance.
+# Racing.
 
 
-def test_without_shortcuts_trials_have_neither_rungs_nor_parents() -> None:
+def test_without_racing_trials_have_no_rungs() -> None:
     state = start(small_settings(), CIFAR, seed=0)
     while not state.finished:
         trial = ask(state)
-        assert (trial.rungs, trial.parent) == ((), None)
+        assert trial.rungs == ()
         state = tell(state, trial, toy(trial))
 
 
@@ -456,16 +456,6 @@ def test_a_childs_bars_are_what_its_opponent_had_at_the_same_shares(state: State
             assert rung.bar == opponent.curve[place] - settings.rung_slack
         else:
             assert rung.bar is None
-
-
-@given(states())
-def test_an_heirs_parent_is_the_measured_member_of_its_slot(state: State) -> None:
-    assume(not state.finished and state.generation)
-    trial, parent = ask(state), state.parents[state.slot]
-    inherits = state.settings.inherited_epochs and isinstance(parent.outcome, Measured)
-    assert trial.parent == (parent.trial if inherits else None)
-    length = epochs(state.settings, state.generation)
-    assert trial.epochs == (state.settings.inherited_epochs if inherits else length)
 
 
 @given(states(), st.integers(1, 9))

@@ -17,7 +17,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member, State
 from contragrad.evolution.shapes import Problem
-from contragrad.evolution.trial import Measured, Trial
+from contragrad.evolution.trial import Measured, Rung, Trial
 from contragrad.table4 import final_trainings
 from contragrad.tasks import task_name
 from contragrad.workspace import (
@@ -108,10 +108,9 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "search.kernels": ("[3]", NONE),
     "search.hidden": ("64", NONE),
     "search.schedule": ("generation", NONE),
-    # Rungs and parents stand in the trial too.
+    # Rungs stand in the trial too.
     "search.rungs": ("[0.5]", NONE),
     "search.rung_slack": ("0.1", NONE),
-    "search.inherited_epochs": ("2", NONE),
     "search.limits.blocks": ("39", frozenset({"evaluation"})),
     "search.limits.parameters": ("1000000", frozenset({"evaluation"})),
     "search.limits.flops": ("1000000", frozenset({"evaluation"})),
@@ -170,6 +169,11 @@ def test_an_evaluation_is_named_by_all_of_its_trial() -> None:
         replace(TRIAL, epochs=3),
         replace(TRIAL, replicate=1),
         replace(TRIAL, genome=parse("conv(4,3) fc(5)")),
+        replace(TRIAL, rungs=(Rung(1),)),
+        replace(TRIAL, rungs=(Rung(2),)),
+        replace(TRIAL, rungs=(Rung(1, bar=0.0),)),
+        replace(TRIAL, rungs=(Rung(1, bar=0.5),)),
+        replace(TRIAL, rungs=(Rung(1), Rung(2))),
     )
     assert len({there.evaluation_name(trial) for trial in trials}) == len(trials)
     assert there.evaluation_name(TRIAL) == task_name(TRIAL, there)

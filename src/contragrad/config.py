@@ -149,8 +149,8 @@ class TrainingSettings:
         gm_weight: the weight λ of the gradient-misalignment loss, eq. (2).
         gm_every: steps of which one has that loss, its weight multiplied by their number; 1 is the paper's.
         optimiser: an optimiser of torch.optim, its settings left at PyTorch's defaults.
-        precision: what convolutions and fully connected layers compute in; `bfloat16` is for accelerators
-            that are faster in it.
+        precision: what convolutions and fully connected layers compute in while they are trained; `bfloat16`
+            is for accelerators that are faster in it.
     """
 
     batch_size: int = 128
@@ -220,8 +220,6 @@ class SearchSettings:
         rungs: shares of a trial's epochs after which its fitness is looked at; a child behind what the
             candidate that it would replace had then is stopped. The paper has none.
         rung_slack: how far behind is not yet behind, in fitness.
-        inherited_epochs: training epochs of a child that begins with its parent's weights in the blocks that
-            did not change; 0 lets every child begin anew, as the paper does.
         limits: how large a network may grow.
     """
 
@@ -242,13 +240,12 @@ class SearchSettings:
     schedule: Schedule = field(default="sequential", metadata={LATER: True})
     rungs: tuple[float, ...] = field(default=(), metadata={LATER: True})
     rung_slack: float = field(default=0.0, metadata={LATER: True})
-    inherited_epochs: int = field(default=0, metadata={LATER: True})
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         _at_least(1, "search", self, "population", "children", "mutations_min", "epochs", "hidden")
         _at_least(1, "search", self, "initial_blocks_min", "epochs_growth_every")
-        _at_least(0, "search", self, "generations", "epochs_growth", "inherited_epochs")
+        _at_least(0, "search", self, "generations", "epochs_growth")
         for low, high in (
             ("mutations_min", "mutations_max"),
             ("initial_blocks_min", "initial_blocks_max"),

@@ -1,6 +1,6 @@
 """evaluate(trial, context) -> outcome: the function that the search is a program over."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from contragrad.config import Limits, TrainingSettings
 from contragrad.data.dataset import Examples
-from contragrad.evolution.kinship import unchanged
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial
 from contragrad.fingerprint import stream_seed
 from contragrad.networks.inference import predict
-from contragrad.networks.network import Normalisation, build, inherit
+from contragrad.networks.network import Normalisation, build
 from contragrad.networks.training import DivergedError, begin, train_epoch
 
 Report = Callable[[dict[str, float]], None]
@@ -46,35 +45,20 @@ class Context:
     device: torch.device
 
 
-def evaluate(
-    trial: Trial,
-    context: Context,
-    report: Report,
-    *,
-    inherited: Mapping[str, Tensor] | None = None,
-    keep: Callable[[nn.Module], None] = lambda network: None,
-) -> Outcome:
+def evaluate(trial: Trial, context: Context, report: Report) -> Outcome:
     """Trains the trial's network with GM and measures both its accuracies on the fitness images.
 
     A function of the trial and the context alone: whatever is drawn is drawn from streams that the
     genome and the replicate name. A network over the limits, or one whose training diverges, is
-    infeasible; one that is below the bar at a rung is stopped there.
-
-    Args:
-        trial: what is trained.
-        context: what all evaluations share.
-        report: is told of every epoch.
-        inherited: the weights of the trial's parent, if it has one.
-        keep: is given the network if it was trained to its end.
+    infeasible.
 
     Source: section 3.2, step 2.
+    Deviates: a trial with rungs is stopped at the first whose bar it is below; the paper's have none.
     """
     if why := excess(trial.genome, context.problem, context.limits):
         return Infeasible(why)
     seed = trial_seed(trial)
     network = build(trial.genome, context.problem, context.normalisation, seed).to(context.device)
-    if trial.parent is not None and inherited is not None:
-        inherit(network, inherited, unchanged(trial.parent.genome, trial.genome, context.problem))
     session = begin(network, context.training)
     curve: list[float] = []
     try:
@@ -88,7 +72,6 @@ def evaluate(
                 curve += [reached] * len(here)
     except DivergedError as error:
         return Infeasible(f"diverged: {error}")
-    keep(network)
     return replace(measure(network, context.fitness, context.adversarial), curve=tuple(curve))
 
 

@@ -20,7 +20,6 @@ from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
-from contragrad.evolution.trial import Trial
 from contragrad.files import new_folder
 from contragrad.fingerprint import file_fingerprint, stream_seed
 from contragrad.fitness import measure
@@ -41,7 +40,6 @@ from contragrad.report import outcome_text
 from contragrad.workspace import (
     CONFIGURATION,
     DATABASE,
-    EVALUATED,
     TABLE,
     Workspace,
     adversarial,
@@ -196,23 +194,6 @@ def _executor(workspace: Workspace) -> Iterator[executors.Executor]:
         executor.close()
 
 
-def _forget_weights(event: study.Told, retired: set[Trial], workspace: Workspace) -> None:
-    """Removes the weights that no child will begin with: of trials that are told and stand nowhere any more.
-
-    Args:
-        event: the last told.
-        retired: such trials, kept from call to call; those whose children are on their way stay for now.
-        workspace: where the weights lie.
-    """
-    if not workspace.config.search.inherited_epochs:
-        return
-    standing = {member.trial for member in (*event.after.population, *event.after.parents)}
-    retired |= {event.trial, *(member.trial for member in event.before.population)}
-    for trial in retired - standing:
-        workspace.artefacts.remove(EVALUATED, workspace.evaluation_name(trial))
-    retired &= standing
-
-
 def _search(workspace: Workspace, memo: Memo, executor: executors.Executor, progress: Progress) -> State:
     config = workspace.config
     settings = config.search
@@ -223,12 +204,9 @@ def _search(workspace: Workspace, memo: Memo, executor: executors.Executor, prog
         f"{settings.children} children each, {total} evaluations"
     )
 
-    retired: set[Trial] = set()
-
     def on_event(event: study.Event) -> None:
         match event:
             case study.Told():
-                _forget_weights(event, retired, workspace)
                 best = max(member.outcome.fitness for member in event.after.population)
                 progress.told(
                     event.after.step, total, event.outcome, taken=placement(event), best=max(best, 0.0)

@@ -5,12 +5,12 @@ from functools import cache
 
 from torch import nn
 
-from contragrad.evolution.trial import Outcome, Trial, outcome_to_json
+from contragrad.evolution.trial import Trial, outcome_to_json
 from contragrad.fingerprint import Plain
 from contragrad.fitness import Context, Report, evaluate, measure
 from contragrad.reference import construct
 from contragrad.refine import FullTraining, train_fully
-from contragrad.workspace import EVALUATED, Workspace, context
+from contragrad.workspace import Workspace, context
 
 Task = Trial | FullTraining
 
@@ -25,29 +25,11 @@ def prepare(workspace: Workspace) -> Callable[[Task, Report], dict[str, Plain]]:
     def perform(task: Task, report: Report) -> dict[str, Plain]:
         match task:
             case Trial():
-                return outcome_to_json(_evaluate(task, workspace, shared(), report))
+                return outcome_to_json(evaluate(task, shared(), report))
             case FullTraining():
                 return _train(task, workspace, shared(), report)
 
     return perform
-
-
-def _evaluate(trial: Trial, workspace: Workspace, shared: Context, report: Report) -> Outcome:
-    artefacts = workspace.artefacts
-    inherited = None
-    if trial.parent is not None:
-        name = workspace.evaluation_name(trial.parent)
-        inherited = artefacts.find(EVALUATED, name)
-        if inherited is None:
-            # Removed, or never brought here with the memo: it is a function of the trial like any other.
-            _evaluate(trial.parent, workspace, shared, report)
-            inherited = artefacts.load(EVALUATED, name)
-
-    def keep(network: nn.Module) -> None:
-        if workspace.config.search.inherited_epochs:
-            artefacts.save(EVALUATED, workspace.evaluation_name(trial), dict(network.state_dict()))
-
-    return evaluate(trial, shared, report, inherited=inherited, keep=keep)
 
 
 def _train(task: FullTraining, workspace: Workspace, shared: Context, report: Report) -> dict[str, Plain]:

@@ -30,9 +30,6 @@ CONFIGURATION = "study.yaml"
 DATABASE = "study.db"
 TABLE = "table.json"
 
-EVALUATED = "evaluated"
-"""The kind of artefact that holds an evaluated network's weights, for its children to begin with."""
-
 EVALUATION = "evaluation/1"
 """Raised by hand when what an evaluation means changes."""
 
@@ -90,10 +87,6 @@ class Workspace:
 
     def evaluation_name(self, trial: Trial) -> str:
         """Names an evaluation: all that its outcome depends on."""
-        # Left out where there is nothing to say, so that older names stand.
-        more: dict[str, object] = {"rungs": trial.rungs} if trial.rungs else {}
-        if trial.parent is not None:
-            more["parent"] = self.evaluation_name(trial.parent)
         return fingerprint(
             EVALUATION,
             str(trial.genome),
@@ -103,7 +96,8 @@ class Workspace:
             self.config.search.limits,
             self.split_name,
             self.adversarial_name(self.config.fitness_split),
-            *filter(None, (more,)),
+            # Left out where there are none, so that older names stand.
+            *([{"rungs": trial.rungs}] if trial.rungs else []),
         )
 
 

@@ -158,7 +158,7 @@ def _task(trial: Trial) -> str:
     text = f"{trial.genome} epochs={trial.epochs} replicate={trial.replicate}"
     if any(rung.bar is not None for rung in trial.rungs):
         text += " bars=" + ",".join(f"{rung.epoch}:{rung.bar}" for rung in trial.rungs)
-    return text if trial.parent is None else f"{text} parent={trial.parent.genome.hash}"
+    return text
 
 
 STEP = "state"

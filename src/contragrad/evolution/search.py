@@ -32,7 +32,7 @@ class Member:
 class State:
     """Where a search stands.
 
-    In generation 0 the initial candidates are trained; from 1 on, `parents` are the members that stood in
+    In generation 0 the initial candidates are trained; from 1 on, `parents` are the genomes that stood in
     the slots when the slot's turn came, or when the generation began, as the schedule has it. All of a
     slot's children are mutated from its parent.
     """
@@ -45,7 +45,7 @@ class State:
     generation: int = 0
     slot: int = 0
     child: int = 0
-    parents: tuple[Member, ...] = ()
+    parents: tuple[Genome, ...] = ()
     step: int = 0
 
     @property
@@ -69,18 +69,10 @@ def ask(state: State) -> Trial:
     count = epochs(settings, state.generation)
     if state.generation == 0:
         return Trial(state.initial[len(state.population)], count, rungs=_rungs(settings, count))
-    parent = state.parents[state.slot]
     place = (state.generation, state.slot, state.child)
-    genome = _child(parent.trial.genome, settings, state.problem, state.seed, place)
-    heir = settings.inherited_epochs > 0 and isinstance(parent.outcome, Measured)
-    if heir:
-        count = settings.inherited_epochs
-    return Trial(
-        genome,
-        count,
-        rungs=_rungs(settings, count, state.population[closest_place(state, genome)].outcome),
-        parent=parent.trial if heir else None,
-    )
+    genome = _child(state.parents[state.slot], settings, state.problem, state.seed, place)
+    opponent = state.population[closest_place(state, genome)].outcome if settings.rungs else None
+    return Trial(genome, count, rungs=_rungs(settings, count, opponent))
 
 
 def _rungs(settings: SearchSettings, count: int, opponent: Outcome | None = None) -> tuple[Rung, ...]:
@@ -153,5 +145,5 @@ def _turn(state: State, generation: int, slot: int) -> State:
     """
     parents = state.parents
     if slot == 0 or state.settings.schedule == "sequential":
-        parents = state.population
+        parents = tuple(member.trial.genome for member in state.population)
     return replace(state, generation=generation, slot=slot, child=0, parents=parents)

@@ -9,7 +9,7 @@ from contragrad.fingerprint import Plain
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """An epoch after which a trial's fitness is looked at, and what lets the trial go on."""
+    """An epoch after which a trial's fitness is looked at, and the least with which it goes on, if any."""
 
     epoch: int
     bar: float | None = None
@@ -24,14 +24,12 @@ class Trial:
         epochs: how long it is trained.
         replicate: names its streams of random numbers.
         rungs: where its fitness is looked at before the end; below a bar the trial is stopped.
-        parent: the trial that its first weights come from; None if they are drawn.
     """
 
     genome: Genome
     epochs: int
     replicate: int = 0
     rungs: tuple[Rung, ...] = ()
-    parent: "Trial | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Genome -> nn.Module, and what every network here promises: images in [0, 1] in, logits out."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -90,24 +89,6 @@ def build(genome: Genome, problem: Problem, normalisation: Normalisation, seed: 
     """The genome's network, initialised by PyTorch's defaults from a stream of its own under `seed`."""
     with isolated(seed, "initialise"):
         return Normalised(Evolved(genome, problem), normalisation)
-
-
-def inherit(network: nn.Module, weights: Mapping[str, Tensor], places: Iterable[tuple[int, int]]) -> None:
-    """Puts a parent's weights where its child has the same blocks, and in the head where they fit.
-
-    Args:
-        network: the child, as `build` makes it; changed in place.
-        weights: the parent's state.
-        places: the places of the same block in the parent and in the child, counted from 1.
-    """
-    blocks = {f"network.blocks.{ours - 1}.": f"network.blocks.{theirs - 1}." for theirs, ours in places}
-    own = network.state_dict()
-    for name, tensor in own.items():
-        prefix = next(filter(name.startswith, (*blocks, "network.head.")), None)
-        if prefix is not None:
-            given = weights.get(name.replace(prefix, blocks.get(prefix, prefix), 1))
-            if given is not None and given.shape == tensor.shape:
-                tensor.copy_(given)
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -61,7 +61,7 @@ def train_epoch(
         L = L_CE + λ L_GM
 
     Where the settings say so, only every k-th step of the training has the second term, with k λ for λ, so
-    that the mean loss of the steps is the same.
+    that k steps have it once in full.
 
     Args:
         session: changed in place.
@@ -104,9 +104,9 @@ def step(
     """One optimiser step on a batch; returns its cross-entropy and GM loss, (2,), 0 without directions."""
     images = images.contiguous(memory_format=session.memory_format)
 
-    def logits(images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            found: Tensor = session.network(images)
+    def logits(inputs: Tensor) -> Tensor:
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            found: Tensor = session.network(inputs)
         return found.float()
 
     if directions is None:
