@@ -18,10 +18,10 @@ from pathlib import Path
 
 import naive
 import torch
-from rich.console import Console
+from prepared import prepared
 from timing import options, publish
 
-from contragrad import config_file, run
+from contragrad import run
 from contragrad.config import SearchSettings
 from contragrad.engine import study
 from contragrad.engine.executors import Processes
@@ -29,10 +29,7 @@ from contragrad.engine.memo import SqliteMemo
 from contragrad.engine.work import Work
 from contragrad.evolution import search
 from contragrad.evolution.genome import Genome
-from contragrad.progress import Progress
 from contragrad.workspace import Workspace, context, load_reference, load_splits
-
-PREPARE = ("--search.generations=0", "--search.population=1", "--refine.networks=1", "--refine.epochs=0")
 
 
 def straight(workspace: Workspace, settings: SearchSettings, seed: int) -> float:
@@ -78,11 +75,7 @@ def main() -> None:
     chosen = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as parent:
-        folder = Path(parent) / "run"
-        demo = config_file.shipped("demo")
-        with Progress(Console(stderr=True)) as progress:
-            run.create(config_file.read(demo, PREPARE), folder, progress)
-        _, workspace = run.open_data(config_file.read(demo), folder)
+        workspace = prepared(Path(parent) / "run", ())
         settings = replace(workspace.config.search, generations=chosen.generations, epochs=chosen.epochs)
         for seed in range(chosen.seeds):
             begun = time.perf_counter()
