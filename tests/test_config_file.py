@@ -314,6 +314,7 @@ ILL_TYPED = [
     ("search.limits.flops", "1e6", "int"),
     ("search.channels", "16", "a list of int"),
     ("search.channels", "[16, x]", "a list of int"),
+    ("search.rungs", "0.5", "a list of float, such as [0.25, 0.5]"),
     ("training.gm_weight", "heavy", "float"),
     ("training.optimiser", "adagrad", "adam, adamw, sgd"),
     ("data.source", "imagenet", "npz, image-folder, cifar10"),

@@ -165,7 +165,8 @@ def _kind_text(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
     if get_origin(kind) is tuple:
-        return f"a list of {_kind_text(get_args(kind)[0])}, such as [1, 3]"
+        part = get_args(kind)[0]
+        return f"a list of {_kind_text(part)}, such as {'[0.25, 0.5]' if part is float else '[1, 3]'}"
     if NoneType in (parts := get_args(kind)):
         return " or ".join("null" if part is NoneType else _kind_text(part) for part in parts)
     return "a number, or a fraction such as 8/255" if kind is Fraction else str(kind.__name__)
