@@ -11,29 +11,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from rich.console import Console
+from prepared import prepared
 from timing import options, publish
 
-from contragrad import config_file, run
 from contragrad.engine.executors import Finished, Processes
 from contragrad.engine.memo import SqliteMemo
 from contragrad.engine.study import run_tasks
 from contragrad.engine.work import Work
 from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import Trial
-from contragrad.progress import Progress
 from contragrad.workspace import DATABASE, Workspace
 
 GENOME = "conv(16,3) pool(max,2) conv(32,3) sum(2,3) fc(64)"
-SMALL = (
-    "--reference.epochs=1",
-    "--search.generations=0",
-    "--search.population=1",
-    "--search.limits.flops=1000000",
-    "--refine.networks=1",
-    "--refine.epochs=0",
-    "--refine.keep=last",
-)
 
 
 def evaluate(workspace: Workspace, workers: int, count: int) -> tuple[float, float]:
@@ -47,12 +36,13 @@ def evaluate(workspace: Workspace, workers: int, count: int) -> tuple[float, flo
         run_tasks(warm, executor=executor)
         tasks = [(f"task {place}", Trial(parse(GENOME), 1, place)) for place in range(count)]
         begun = time.perf_counter()
-        run_tasks(
+        results = run_tasks(
             tasks,
             executor=executor,
             on_event=lambda event: inside.append(event.seconds) if isinstance(event, Finished) else None,
         )
         seconds = time.perf_counter() - begun
+        assert all("clean_accuracy" in result for result in results.values()), results
     finally:
         executor.close()
     return seconds, seconds - sum(inside) / workers
@@ -64,16 +54,12 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=8)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as parent:
-        folder = Path(parent) / "run"
-        config = config_file.read(config_file.shipped("demo"), SMALL)
-        with Progress(Console(stderr=True)) as progress:
-            run.create(config, folder, progress)
-        _, workspace = run.open_data(config, folder)
+        workspace = prepared(Path(parent) / "run", ("--reference.epochs=1",))
         found: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
         for _ in range(chosen.repeats):
             for workers, seconds in found.items():
                 seconds.append(evaluate(workspace, workers, chosen.evaluations))
-        with SqliteMemo(folder / DATABASE) as memo:
+        with SqliteMemo(workspace.folder / DATABASE) as memo:
             begun = time.perf_counter()
             for place in range(100):
                 memo.set_meta(f"timing {place}", "x" * 500)
