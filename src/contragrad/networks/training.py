@@ -107,7 +107,8 @@ def step(
     def logits(inputs: Tensor) -> Tensor:
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             found: Tensor = session.network(inputs)
-        return found.float()
+        # The losses are worked out in the images' type.
+        return found.to(inputs.dtype)
 
     if directions is None:
         cross_entropy = F.cross_entropy(logits(images), labels)
