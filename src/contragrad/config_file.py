@@ -16,7 +16,7 @@ from jsonargparse.typing import register_type
 
 from contragrad.config import StudyConfig
 from contragrad.errors import UserError
-from contragrad.files import write_text
+from contragrad.files import named, write_text
 from contragrad.fingerprint import Plain, canonical
 
 
@@ -95,13 +95,8 @@ def _plain(value: object) -> Any:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(
-            f"the study file cannot be read: {error.strerror}",
-            where=str(path),
-            remedy="the path of a YAML file",
-        ) from error
+        with named(path, "the study file cannot be read", "the path of a YAML file"):
+            content = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         why = " ".join(str(error).split())
         if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:

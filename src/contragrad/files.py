@@ -10,7 +10,9 @@ from contragrad.errors import UserError
 
 
 @contextmanager
-def named(path: Path, what: str) -> Iterator[None]:
+def named(
+    path: Path, what: str, remedy: str = "free room and writing rights, or another place"
+) -> Iterator[None]:
     """A block whose OSError becomes an error that a person can act on.
 
     Raises:
@@ -19,11 +21,7 @@ def named(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"{what}: {error.strerror or error}",
-            where=str(path),
-            remedy="free room and writing rights, or another place",
-        ) from error
+        raise UserError(f"{what}: {error.strerror or error}", where=str(path), remedy=remedy) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from contragrad.errors import UserError
+from contragrad.files import named
 
 
 @contextmanager
@@ -19,23 +20,19 @@ def lock_folder(folder: Path) -> Iterator[None]:
         UserError: naming the driver that has it, or why the folder cannot be locked.
     """
     path = folder / "lock"
+    remedy = "a folder that exists and can be written, on a disk with room"
     with ExitStack() as stack:
-        try:
-            # Unbuffered: a full disk shows here, not when the file is closed.
-            file = stack.enter_context(path.open("a+b", buffering=0))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.truncate(0)
-            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
-        except BlockingIOError as error:
-            raise UserError(
-                f"another driver works on this run: {path.read_text()}",
-                where=str(folder),
-                remedy="wait for it, or end it",
-            ) from error
-        except OSError as error:
-            raise UserError(
-                f"the run folder cannot be locked: {error.strerror}",
-                where=str(path),
-                remedy="a folder that exists and can be written, on a disk with room",
-            ) from error
+        with named(path, "the run folder cannot be locked", remedy):
+            try:
+                # Unbuffered: a full disk shows here, not when the file is closed.
+                file = stack.enter_context(path.open("a+b", buffering=0))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.truncate(0)
+                file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+            except BlockingIOError as error:
+                raise UserError(
+                    f"another driver works on this run: {path.read_text()}",
+                    where=str(folder),
+                    remedy="wait for it, or end it",
+                ) from error
         yield
