@@ -1,9 +1,10 @@
 """What the search's shortcuts save: plain Algorithm 1 beside racing, over seeds.
 
     python benchmarks/efficiency.py --out runs/efficiency --json
+    python benchmarks/efficiency.py --out runs/longer --data ../shared/data/cifar10_reduced.npz --generations 8
 
-The same small study of reduced Fashion-MNIST for each variant and seed; one study runs in each worker
-process. Fitness is measured on the validation images:
+The same small study for each variant and seed, of reduced Fashion-MNIST unless an npz file is given; one
+study runs in each worker process. Fitness is measured on the validation images:
 
 - best, mean: the last population's, as the search measured it;
 - retrained: of the best genome, trained anew from the start for plain Algorithm 1's epochs with three other
@@ -49,6 +50,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "short": {"epochs": 3},
     "racing": {"rungs": (0.25, 0.5)},
     "racing-early": {"rungs": (0.125, 0.25, 0.5), "rung_slack": 0.02},
+    "racing-sharp": {"rungs": (0.125, 0.25, 0.5)},
 }
 
 
@@ -135,9 +137,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--generations", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--data", type=Path, help="npz file of images")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="with plain")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    workspace = prepared(chosen.out / "demo", DEMO)
+    images = () if chosen.data is None else ("--data.source=npz", f"--data.path={chosen.data.resolve()}")
+    workspace = prepared(chosen.out / "demo", (*DEMO, *images))
+    variants = {name: VARIANTS[name] for name in VARIANTS if name in {"plain", *chosen.variants}}
     plain = replace(
         workspace.config.search,
         generations=chosen.generations,
@@ -156,15 +162,15 @@ def main() -> None:
                 plain.epochs,
             )
             for seed in range(chosen.seeds)
-            for name, changes in VARIANTS.items()
+            for name, changes in variants.items()
         }
         courses = {key: future.result() for key, future in waiting.items()}
     rows = [
         row(name, seed, courses[name, seed], courses["plain", seed])
-        for name in VARIANTS
+        for name in variants
         for seed in range(chosen.seeds)
     ]
-    summary = {name: means([row for row in rows if row["variant"] == name]) for name in VARIANTS}
+    summary = {name: means([row for row in rows if row["variant"] == name]) for name in variants}
     publish("efficiency", rows, summary, as_json=chosen.json)
 
 
