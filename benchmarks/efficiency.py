@@ -1,7 +1,7 @@
 """What the search's shortcuts save: plain Algorithm 1 beside racing, over seeds.
 
     python benchmarks/efficiency.py --out runs/efficiency --json
-    python benchmarks/efficiency.py --out runs/longer --data ../shared/data/cifar10_reduced.npz --generations 8
+    python benchmarks/efficiency.py --json --out runs/longer --generations 8 --data CIFAR10.npz
 
 The same small study for each variant and seed, of reduced Fashion-MNIST unless an npz file is given; one
 study runs in each worker process. Fitness is measured on the validation images:
