@@ -66,7 +66,17 @@ def one_of(choices: Any) -> st.SearchStrategy[Any]:
 
 def not_null(text: str) -> bool:
     """False for the texts that jsonargparse reads as null, as it must for `--data.path null`."""
-    return text.strip() not in ("", "~", "null", "Null", "NULL")
+    try:
+        return yaml.safe_load(text) is not None
+    except yaml.YAMLError:
+        return True
+
+
+@pytest.mark.parametrize("text", ["'#'", "'null'", "'~'", "'&a'"])
+def test_a_text_that_would_be_read_as_null_is_refused(text: str, study: Path) -> None:
+    study.write_text(f"reference: {{weights: {text}}}")
+    with pytest.raises(UserError, match=r"reference\.weights would be read as no value"):
+        read(study)
 
 
 counts = st.integers(1, 10**9)

@@ -133,6 +133,10 @@ def _filled(content: dict[str, Any], where: str, prefix: str = "") -> dict[str, 
         if not is_dataclass(kind):
             if value is None and NoneType not in get_args(kind):
                 raise UserError(f"{name} has no value", where=where, remedy=_kind_text(kind))
+            if isinstance(value, str) and _is_null(value):
+                raise UserError(
+                    f"{name} would be read as no value: {value!r}", where=where, remedy=f"./{value}, or null"
+                )
             found[key] = value
         elif isinstance(value, dict):
             found[key] = _filled(value, where, f"{name}.")
@@ -142,6 +146,14 @@ def _filled(content: dict[str, Any], where: str, prefix: str = "") -> dict[str, 
                 f"{name} is no mapping of settings", where=where, remedy=f"{name}: {{{first}: ...}}"
             )
     return found
+
+
+def _is_null(text: str) -> bool:
+    """Whether jsonargparse, which reads a text as YAML, reads none in it."""
+    try:
+        return yaml.safe_load(text) is None
+    except yaml.YAMLError:
+        return False
 
 
 def kinds(record: type = StudyConfig, prefix: str = "") -> dict[str, Any]:
