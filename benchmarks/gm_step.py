@@ -31,6 +31,7 @@ from contragrad.networks.batchnorm import BatchNormReLU
 from contragrad.networks.convolution import Convolution
 from contragrad.networks.misalignment import unit
 from contragrad.networks.network import Normalisation, build
+from contragrad.networks.objectives import Material
 from contragrad.networks.pooling import AveragePool, MaxPool
 from contragrad.networks.training import Session, begin, step
 
@@ -138,7 +139,7 @@ def contenders(case: Case) -> dict[str, Callable[[], object]]:
             f"naive {label}": partial(naive_step, _session(theirs()), placed, labels, theirs().eval()),
         }
     # A session chooses its own format.
-    found["gm"] = partial(step, begin(ours(), SETTINGS), images, labels, directions, SETTINGS)
+    found["gm"] = partial(step, begin(ours(), SETTINGS), images, labels, Material(directions), SETTINGS)
     return found
 
 

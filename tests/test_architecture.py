@@ -25,6 +25,7 @@ ORDER = (
     "data.*",
     "networks.randomness", "networks.linear", "networks.convolution", "networks.batchnorm",
     "networks.pooling", "networks.blocks", "networks.network", "networks.misalignment",
+    "networks.objectives",
     "networks.training", "networks.inference",
     "artefacts", "reference", "attacks", "fitness", "workspace", "refine", "tasks",
     "engine.*",

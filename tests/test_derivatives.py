@@ -18,6 +18,7 @@ from contragrad.networks.blocks import Concatenation, Summation
 from contragrad.networks.convolution import Convolution
 from contragrad.networks.linear import apply_linear
 from contragrad.networks.network import Normalisation, build, memory_format
+from contragrad.networks.objectives import Material
 from contragrad.networks.pooling import AveragePool, MaxPool
 from contragrad.networks.training import begin, step
 from strategies import CIFAR
@@ -143,7 +144,7 @@ def test_a_point_with_a_stride_never_reaches_the_kernel_that_corrupts_the_heap()
     session = begin(build(genome, CIFAR, Normalisation((0.5,) * 3, (0.2,) * 3), seed=0), settings)
     images = torch.rand(4, 3, 32, 32)
     with Strides():  # type: ignore[no-untyped-call]
-        step(session, images, torch.arange(4), torch.randn_like(images), settings)
+        step(session, images, torch.arange(4), Material(torch.randn_like(images)), settings)
 
 
 @pytest.mark.parametrize(
@@ -170,9 +171,9 @@ def test_a_gm_step_has_twice_a_plain_steps_convolutions_and_copies_no_map() -> N
     session = begin(build(parse(EVOLVED), CIFAR, Normalisation((0.5,) * 3, (0.2,) * 3), seed=0), settings)
     images, labels = torch.rand(4, 3, 32, 32), torch.arange(4)
     with Calls() as plain:
-        step(session, images, labels, None, settings)
+        step(session, images, labels, Material(), settings)
     with Calls() as gm:
-        step(session, images, labels, torch.randn_like(images), settings)
+        step(session, images, labels, Material(torch.randn_like(images)), settings)
     # No step needs the gradient by the images of what it descends.
     assert plain.convolutions == 3 * layers - 1
     assert gm.convolutions == 6 * layers - 1
@@ -186,13 +187,13 @@ def test_a_step_leaves_no_tensor_to_the_garbage_collector() -> None:
     session = begin(build(parse(EVOLVED), CIFAR, Normalisation((0.5,) * 3, (0.2,) * 3), seed=0), settings)
     images, labels = torch.rand(4, 3, 32, 32), torch.arange(4)
     directions = torch.randn_like(images)
-    step(session, images, labels, directions, settings)
+    step(session, images, labels, Material(directions), settings)
     gc.collect()
     gc.disable()
     try:
         before = sum(issubclass(type(found), Tensor) for found in gc.get_objects())
         for _ in range(3):
-            step(session, images, labels, directions, settings)
+            step(session, images, labels, Material(directions), settings)
         assert sum(issubclass(type(found), Tensor) for found in gc.get_objects()) == before
     finally:
         gc.enable()

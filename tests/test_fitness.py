@@ -20,6 +20,7 @@ from contragrad.evolution.shapes import Problem, cost
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Rung, Stopped, Trial
 from contragrad.fitness import Context, accuracy, evaluate, measure
 from contragrad.networks.network import Normalisation, build
+from contragrad.networks.objectives import Material
 
 TINY = Problem(1, 8, 8, 3)
 TRIAL = Trial(parse("conv(4,3) fc(4)"), epochs=2)
@@ -40,7 +41,7 @@ def made_context(**changes: Any) -> Context:
         "problem": TINY,
         "normalisation": Normalisation((0.5,), (0.3,)),
         "train": train,
-        "directions": F.normalize(torch.randn(24, 64, generator=generator)).view(24, 1, 8, 8),
+        "material": Material(F.normalize(torch.randn(24, 64, generator=generator)).view(24, 1, 8, 8)),
         "fitness": held_out,
         "adversarial": (held_out.images + 0.3 * torch.randn(300, 1, 8, 8, generator=generator)).clamp(0, 1),
         "training": TrainingSettings(batch_size=8),
@@ -48,6 +49,12 @@ def made_context(**changes: Any) -> Context:
         "device": torch.device("cpu"),
     }
     return Context(**whole | changes)
+
+
+def directions() -> Tensor:
+    found = made_context().material.directions
+    assert found is not None
+    return found
 
 
 Reports = list[dict[str, float]]
@@ -110,7 +117,7 @@ def test_an_evaluation_trains() -> None:
     [
         {"training": TrainingSettings(batch_size=8, gm_weight=2)},
         {"training": TrainingSettings(batch_size=12)},
-        {"directions": -made_context().directions},
+        {"material": Material(-directions())},
         {"normalisation": Normalisation((0.5,), (0.2,))},
     ],
     ids=lambda changes: next(iter(changes)),
@@ -165,13 +172,13 @@ def test_a_genome_that_halves_a_single_pixel_is_infeasible() -> None:
 
 
 def poisoned() -> Tensor:
-    directions = made_context().directions.clone()
-    directions[13, 0, 4, 4] = float("nan")
-    return directions
+    found = directions().clone()
+    found[13, 0, 4, 4] = float("nan")
+    return found
 
 
 DIVERGING: dict[str, Callable[[], dict[str, Any]]] = {
-    "a direction is not a number": lambda: {"directions": poisoned()},
+    "a direction is not a number": lambda: {"material": Material(poisoned())},
     "an endless weight, adam": lambda: {"training": TrainingSettings(batch_size=8, gm_weight=1e38)},
     "an endless weight, sgd": lambda: {
         "training": TrainingSettings(batch_size=8, gm_weight=1e38, optimiser="sgd")

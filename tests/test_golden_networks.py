@@ -19,6 +19,7 @@ from contragrad.evolution.shapes import Problem, halved, shapes
 from contragrad.fingerprint import stream
 from contragrad.networks.misalignment import losses
 from contragrad.networks.network import Normalisation, Normalised, build
+from contragrad.networks.objectives import Material
 from contragrad.networks.training import begin, train_epoch
 from strategies import MNIST, ODD
 
@@ -92,7 +93,7 @@ def measured(text: str, problem: Problem) -> tuple[Numbers, dict[str, float]]:
     # the norms of the gradients tell every layer.
     network = network_of(genome, problem)
     before, settings = weights(network), TrainingSettings(batch_size=COUNT)
-    train_epoch(begin(network, settings), examples, directions, settings, seed=3)
+    train_epoch(begin(network, settings), examples, Material(directions), settings, seed=3)
     after = weights(network)
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None

@@ -16,6 +16,7 @@ from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.shapes import Problem, cost, shapes
 from contragrad.networks.blocks import Summation
 from contragrad.networks.network import Normalisation, Normalised, build, parameter_count
+from contragrad.networks.objectives import Material
 from contragrad.networks.training import begin, train_epoch
 from strategies import CIFAR, MNIST, ODD, genomes, grown_genomes
 
@@ -59,7 +60,7 @@ def test_what_mutation_reaches_trains_with_gm(genome: Genome, problem: Problem, 
     losses = train_epoch(
         begin(network, TrainingSettings(batch_size=2)),
         examples,
-        directions,
+        Material(directions),
         TrainingSettings(batch_size=2),
         seed=0,
     )

@@ -1,6 +1,7 @@
 """Training in full: exact across interruptions, and the weights that were asked for are kept."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import parse
 from contragrad.fitness import Report
 from contragrad.networks.network import Normalisation, build
+from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.training import begin, train_epoch
-from contragrad.refine import FullTraining, train_fully
+from contragrad.refine import FullTraining, Origin, train_fully
 from strategies import MNIST
 
 GENOME = "conv(4,3) pool(max,2) fc(8)"
@@ -40,7 +42,7 @@ def weights_by_epoch() -> list[dict[str, Tensor]]:
     """The weights after each epoch of a training without interruption."""
     session, found = begin(network(), SETTINGS), []
     for _ in range(EPOCHS):
-        train_epoch(session, examples(), None, SETTINGS, seed=2)
+        train_epoch(session, examples(), Material(), SETTINGS, seed=2)
         found.append({name: tensor.clone() for name, tensor in session.network.state_dict().items()})
     return found
 
@@ -66,10 +68,10 @@ def train(folder: Path, scores: list[float] | None, stop_at: int | None = None, 
     reporting: Report = report
     return train_fully(
         network(),
-        FullTraining(name="a", architecture=GENOME, gm=False, epochs=EPOCHS, seed=2),
+        FullTraining(name="a", architecture=GENOME, objective="cross-entropy", epochs=EPOCHS, seed=2),
         name="a",
         examples=examples(),
-        directions=None,
+        material=Material(),
         training=SETTINGS,
         checkpoint_every=every,
         artefacts=Artefacts(folder),
@@ -123,10 +125,10 @@ def test_a_training_that_diverges_is_infeasible_and_stores_nothing(tmp_path: Pat
         next(poisoned.parameters()).fill_(float("nan"))
     found = train_fully(
         poisoned,
-        FullTraining(name="a", architecture=GENOME, gm=False, epochs=2, seed=2),
+        FullTraining(name="a", architecture=GENOME, objective="cross-entropy", epochs=2, seed=2),
         name="a",
         examples=examples(),
-        directions=None,
+        material=Material(),
         training=SETTINGS,
         checkpoint_every=1,
         artefacts=Artefacts(tmp_path),
@@ -136,10 +138,13 @@ def test_a_training_that_diverges_is_infeasible_and_stores_nothing(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def named(reference: str = "r", splits: str = "s", adversarial: str = "a", **changes: Any) -> str:
+ORIGIN = Origin(reference="r", adversarial="a", fitness="f", epsilon=Fraction(8, 255))
+
+
+def named(splits: str = "s", origin: Origin = ORIGIN, **changes: Any) -> str:
     """The name of a network, the one that all others are compared with by default."""
-    task = FullTraining(name="a", architecture=GENOME, gm=True, epochs=5, seed=2)
-    return replace(task, **changes).fingerprint(SETTINGS, reference, splits, adversarial)
+    task = FullTraining(name="a", architecture=GENOME, objective="gm", epochs=5, seed=2)
+    return replace(task, **changes).fingerprint(SETTINGS, splits, origin)
 
 
 def test_what_a_network_is_named_by() -> None:
@@ -147,13 +152,23 @@ def test_what_a_network_is_named_by() -> None:
         {},
         {"epochs": 6},
         {"seed": 3},
-        {"gm": False},
+        *({"objective": objective} for objective in OBJECTIVES if objective != "gm"),
         {"architecture": "conv(4,1) fc(8)"},
         {"keep": "best"},
-        {"keep": "best", "adversarial": "other"},
-        {"reference": "other"},
+        {"keep": "best", "origin": replace(ORIGIN, fitness="other")},
+        {"origin": replace(ORIGIN, reference="other")},
         {"splits": "other"},
     ]
     assert len({named(**change) for change in changes}) == len(changes)
-    assert named(name="b") == named() == named(adversarial="other")
-    assert named(gm=False, reference="other") == named(gm=False)
+    assert named(name="b") == named()
+
+
+def test_a_network_is_named_by_what_its_objective_takes() -> None:
+    def depends(objective: str, **change: Any) -> bool:
+        return named(objective=objective) != named(objective=objective, origin=replace(ORIGIN, **change))
+
+    for objective, parts in OBJECTIVES.items():
+        assert depends(objective, reference="other") == (parts.penalty is not None)
+        assert depends(objective, adversarial="other") == parts.fixed
+        assert depends(objective, epsilon=Fraction(1, 255)) == (parts.inputs is not None)
+        assert not depends(objective, fitness="other")

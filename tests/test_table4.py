@@ -67,7 +67,7 @@ def test_the_baselines_come_first_and_the_best_networks_follow_by_fitness() -> N
     assert evolved(found) == texts(2, 3)
     assert found[0].architecture == str(HAND_ENGINEERED["hand-engineered-a"])
     assert found[1].architecture == str(HAND_ENGINEERED["hand-engineered-b"])
-    assert all(task.gm for task in found)
+    assert all(task.objective == "gm" for task in found)
     assert {task.keep for task in found} == {"last"}
     best = final_trainings(workspace("--refine.keep=best"), state)
     assert {task.keep for task in best} == {"best"}

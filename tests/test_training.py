@@ -12,6 +12,7 @@ from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import parse
 from contragrad.networks.inference import all_reference_directions, predict, resolve_device
 from contragrad.networks.network import Normalisation, build
+from contragrad.networks.objectives import Material
 from contragrad.networks.training import DivergedError, begin, restore, snapshot, train_epoch
 from strategies import MNIST
 
@@ -51,15 +52,15 @@ def test_a_restored_session_ends_in_the_same_weights(optimiser: Optimiser, stop:
     reference = directions(data)
     whole = begin(network(), settings)
     for _ in range(3):
-        train_epoch(whole, data, reference, settings, seed=1)
+        train_epoch(whole, data, Material(reference), settings, seed=1)
     first = begin(network(), settings)
     for _ in range(stop):
-        train_epoch(first, data, reference, settings, seed=1)
+        train_epoch(first, data, Material(reference), settings, seed=1)
     second = begin(network(seed=4), settings)
     restore(second, snapshot(first))
     assert second.epoch == stop
     while second.epoch < 3:
-        train_epoch(second, data, reference, settings, seed=1)
+        train_epoch(second, data, Material(reference), settings, seed=1)
     assert all(map(torch.equal, weights(whole.network), weights(second.network)))
 
 
@@ -72,7 +73,7 @@ def test_the_result_does_not_depend_on_the_global_generator_and_leaves_it_alone(
         expected_next = torch.rand(1, generator=generator(disturbance))
         layer = nn.Sequential(*dropout)
         layer.load_state_dict({name: torch.full_like(v, 0.01) for name, v in dropout.state_dict().items()})
-        train_epoch(begin(layer, SETTINGS), data, None, SETTINGS, seed=2)
+        train_epoch(begin(layer, SETTINGS), data, Material(), SETTINGS, seed=2)
         assert torch.equal(torch.rand(1), expected_next)
         found.append(weights(layer))
     assert all(map(torch.equal, *found))
@@ -83,7 +84,7 @@ def test_another_seed_is_another_order() -> None:
     found = []
     for seed in (1, 2):
         session = begin(network(), SETTINGS)
-        train_epoch(session, data, None, SETTINGS, seed=seed)
+        train_epoch(session, data, Material(), SETTINGS, seed=seed)
         found.append(weights(session.network))
     assert not all(map(torch.equal, *found))
 
@@ -93,11 +94,11 @@ def test_gm_lowers_the_alignment_and_cross_entropy_alone_does_not() -> None:
     reference = directions(data)
     settings = TrainingSettings(batch_size=16, gm_weight=10.0)
     session = begin(network(), settings)
-    found = [train_epoch(session, data, reference, settings, seed=1).alignment for _ in range(15)]
+    found = [train_epoch(session, data, Material(reference), settings, seed=1).alignment for _ in range(15)]
     assert found[0] is not None
     assert found[-1] is not None
     assert found[-1] < found[0] - 0.1
-    assert train_epoch(session, data, None, settings, seed=1).alignment is None
+    assert train_epoch(session, data, Material(), settings, seed=1).alignment is None
 
 
 def test_lazy_gm_has_the_whole_weight_in_one_step_of_k_and_none_in_the_others() -> None:
@@ -107,8 +108,8 @@ def test_lazy_gm_has_the_whole_weight_in_one_step_of_k_and_none_in_the_others() 
     found, expected = begin(network(), lazy), begin(network(), eager)
     # All images in one step, so that an epoch is a step.
     for epoch, given in enumerate((reference, None, reference)):
-        losses = train_epoch(found, data, reference, lazy, seed=1)
-        same = train_epoch(expected, data, given, eager, seed=1)
+        losses = train_epoch(found, data, Material(reference), lazy, seed=1)
+        same = train_epoch(expected, data, Material(given), eager, seed=1)
         assert losses == same, epoch
     assert all(map(torch.equal, weights(found.network), weights(expected.network)))
 
@@ -122,7 +123,11 @@ def test_the_alignment_is_the_mean_of_the_images_that_it_was_worked_out_for(
     counted = []
 
     def constant(
-        network: nn.Module, images: torch.Tensor, labels: torch.Tensor, directions: torch.Tensor
+        network: nn.Module,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        directions: torch.Tensor,
+        penalty: object,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         counted.append(len(images))
         return network(images).sum() * 0, torch.tensor(0.25, dtype=torch.float64)
@@ -130,7 +135,7 @@ def test_the_alignment_is_the_mean_of_the_images_that_it_was_worked_out_for(
     monkeypatch.setattr(training, "losses", constant)
     data = examples(24)
     settings = TrainingSettings(batch_size=8, gm_every=gm_every)
-    found = train_epoch(begin(network(), settings), data, directions(data), settings, seed=1)
+    found = train_epoch(begin(network(), settings), data, Material(directions(data)), settings, seed=1)
     assert sum(counted) == aligned
     assert found.alignment == 0.25
 
@@ -141,7 +146,7 @@ def test_weights_that_are_not_finite_are_a_divergence(poison: float) -> None:
     with torch.no_grad():
         next(module.parameters()).fill_(poison)
     with pytest.raises(DivergedError, match="epoch 1"):
-        train_epoch(begin(module, SETTINGS), examples(), None, SETTINGS, seed=1)
+        train_epoch(begin(module, SETTINGS), examples(), Material(), SETTINGS, seed=1)
 
 
 def test_predictions_are_made_in_evaluation_mode_whatever_the_batch() -> None:
@@ -182,7 +187,7 @@ def test_in_bfloat16_the_gradients_keep_their_direction() -> None:
         for module in session.network.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.register_forward_hook(partial(note, types))
-        losses = train_epoch(session, data, reference, settings, seed=1)
+        losses = train_epoch(session, data, Material(reference), settings, seed=1)
         assert types == {getattr(torch, precision)}
         changes = [
             now.detach() - then for now, then in zip(session.network.parameters(), before, strict=True)

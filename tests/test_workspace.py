@@ -88,6 +88,7 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "attack.step_size": ("1/255", ATTACKED),
     "attack.random_start": ("false", ATTACKED),
     "training.batch_size": ("64", REFERENCE),
+    "training.objective": ("orthogonal", TRAININGS | {"evaluation"}),
     "training.gm_weight": ("2", TRAININGS | {"evaluation"}),
     "training.gm_every": ("2", TRAININGS | {"evaluation"}),
     "training.optimiser": ("sgd", REFERENCE),
@@ -312,7 +313,8 @@ def test_evaluations_share_what_lies_in_the_folder(fitness_split: FitnessSplit, 
     assert torch.equal(shared.train.labels, splits.train.labels)
     assert torch.equal(shared.fitness.images, expected.images)
     assert torch.equal(shared.fitness.labels, expected.labels)
-    assert torch.equal(shared.directions, directions(there, splits))
+    assert shared.material.directions is not None
+    assert torch.equal(shared.material.directions, directions(there, splits))
     assert torch.equal(shared.adversarial, adversarial(there, splits, fitness_split))
     assert shared.normalisation == normalisation(splits.train)
     assert (shared.problem, shared.training) == (TINY, there.config.training)

@@ -25,6 +25,16 @@ DataSource = Literal[
 ]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 FitnessSplit = Literal["validation", "test"]
+Objective = Literal[
+    "gm",
+    "orthogonal",
+    "cross-entropy",
+    "fixed-adversarial",
+    "fixed-adversarial+gm",
+    "fixed-adversarial+orthogonal",
+    "free-adversarial",
+    "fast-adversarial",
+]
 Optimiser = Literal["adam", "adamw", "sgd"]
 Precision = Literal["float32", "bfloat16"]
 Schedule = Literal["sequential", "generation"]
@@ -146,6 +156,10 @@ class TrainingSettings:
 
     Args:
         batch_size: images in a step.
+        objective: what the evolved networks are trained for. `gm` points input gradients away from the
+            reference's, eq. (2); `orthogonal` makes them orthogonal; `cross-entropy` leaves them. The
+            `fixed-adversarial` ones train on adversarial examples of the reference as well, and `free-` and
+            `fast-adversarial` on the network's own.
         gm_weight: the weight λ of the gradient-misalignment loss, eq. (2).
         gm_every: steps of which one has that loss, its weight multiplied by their number; 1 is the paper's.
         optimiser: an optimiser of torch.optim, its settings left at PyTorch's defaults.
@@ -154,6 +168,7 @@ class TrainingSettings:
     """
 
     batch_size: int = 128
+    objective: Objective = field(default="gm", metadata={LATER: True})
     gm_weight: float = 1.0
     gm_every: int = field(default=1, metadata={LATER: True})
     optimiser: Optimiser = "adam"
@@ -344,6 +359,13 @@ class StudyConfig:
             "refine.networks",
             f"{self.refine.networks} networks cannot be refined of a population of {self.search.population}",
             f"{self.search.population} or fewer",
+        )
+        _require(
+            ("fast" not in self.training.objective and "free" not in self.training.objective)
+            or self.attack.name != "l2-pgd",
+            "training.objective",
+            f"{self.training.objective} trains in an L_inf ball, and {self.attack.name} has another",
+            "attack.name: linf-pgd",
         )
         _require(
             self.refine.keep == "last" or self.fitness_split == "validation",

@@ -13,6 +13,7 @@ from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, T
 from contragrad.fingerprint import stream_seed
 from contragrad.networks.inference import predict
 from contragrad.networks.network import Normalisation, build
+from contragrad.networks.objectives import Material
 from contragrad.networks.training import DivergedError, begin, train_epoch
 
 Report = Callable[[dict[str, float]], None]
@@ -26,7 +27,7 @@ class Context:
         problem: the images' shape and the number of classes.
         normalisation: of the training images.
         train: N training images.
-        directions: (N, C, H, W), the reference's unit gradients at them.
+        material: what the objective takes beside them.
         fitness: the images the fitness is measured on.
         adversarial: those images after the attack on the reference, float in [0, 1].
         training: how networks are trained.
@@ -37,7 +38,7 @@ class Context:
     problem: Problem
     normalisation: Normalisation
     train: Examples
-    directions: Tensor
+    material: Material
     fitness: Examples
     adversarial: Tensor
     training: TrainingSettings
@@ -63,7 +64,7 @@ def evaluate(trial: Trial, context: Context, report: Report) -> Outcome:
     curve: list[float] = []
     try:
         while session.epoch < trial.epochs:
-            losses = train_epoch(session, context.train, context.directions, context.training, seed=seed)
+            losses = train_epoch(session, context.train, context.material, context.training, seed=seed)
             report({"epoch": session.epoch, "epochs": trial.epochs, "cross_entropy": losses.cross_entropy})
             if here := [rung for rung in trial.rungs if rung.epoch == session.epoch]:
                 reached = measure(network, context.fitness, context.adversarial).fitness

@@ -1,19 +1,38 @@
 """Training a network in full: the reference, the baselines, and the evolved networks after the search."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from math import inf
 
 import torch
 from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
-from contragrad.config import Keep, TrainingSettings
+from contragrad.config import Keep, Objective, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Report
 from contragrad.networks.network import parameter_count
+from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.training import DivergedError, begin, restore, snapshot, train_epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a training takes that others made.
+
+    Args:
+        reference: names the reference.
+        adversarial: names its adversarial examples at the training images.
+        fitness: names those that the fitness is measured on.
+        epsilon: their radius.
+    """
+
+    reference: str
+    adversarial: str
+    fitness: str
+    epsilon: Fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +42,7 @@ class FullTraining:
     Args:
         name: what it is called in tables.
         architecture: the text that `reference.construct` takes.
-        gm: train with the GM loss against the reference, not with cross-entropy alone.
+        objective: what it is trained for.
         epochs: all its training epochs.
         seed: names the streams of its weights and its order of images.
         keep: the weights that are kept, see `RefineSettings`.
@@ -31,26 +50,35 @@ class FullTraining:
 
     name: str
     architecture: str
-    gm: bool
+    objective: Objective
     epochs: int
     seed: int
     keep: Keep = "last"
 
-    def fingerprint(self, training: TrainingSettings, reference: str, splits: str, adversarial: str) -> str:
+    def fingerprint(self, training: TrainingSettings, splits: str, origin: Origin) -> str:
         """Names the trained network; its name in tables is no part of it.
 
         Args:
             training: how networks are trained.
-            reference: names the reference.
             splits: names the division of the data.
-            adversarial: names the examples that the fitness is measured on.
+            origin: names what the objective may take.
         """
+        parts = OBJECTIVES[self.objective]
         lazy = () if training.gm_every == 1 else (training.gm_every,)
-        against = (reference, training.gm_weight, *lazy) if self.gm else None
+        against: list[object] = []
+        if parts.penalty is not None:
+            against += [origin.reference, training.gm_weight, *lazy]
+        # The objectives that older names knew were GM and none, and stood in them by their parts alone.
+        if self.objective not in ("gm", "cross-entropy"):
+            against.append(self.objective)
+        if parts.fixed:
+            against.append(origin.adversarial)
+        if parts.inputs is not None:
+            against.append(origin.epsilon)
         recipe = (self.architecture, self.epochs, self.seed, *training.without_gm)
         # The best epoch is chosen by the fitness, so it depends on what that is measured on.
-        kept = () if self.keep == "last" else (self.keep, adversarial)
-        return fingerprint("network/1", *recipe, against, splits, *kept)
+        kept = () if self.keep == "last" else (self.keep, origin.fitness)
+        return fingerprint("network/1", *recipe, against or None, splits, *kept)
 
 
 @dataclass(slots=True)
@@ -87,7 +115,7 @@ def train_fully(
     *,
     name: str,
     examples: Examples,
-    directions: Tensor | None,
+    material: Material,
     training: TrainingSettings,
     checkpoint_every: int,
     artefacts: Artefacts,
@@ -106,16 +134,16 @@ def train_fully(
     Source: section 4, implementation details: the refinement of the evolved networks.
     Deviates: the refinement goes on in one training, the optimiser's state kept; the paper does not say.
     """
+    training = replace(training, objective=task.objective)
     session, best = begin(network, training), Best()
     if (saved := artefacts.find("checkpoint", name)) is not None:
         restore(session, saved)
         best = Best.restored(saved)
     device = next(network.parameters()).device
     examples = Examples(examples.images.to(device), examples.labels.to(device))
-    directions = None if directions is None else directions.to(device)
     try:
         while session.epoch < task.epochs:
-            losses = train_epoch(session, examples, directions, training, seed=task.seed)
+            losses = train_epoch(session, examples, material, training, seed=task.seed)
             if score is not None:
                 best.note(network, score(network))
             report({"epoch": session.epoch, "epochs": task.epochs, "cross_entropy": losses.cross_entropy})

@@ -33,6 +33,7 @@ from contragrad.history import (
     stored_path,
 )
 from contragrad.networks.inference import resolve_device
+from contragrad.networks.objectives import Material
 from contragrad.progress import Progress, epoch_text
 from contragrad.reference import architecture, require_usable
 from contragrad.refine import FullTraining, train_fully
@@ -158,14 +159,18 @@ def _make_reference(workspace: Workspace, splits: Splits, progress: Progress) ->
     progress.stage(f"training the reference, {config.reference.epochs} epochs: {text}")
     seed = stream_seed(config.seed, "reference")
     task = FullTraining(
-        name="reference", architecture=text, gm=False, epochs=config.reference.epochs, seed=seed
+        name="reference",
+        architecture=text,
+        objective="cross-entropy",
+        epochs=config.reference.epochs,
+        seed=seed,
     )
     result = train_fully(
         network,
         task,
         name=name,
         examples=splits.train,
-        directions=None,
+        material=Material(),
         training=config.training,
         checkpoint_every=config.refine.checkpoint_every,
         artefacts=artefacts,

@@ -29,7 +29,9 @@ def final_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, .
     ranked = sorted(state.population, key=lambda member: -member.outcome.fitness)[: config.refine.networks]
     epochs = max(member.trial.epochs for member in ranked) + config.refine.epochs
     seed = partial(stream_seed, config.seed, "baseline")
-    baseline = partial(FullTraining, gm=True, epochs=epochs, keep=config.refine.keep)
+    baseline = partial(
+        FullTraining, objective=config.training.objective, epochs=epochs, keep=config.refine.keep
+    )
     evolved = (
         baseline(name=f"NE+GM {rank}", architecture=str(member.trial.genome), seed=trial_seed(member.trial))
         for rank, member in enumerate(ranked, start=1)

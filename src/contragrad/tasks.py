@@ -9,8 +9,8 @@ from contragrad.evolution.trial import Trial, outcome_to_json
 from contragrad.fingerprint import Plain
 from contragrad.fitness import Context, Report, evaluate, measure
 from contragrad.reference import construct
-from contragrad.refine import FullTraining, train_fully
-from contragrad.workspace import Workspace, context
+from contragrad.refine import FullTraining, Origin, train_fully
+from contragrad.workspace import Workspace, context, material
 
 Task = Trial | FullTraining
 
@@ -43,7 +43,11 @@ def _train(task: FullTraining, workspace: Workspace, shared: Context, report: Re
         task,
         name=task_name(task, workspace),
         examples=shared.train,
-        directions=shared.directions if task.gm else None,
+        material=(
+            shared.material
+            if task.objective == shared.training.objective
+            else material(workspace, task.objective)
+        ),
         training=shared.training,
         checkpoint_every=workspace.config.refine.checkpoint_every,
         artefacts=workspace.artefacts,
@@ -58,10 +62,14 @@ def task_name(task: Task, workspace: Workspace) -> str:
         case Trial():
             return workspace.evaluation_name(task)
         case FullTraining():
-            config = workspace.config
-            return task.fingerprint(
-                config.training,
-                workspace.reference_name,
-                workspace.split_name,
-                workspace.adversarial_name(config.fitness_split),
-            )
+            return task.fingerprint(workspace.config.training, workspace.split_name, origin(workspace))
+
+
+def origin(workspace: Workspace) -> Origin:
+    """Names what a full training in the workspace may take."""
+    return Origin(
+        reference=workspace.reference_name,
+        adversarial=workspace.adversarial_name("train"),
+        fitness=workspace.adversarial_name(workspace.config.fitness_split),
+        epsilon=workspace.config.attack.epsilon,
+    )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
 from contragrad.attacks import craft
-from contragrad.config import StudyConfig
+from contragrad.config import Objective, StudyConfig
 from contragrad.data.dataset import Dataset, Examples, Splits, pixels, split
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
@@ -24,6 +24,7 @@ from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.fitness import Context
 from contragrad.networks.inference import all_reference_directions, resolve_device
 from contragrad.networks.network import Normalisation, placed
+from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.reference import architecture, construct, load_weights
 
 CONFIGURATION = "study.yaml"
@@ -177,7 +178,7 @@ def directions(workspace: Workspace, splits: Splits) -> Tensor:
 
 
 def adversarial(workspace: Workspace, splits: Splits, part: str) -> Tensor:
-    """The adversarial examples of the reference at the images of `validation` or `test`."""
+    """The adversarial examples of the reference at the images of `train`, `validation` or `test`."""
 
     def compute() -> dict[str, Tensor]:
         examples: Examples = getattr(splits, part)
@@ -190,6 +191,16 @@ def adversarial(workspace: Workspace, splits: Splits, part: str) -> Tensor:
     return workspace.artefacts.obtain("adversarial", name, compute)["adversarial"]
 
 
+def material(workspace: Workspace, objective: Objective) -> Material:
+    """What the objective takes beside the training images, on the device; made where it is not there."""
+    parts, splits, device = OBJECTIVES[objective], load_splits(workspace), workspace.device
+    return Material(
+        directions=directions(workspace, splits).to(device) if parts.penalty else None,
+        adversarial=adversarial(workspace, splits, "train").to(device) if parts.fixed else None,
+        epsilon=float(workspace.config.attack.epsilon),
+    )
+
+
 def context(workspace: Workspace) -> Context:
     """What the evaluations share, of artefacts that are there already."""
     splits = load_splits(workspace)
@@ -199,7 +210,7 @@ def context(workspace: Workspace) -> Context:
         problem=workspace.problem,
         normalisation=normalisation(splits.train),
         train=Examples(splits.train.images.to(device), splits.train.labels.to(device)),
-        directions=directions(workspace, splits).to(device),
+        material=material(workspace, workspace.config.training.objective),
         fitness=splits.validation,
         adversarial=adversarial(workspace, splits, part),
         training=workspace.config.training,

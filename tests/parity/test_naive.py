@@ -13,6 +13,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Measured
 from contragrad.networks.misalignment import unit
 from contragrad.networks.network import Normalisation, build
+from contragrad.networks.objectives import Material
 from contragrad.networks.training import Session, step
 from strategies import CIFAR, MNIST, ODD, genomes, small_settings
 
@@ -42,7 +43,7 @@ def test_networks_and_their_gm_step_are_those_of_the_straight_script(
     directions = unit(torch.randn(shape, generator=generator, dtype=torch.float64))
 
     session = Session(ours.train(), torch.optim.SGD(ours.parameters(), lr=0.0))
-    step(session, images, labels, directions, TrainingSettings(gm_weight=0.7))
+    step(session, images, labels, Material(directions), TrainingSettings(gm_weight=0.7))
     inputs = images.clone().requires_grad_()
     loss = F.cross_entropy(theirs.train()(inputs), labels)
     (gradients,) = torch.autograd.grad(loss, inputs, create_graph=True)

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Penalty = Callable[[Tensor], Tensor]
+"""Alignments (B,) -> what each adds to the loss (B,)."""
+
 TINY = 1e-30
 """A gradient whose largest entry is below this counts as zero: its direction is rounding."""
 
@@ -69,10 +72,30 @@ def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     return others - logits.gather(1, label).squeeze(1)
 
 
+def opposite(alignments: Tensor) -> Tensor:
+    """The alignment itself: least where the gradients are opposite.
+
+    Source: eq. (1).
+    """
+    return alignments
+
+
+def orthogonal(alignments: Tensor) -> Tensor:
+    """The squared alignment: least where the gradients are orthogonal.
+
+    Source: ref. [23], whose networks are orthogonal to a given one; the paper points them the other way.
+    """
+    return alignments.square()
+
+
 def losses(
-    network: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, directions: Tensor
+    network: Callable[[Tensor], Tensor],
+    images: Tensor,
+    labels: Tensor,
+    directions: Tensor,
+    penalty: Penalty = opposite,
 ) -> tuple[Tensor, Tensor]:
-    """The cross-entropy and the GM loss of a batch, both differentiable by the parameters.
+    """The cross-entropy and the alignment's mean penalty, L_GM, both differentiable by the parameters.
 
     Gradients are exact: the input gradient is itself part of the graph. In training mode batch
     normalisation couples the images, so an image's gradient is that of the whole batch's loss.
@@ -82,13 +105,14 @@ def losses(
         images: (B, C, H, W) in [0, 1].
         labels: (B,) class numbers.
         directions: (B, C, H, W), from `reference_directions` for the same images.
+        penalty: of each image's alignment.
 
     Source: eqs. (1) and (2).
     """
     images = images.detach().requires_grad_()
     cross_entropy = F.softplus(log_odds(network(images), labels)).mean()
     (gradients,) = torch.autograd.grad(cross_entropy, images, create_graph=True)
-    return cross_entropy, alignment(gradients, directions).mean()
+    return cross_entropy, penalty(alignment(gradients, directions)).mean()
 
 
 def reference_directions(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

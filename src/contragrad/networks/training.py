@@ -11,6 +11,7 @@ from contragrad.config import Optimiser, TrainingSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.networks.misalignment import losses
 from contragrad.networks.network import memory_format, placed
+from contragrad.networks.objectives import OBJECTIVES, Logits, Material, clean
 from contragrad.networks.randomness import generator, isolated
 
 
@@ -30,7 +31,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class EpochLosses:
-    """Means over an epoch's images; `alignment`, the GM loss, over those that had it, None if none had."""
+    """Means over an epoch's images; `alignment`, its penalty, over those that had it, None if none had."""
 
     cross_entropy: float
     alignment: float | None
@@ -47,16 +48,12 @@ def begin(network: nn.Module, settings: TrainingSettings) -> Session:
 
 
 def train_epoch(
-    session: Session,
-    examples: Examples,
-    directions: Tensor | None,
-    settings: TrainingSettings,
-    *,
-    seed: int,
+    session: Session, examples: Examples, material: Material, settings: TrainingSettings, *, seed: int
 ) -> EpochLosses:
     """Trains for one epoch over the examples in an order of the epoch's own.
 
-    The loss is cross-entropy, plus λ times the GM loss where the reference's directions are given.
+    The loss is the objective's: cross-entropy, plus λ times a penalty where the reference's directions are
+    given; with the objective `gm` that is
 
         L = L_CE + λ L_GM
 
@@ -66,9 +63,9 @@ def train_epoch(
     Args:
         session: changed in place.
         examples: N images, on the network's device.
-        directions: (N, C, H, W), the reference's unit gradients at the examples.
-        settings: batch size, λ and k.
-        seed: names the streams of the order and of whatever the network draws.
+        material: what the objective takes beside them.
+        settings: the objective, batch size, λ and k.
+        seed: names the streams of the order and of whatever is drawn.
 
     Raises:
         DivergedError: if a loss or a weight is not finite.
@@ -80,48 +77,67 @@ def train_epoch(
     network.train()
     order = torch.randperm(len(examples), generator=generator(seed, "order", session.epoch))
     batches = _batches(order, settings.batch_size)
-    totals, misaligned = torch.zeros(2, dtype=torch.float64), 0
+    parts = OBJECTIVES[settings.objective]
+    inputs = clean if parts.inputs is None else parts.inputs(material.epsilon)
+    totals, seen, misaligned = torch.zeros(2, dtype=torch.float64), 0, 0
     with isolated(seed, "epoch", session.epoch):
         for place, batch in enumerate(batches, start=session.epoch * len(batches)):
             batch = batch.to(examples.labels.device)
-            chosen = None
-            if directions is not None and place % settings.gm_every == 0:
-                chosen = directions[batch]
-                misaligned += len(batch)
-            images, labels = pixels(examples.images[batch]), examples.labels[batch]
-            totals += len(batch) * step(session, images, labels, chosen, settings).cpu()
+            aligned = parts.penalty is not None and place % settings.gm_every == 0
+            chosen = material.at(batch, examples.labels.device, aligned=aligned)
+            labels = examples.labels[batch]
+            for images in inputs(logits_of(session, settings), pixels(examples.images[batch]), labels):
+                totals += len(batch) * step(session, images, labels, chosen, settings).cpu()
+                seen += len(batch)
+                misaligned += len(batch) * (chosen.directions is not None)
     session.epoch += 1
-    cross_entropy, gm = totals.tolist()
+    cross_entropy, penalty = totals.tolist()
     finite = totals.isfinite().all() and all(p.isfinite().all() for p in network.parameters())
     if not finite:
         raise DivergedError(f"the loss was not finite in epoch {session.epoch}")
-    return EpochLosses(cross_entropy / len(order), gm / misaligned if misaligned else None)
+    return EpochLosses(cross_entropy / seen, penalty / misaligned if misaligned else None)
 
 
 def step(
-    session: Session, images: Tensor, labels: Tensor, directions: Tensor | None, settings: TrainingSettings
+    session: Session, images: Tensor, labels: Tensor, material: Material, settings: TrainingSettings
 ) -> Tensor:
-    """One optimiser step on a batch; returns its cross-entropy and GM loss, (2,), 0 without directions."""
-    images = images.contiguous(memory_format=session.memory_format)
+    """One optimiser step on a batch; returns its cross-entropy and its penalty, (2,), 0 without directions.
 
-    def logits(inputs: Tensor) -> Tensor:
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            found: Tensor = session.network(inputs)
-        # The losses are worked out in the images' type.
-        return found.to(inputs.dtype)
-
-    if directions is None:
+    Images that require a gradient have the loss's afterwards.
+    """
+    parts, logits = OBJECTIVES[settings.objective], logits_of(session, settings)
+    if material.directions is None or parts.penalty is None:
         cross_entropy = F.cross_entropy(logits(images), labels)
-        gm = torch.zeros((), device=cross_entropy.device)
+        penalty = torch.zeros((), device=cross_entropy.device)
     else:
-        directions = directions.contiguous(memory_format=session.memory_format)
-        cross_entropy, gm = losses(logits, images, labels, directions)
+        directions = material.directions.contiguous(memory_format=session.memory_format)
+        laid = images.contiguous(memory_format=session.memory_format)
+        cross_entropy, penalty = losses(logits, laid, labels, directions, parts.penalty)
+    if material.adversarial is not None and parts.fixed:
+        cross_entropy = (cross_entropy + F.cross_entropy(logits(material.adversarial), labels)) / 2
     session.optimiser.zero_grad()
-    # The images are a leaf of the graph too, and their gradient would be a convolution for nothing.
-    trained = [parameter for parameter in session.network.parameters() if parameter.requires_grad]
-    torch.autograd.backward(cross_entropy + settings.gm_every * settings.gm_weight * gm, inputs=trained)
+    # Images that ask for no gradient may be a leaf of the graph too, and theirs would be for nothing.
+    leaves: list[Tensor] = [
+        parameter for parameter in session.network.parameters() if parameter.requires_grad
+    ]
+    if images.requires_grad:
+        leaves.append(images)
+    torch.autograd.backward(cross_entropy + settings.gm_every * settings.gm_weight * penalty, inputs=leaves)
     session.optimiser.step()
-    return torch.stack((cross_entropy, gm)).detach()
+    return torch.stack((cross_entropy, penalty)).detach()
+
+
+def logits_of(session: Session, settings: TrainingSettings) -> Logits:
+    """The network in training, computing as the settings say: images (B, C, H, W) -> logits in their type."""
+
+    def logits(images: Tensor) -> Tensor:
+        images = images.contiguous(memory_format=session.memory_format)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            found: Tensor = session.network(images)
+        # The losses are worked out in the images' type.
+        return found.to(images.dtype)
+
+    return logits
 
 
 def _batches(order: Tensor, size: int) -> list[Tensor]:

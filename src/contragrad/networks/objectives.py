@@ -1,0 +1,126 @@
+"""What a training minimises: cross-entropy on some images, and a penalty on how input gradients align."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from contragrad.config import Objective
+from contragrad.networks.misalignment import Penalty, opposite, orthogonal
+
+Logits = Callable[[Tensor], Tensor]
+Inputs = Callable[[Logits, Tensor, Tensor], Iterator[Tensor]]
+"""The images that a batch's steps are taken on, made of its images and labels; one that requires a gradient
+has it when the next is asked for."""
+
+FREE_REPLAYS = 4
+"""Steps on each batch of free adversarial training.
+
+Source: ref. [15], its m: 4 in that paper's experiments on ImageNet, 2 to 10 on CIFAR-10.
+"""
+
+FAST_STEP = 1.25
+"""Length of fast adversarial training's step, in epsilon.
+
+Source: ref. [16], its α = 10/255 for ε = 8/255.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an objective is made of.
+
+    Args:
+        penalty: of the alignment with the reference's input gradients; None has none.
+        fixed: half of the cross-entropy is that of fixed adversarial examples of the reference.
+        inputs: given epsilon, what is trained on in the place of the images.
+    """
+
+    penalty: Penalty | None = None
+    fixed: bool = False
+    inputs: Callable[[float], Inputs] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What an objective takes beside N images and their labels; None where it takes none.
+
+    Args:
+        directions: (N, C, H, W), the reference's unit gradients at the images.
+        adversarial: (N, C, H, W) in [0, 1], the reference's adversarial examples at the images.
+        epsilon: radius of the L_inf ball of adversarial training, in pixel units.
+    """
+
+    directions: Tensor | None = None
+    adversarial: Tensor | None = None
+    epsilon: float = 0.0
+
+    def at(self, batch: Tensor, device: torch.device, *, aligned: bool) -> "Material":
+        """That of a batch, on the device; without directions unless it is to be aligned."""
+        directions = None if self.directions is None or not aligned else self.directions[batch].to(device)
+        adversarial = None if self.adversarial is None else self.adversarial[batch].to(device)
+        return Material(directions, adversarial, self.epsilon)
+
+
+def clean(logits: Logits, images: Tensor, labels: Tensor) -> Iterator[Tensor]:
+    """The images themselves."""
+    yield images
+
+
+def fast(epsilon: float) -> Inputs:
+    """The inputs of fast adversarial training: one step of FGSM from a random point of the ball.
+
+        x' = x + clip(δ + α sign ∇ₓ ℓ(f(x + δ), y)),   δ uniform in [-ε, ε]
+
+    Source: ref. [16], algorithm 3, as compared with in section 4.2.3.
+    """
+
+    def inputs(logits: Logits, images: Tensor, labels: Tensor) -> Iterator[Tensor]:
+        start = images + torch.empty_like(images).uniform_(-epsilon, epsilon)
+        start = start.clamp(0, 1).requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(logits(start), labels), start)
+        moved = start.detach() - images + FAST_STEP * epsilon * gradient.sign()
+        yield (images + moved.clamp(-epsilon, epsilon)).clamp(0, 1)
+
+    return inputs
+
+
+def free(epsilon: float) -> Inputs:
+    """The inputs of free adversarial training: each batch some times over, moved by its last step's gradient.
+
+        δ ← clip(δ + ε sign ∇ₓ ℓ(f(x + δ), y)),   with one backward pass for δ and for the weights
+
+    δ is handed on from batch to batch. An epoch has as many steps on each batch as the replays, so that a
+    training of as many steps as another has fewer epochs.
+
+    Source: ref. [15], algorithm 1, as compared with in section 4.2.3.
+    Deviates: δ starts from zero with every epoch, so that an epoch depends on nothing but its session.
+    """
+    kept: list[Tensor] = []
+
+    def inputs(logits: Logits, images: Tensor, labels: Tensor) -> Iterator[Tensor]:
+        # The last batch of an epoch may be smaller, or larger by one.
+        fits = bool(kept) and len(kept[0]) >= len(images)
+        delta = kept[0][: len(images)] if fits else torch.zeros_like(images)
+        for _ in range(FREE_REPLAYS):
+            perturbed = (images + delta).clamp(0, 1).requires_grad_()
+            yield perturbed
+            assert perturbed.grad is not None, "a step leaves the gradient of what requires it"
+            delta = (delta + epsilon * perturbed.grad.sign()).clamp(-epsilon, epsilon)
+        kept[:] = [delta]
+
+    return inputs
+
+
+OBJECTIVES: dict[Objective, Parts] = {
+    "gm": Parts(penalty=opposite),
+    "orthogonal": Parts(penalty=orthogonal),
+    "cross-entropy": Parts(),
+    "fixed-adversarial": Parts(fixed=True),
+    "fixed-adversarial+gm": Parts(penalty=opposite, fixed=True),
+    "fixed-adversarial+orthogonal": Parts(penalty=orthogonal, fixed=True),
+    "free-adversarial": Parts(inputs=free),
+    "fast-adversarial": Parts(inputs=fast),
+}
