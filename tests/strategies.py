@@ -59,6 +59,7 @@ def search_settings(draw: st.DrawFn) -> SearchSettings:
         epochs=draw(st.integers(1, 20)),
         epochs_growth=draw(st.integers(0, 5)),
         epochs_growth_every=draw(st.integers(1, 3)),
+        variation=draw(st.sampled_from(("mutation", "random"))),
         schedule=draw(st.sampled_from(("sequential", "generation"))),
         rungs=draw(st.sampled_from(((), (0.5,), (0.2, 0.6)))),
         rung_slack=draw(st.sampled_from((0.0, 0.25))),

@@ -98,6 +98,8 @@ def configs(draw: st.DrawFn) -> StudyConfig:
             download=draw(st.booleans()),
             validation_fraction=draw(shares),
             image_size=draw(st.none() | counts),
+            train_per_class=draw(st.none() | counts.map(lambda count: count + 1)),
+            test_per_class=draw(st.none() | counts),
         ),
         reference=ReferenceSettings(
             architecture=draw(one_of(ReferenceArchitecture)),
@@ -362,7 +364,10 @@ def test_a_path_is_text(study: Path) -> None:
 
 @pytest.mark.parametrize("key", sorted(config_file.kinds()))
 def test_null_is_refused_where_a_value_must_be(key: str, study: Path) -> None:
-    optional = {"data.path", "data.image_size", "reference.factory", "reference.weights", "attack.step_size"}
+    optional = {
+        *("data.path", "data.image_size", "data.train_per_class", "data.test_per_class"),
+        *("reference.factory", "reference.weights", "attack.step_size"),
+    }
     content: Any = None
     for name in reversed(key.split(".")):
         content = {name: content}

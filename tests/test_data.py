@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from contragrad.data.dataset import Array, Dataset, Examples, make_dataset, pixels, split
+from contragrad.data.dataset import Array, Dataset, Examples, make_dataset, pixels, reduced, split
 from contragrad.errors import UserError
 
 DTYPES = ("u1", "<f2", "<f4", ">f4", "<f8", ">f8")
@@ -193,6 +193,30 @@ def test_what_one_class_holds_out_does_not_depend_on_another() -> None:
     few = split(labelled([0] * 10 + [1] * 10, 2), 0.3, 7).validation
     many = split(labelled([0] * 10 + [1] * 15, 2), 0.3, 7).validation
     assert few.images[few.labels == 0].tolist() == many.images[many.labels == 0].tolist()
+
+
+@given(st.data(), st.integers(2, 4), st.integers(1, 5))
+def test_a_reduced_set_has_the_first_images_of_each_class(
+    data: st.DataObject, classes: int, count: int
+) -> None:
+    sizes = data.draw(st.lists(st.integers(5, 9), min_size=classes, max_size=classes))
+    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
+    dataset = labelled(data.draw(st.permutations(labels)), classes)
+    found = reduced(dataset, count, None)
+    assert found.test is dataset.test
+    whole = list(zip(dataset.train.labels.tolist(), dataset.train.images.flatten().tolist(), strict=True))
+    kept = list(zip(found.train.labels.tolist(), found.train.images.flatten().tolist(), strict=True))
+    for label in range(classes):
+        expected = [pair for pair in whole if pair[0] == label][:count]
+        assert [pair for pair in kept if pair[0] == label] == expected
+    assert kept == [pair for pair in whole if pair in kept]
+
+
+def test_a_set_is_not_reduced_to_more_than_there_is() -> None:
+    with pytest.raises(UserError, match="class 1 has 1 train images, not 2") as refused:
+        reduced(labelled([0, 0, 1, 0], 2), 2, None)
+    assert refused.value.where.startswith("data.train_per_class")
+    assert refused.value.remedy == "1 or fewer"
 
 
 def test_a_class_of_one_image_cannot_be_split() -> None:

@@ -200,6 +200,23 @@ def test_a_slot_replaced_before_its_turn_takes_its_turn_with_the_newcomer() -> N
     assert ask(state).genome == child_of(NEAR_POOLS, state, 1, 1, 0)
 
 
+def test_random_search_draws_children_that_no_parent_decides() -> None:
+    settings = small_settings(variation="random", children=3, initial_blocks_min=2, initial_blocks_max=5)
+    found = []
+    for first in (CONVS, POOLS):
+        state = replace(
+            trained((first, POOLS), (measured(0.5), measured(0.5)), children=3), settings=settings
+        )
+        children = []
+        for _ in range(3):
+            children.append(ask(state).genome)
+            state = tell(state, ask(state), GUESS)
+        found.append(children)
+    assert found[0] == found[1]
+    assert len({str(genome) for genome in found[0]}) == 3
+    assert all(2 <= len(genome.blocks) <= 5 for genome in found[0])
+
+
 def test_with_the_schedule_generation_a_newcomers_turn_comes_in_the_next_generation() -> None:
     state = trained((CONVS, POOLS), (measured(0.5), measured(0.5)), children=1)
     state = replace(state, settings=replace(state.settings, schedule="generation"))

@@ -78,6 +78,8 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "data.download": ("true", NONE),
     "data.validation_fraction": ("0.2", ALL),
     "data.image_size": ("9", NONE),
+    "data.train_per_class": ("9", NONE),
+    "data.test_per_class": ("9", NONE),
     "reference.architecture": ("resnet18", REFERENCE),
     "reference.factory": ("mine:make", REFERENCE),
     "reference.weights": ("elsewhere.safetensors", NONE),
@@ -108,6 +110,7 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "search.channels": ("[16]", NONE),
     "search.kernels": ("[3]", NONE),
     "search.hidden": ("64", NONE),
+    "search.variation": ("random", NONE),
     "search.schedule": ("generation", NONE),
     # Rungs stand in the trial too.
     "search.rungs": ("[0.5]", NONE),

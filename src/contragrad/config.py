@@ -37,6 +37,7 @@ Objective = Literal[
 ]
 Optimiser = Literal["adam", "adamw", "sgd"]
 Precision = Literal["float32", "bfloat16"]
+Variation = Literal["mutation", "random"]
 Schedule = Literal["sequential", "generation"]
 Keep = Literal["last", "best"]
 ReferenceArchitecture = Literal[
@@ -73,6 +74,8 @@ class DataSettings:
         validation_fraction: share of the training images, the same in each class, held out for the fitness.
         image_size: edge in pixels to which an image folder's pictures are resized; if left out they must
             all have one size.
+        train_per_class: how many training images of each class are used, the first ones; all if left out.
+        test_per_class: the same of the test images.
     """
 
     source: DataSource = "fashion-mnist-reduced"
@@ -80,6 +83,8 @@ class DataSettings:
     download: bool = field(default=False, metadata={EXCLUDED: False})
     validation_fraction: float = 0.1
     image_size: int | None = None
+    train_per_class: int | None = field(default=None, metadata={LATER: True})
+    test_per_class: int | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         _require(
@@ -88,8 +93,9 @@ class DataSettings:
             f"{self.validation_fraction} is no share of the training images",
             "a number between 0 and 1",
         )
-        if self.image_size is not None:
-            _at_least(1, "data", self, "image_size")
+        for name, least in (("image_size", 1), ("train_per_class", 2), ("test_per_class", 1)):
+            if getattr(self, name) is not None:
+                _at_least(least, "data", self, name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +235,8 @@ class SearchSettings:
         channels: output channels a convolution may have.
         kernels: kernel sizes a convolution may have.
         hidden: units of the head's hidden layer.
+        variation: `mutation` makes a child of its parent; `random` draws it as initial candidates are drawn,
+            which is random search with the same number of evaluations.
         schedule: `sequential` is Algorithm 1: a slot's children come of whoever stands in it when its turn
             comes. With `generation` they come of whoever stood in it when the generation began, so that many
             workers find work without guessing; replacement is in order and in place with both.
@@ -252,6 +260,7 @@ class SearchSettings:
     channels: tuple[int, ...] = (16, 32, 64, 128)
     kernels: tuple[int, ...] = (1, 3, 5)
     hidden: int = 128
+    variation: Variation = field(default="mutation", metadata={LATER: True})
     schedule: Schedule = field(default="sequential", metadata={LATER: True})
     rungs: tuple[float, ...] = field(default=(), metadata={LATER: True})
     rung_slack: float = field(default=0.0, metadata={LATER: True})

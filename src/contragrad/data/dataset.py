@@ -1,7 +1,7 @@
 """Images with labels as checked values, and their division into training, validation and test."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -85,6 +85,38 @@ def split(dataset: Dataset, validation_fraction: float, seed: int) -> Splits:
         count = min(max(1, round(validation_fraction * len(places))), len(places) - 1)
         held_out[stream(seed, "validation", label).sample(places, count)] = True
     return Splits(_rows(dataset.train, ~held_out), _rows(dataset.train, held_out), dataset.test)
+
+
+def reduced(dataset: Dataset, train_per_class: int | None, test_per_class: int | None) -> Dataset:
+    """The first images of each class, in their order; all where no number is given.
+
+    Raises:
+        UserError: if a class has fewer.
+
+    Source: section 4.2.1: 1,000 training and 100 test images of each class of CIFAR-10.
+    Deviates: the paper does not say which; the first ones.
+    """
+    return replace(
+        dataset,
+        train=_first_of_each(dataset, dataset.train, train_per_class, "train"),
+        test=_first_of_each(dataset, dataset.test, test_per_class, "test"),
+    )
+
+
+def _first_of_each(dataset: Dataset, examples: Examples, count: int | None, part: str) -> Examples:
+    if count is None:
+        return examples
+    chosen = torch.zeros(len(examples), dtype=torch.bool)
+    for label in range(dataset.classes):
+        places = torch.nonzero(examples.labels == label).flatten()[:count]
+        if len(places) < count:
+            raise UserError(
+                f"class {label} has {len(places)} {part} images, not {count}",
+                where=f"data.{part}_per_class, {dataset.name}",
+                remedy=f"{len(places)} or fewer",
+            )
+        chosen[places] = True
+    return _rows(examples, chosen)
 
 
 def _rows(examples: Examples, chosen: Tensor) -> Examples:

@@ -10,7 +10,7 @@ import torchvision.datasets
 from PIL import Image
 
 from contragrad.config import DataSettings, DataSource
-from contragrad.data.dataset import Array, Dataset, make_dataset
+from contragrad.data.dataset import Array, Dataset, make_dataset, reduced
 from contragrad.errors import UserError
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def load(settings: DataSettings) -> Dataset:
             where="data.path",
             remedy="the file or folder that holds the images",
         )
-    return SOURCES[settings.source](settings)
+    return reduced(SOURCES[settings.source](settings), settings.train_per_class, settings.test_per_class)
 
 
 def _path(settings: DataSettings) -> Path:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from contragrad.config import SearchSettings
 from contragrad.evolution.genome import Genome
 from contragrad.evolution.mutation import mutate
-from contragrad.evolution.population import initial_population
+from contragrad.evolution.population import initial_population, random_genome
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.spectrum import closest, spectrum
 from contragrad.evolution.trial import Measured, Outcome, Rung, Trial
@@ -96,6 +96,8 @@ def _child(
     seed: int,
     place: tuple[int, int, int],
 ) -> Genome:
+    if settings.variation == "random":
+        return random_genome(settings, problem, stream(seed, "random", *place))
     return mutate(parent, settings, problem, stream(seed, "mutate", *place))
 
 
