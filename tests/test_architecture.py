@@ -29,7 +29,7 @@ ORDER = (
     "networks.training", "networks.inference",
     "artefacts", "reference", "attacks", "fitness", "workspace", "refine", "tasks",
     "engine.*",
-    "evaluate", "history", "report", "progress", "table4", "run", "cli",
+    "evaluate", "pictures", "explain", "draw", "history", "report", "progress", "table4", "run", "cli",
 )
 # fmt: on
 
