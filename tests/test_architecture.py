@@ -27,7 +27,7 @@ ORDER = (
     "networks.pooling", "networks.blocks", "networks.network", "networks.misalignment",
     "networks.objectives",
     "networks.training", "networks.inference",
-    "artefacts", "reference", "attacks", "fitness", "workspace", "refine", "tasks",
+    "artefacts", "reference", "attacks", "defences", "fitness", "workspace", "refine", "tasks", "recipes",
     "engine.*",
     "evaluate", "pictures", "explain", "draw", "history", "report", "progress", "table4", "run", "cli",
 )

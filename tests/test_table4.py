@@ -190,7 +190,7 @@ def trained(clerk: Clerk, state: State) -> tuple[list[str], str]:
     """The names of the networks that are there after training, and what a person was told."""
     said = io.StringIO()
     with Progress(Console(file=said, width=200)) as progress:
-        found = train(clerk.there, state, clerk, progress)
+        found = train(clerk.there, final_trainings(clerk.there, state), clerk, progress)
     return [task.name for task in found], said.getvalue()
 
 

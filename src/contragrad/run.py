@@ -46,6 +46,7 @@ from contragrad.workspace import (
     adversarial,
     directions,
     load_reference,
+    material,
     store_splits,
     untrained_reference,
 )
@@ -120,6 +121,27 @@ def _untrained(workspace: Workspace, dataset: Dataset) -> None:
 
 
 def _run(workspace: Workspace, dataset: Dataset, progress: Progress) -> tuple[evaluate.Row, ...]:
+    with opened(workspace, dataset, progress) as (memo, splits):
+        with executor_of(workspace) as executor:
+            final = evolve(workspace, memo, executor, progress)
+            tasks = table4.final_trainings(workspace, final)
+            trained = table4.train(workspace, tasks, executor, progress)
+        progress.stage("measuring on the test images")
+        rows = table4.measure(workspace, splits, trained)
+        looks = note_look(memo, rows)
+        evaluate.write(rows, workspace.folder / TABLE)
+    if looks > 1:
+        progress.stage(LOOKS.format(looks))
+    return rows
+
+
+@contextmanager
+def opened(workspace: Workspace, dataset: Dataset, progress: Progress) -> Iterator[tuple[Memo, Splits]]:
+    """A run folder under its lock, with its memo; reference, directions and adversarial examples are made.
+
+    Raises:
+        UserError: if the folder is in use, or holds another study.
+    """
     config, folder = workspace.config, workspace.folder
     with lock_folder(folder), SqliteMemo(folder / DATABASE) as memo:
         note_origin(memo, workspace)
@@ -129,19 +151,11 @@ def _run(workspace: Workspace, dataset: Dataset, progress: Progress) -> tuple[ev
         _make_reference(workspace, splits, progress)
         progress.stage(f"crafting {config.attack.name} examples on the reference")
         directions(workspace, splits)
+        material(workspace, config.training.objective)
         attacked = adversarial(workspace, splits, config.fitness_split)
         own = measure(load_reference(workspace, splits), splits.validation, attacked)
         progress.stage(f"the reference on the {config.fitness_split} images: {outcome_text(own)}")
-        with _executor(workspace) as executor:
-            final = _search(workspace, memo, executor, progress)
-            trained = table4.train(workspace, final, executor, progress)
-        progress.stage("measuring on the test images")
-        rows = table4.measure(workspace, splits, trained)
-        looks = note_look(memo, rows)
-        evaluate.write(rows, folder / TABLE)
-    if looks > 1:
-        progress.stage(LOOKS.format(looks))
-    return rows
+        yield memo, splits
 
 
 def _make_reference(workspace: Workspace, splits: Splits, progress: Progress) -> None:
@@ -190,7 +204,8 @@ def worker_count(workspace: Workspace) -> int:
 
 
 @contextmanager
-def _executor(workspace: Workspace) -> Iterator[executors.Executor]:
+def executor_of(workspace: Workspace) -> Iterator[executors.Executor]:
+    """Worker processes for the workspace's tasks, stopped when the block ends."""
     work = Work(setup="contragrad.tasks:prepare", argument=workspace)
     executor = executors.Processes(work, workers=worker_count(workspace), threads=1)
     try:
@@ -199,7 +214,8 @@ def _executor(workspace: Workspace) -> Iterator[executors.Executor]:
         executor.close()
 
 
-def _search(workspace: Workspace, memo: Memo, executor: executors.Executor, progress: Progress) -> State:
+def evolve(workspace: Workspace, memo: Memo, executor: executors.Executor, progress: Progress) -> State:
+    """The search to its end, as far as the memo does not have it already."""
     config = workspace.config
     settings = config.search
     state = search.start(settings, workspace.problem, config.seed)

@@ -4,61 +4,42 @@ The test set is looked at here and nowhere else, unless the fitness is the paper
 """
 
 from collections.abc import Sequence
-from functools import partial
+
+from torch import nn
 
 from contragrad import evaluate
 from contragrad.data.dataset import Splits
 from contragrad.engine import executors, study
 from contragrad.evolution.search import State
-from contragrad.fingerprint import stream_seed
-from contragrad.fitness import trial_seed
-from contragrad.networks.network import placed
+from contragrad.networks.network import Normalisation, placed
 from contragrad.progress import Progress, epoch_text
-from contragrad.reference import HAND_ENGINEERED, architecture, construct
+from contragrad.recipes import Found, main_job
+from contragrad.reference import architecture, construct
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
 from contragrad.workspace import Workspace, adversarial, load_reference, normalisation
 
 
 def final_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, ...]:
-    """The networks of the paper's Table 4 that are trained with GM: the baselines, then the evolved.
-
-    All are trained for as many epochs as the evolved networks together with their refinement.
-    """
-    config = workspace.config
-    ranked = sorted(state.population, key=lambda member: -member.outcome.fitness)[: config.refine.networks]
-    epochs = max(member.trial.epochs for member in ranked) + config.refine.epochs
-    seed = partial(stream_seed, config.seed, "baseline")
-    baseline = partial(
-        FullTraining, objective=config.training.objective, epochs=epochs, keep=config.refine.keep
-    )
-    evolved = (
-        baseline(name=f"NE+GM {rank}", architecture=str(member.trial.genome), seed=trial_seed(member.trial))
-        for rank, member in enumerate(ranked, start=1)
-    )
-    return (
-        baseline(name="reference+GM", architecture=architecture(config.reference), seed=seed("reference")),
-        baseline(
-            name="hand-engineered+GM",
-            architecture=str(HAND_ENGINEERED["hand-engineered-b"]),
-            seed=seed("hand-engineered"),
-        ),
-        *evolved,
-    )
+    """The trainings of the networks of the paper's Table 4: the baselines', then the evolved networks'."""
+    config, found = workspace.config, Found(state.population)
+    recipes = main_job(config.training.objective, min(config.refine.networks, len(state.population)))
+    trainings = (recipe.training(name, config, found) for name, recipe in recipes.items())
+    return tuple(training for training in trainings if training is not None)
 
 
 def train(
-    workspace: Workspace, state: State, executor: executors.Executor, progress: Progress
+    workspace: Workspace, tasks: Sequence[FullTraining], executor: executors.Executor, progress: Progress
 ) -> tuple[FullTraining, ...]:
     """Trains what is not trained yet; returns the trainings whose networks are there."""
-    tasks = final_trainings(workspace, state)
     names = {task_name(task, workspace): task for task in tasks}
     artefacts = workspace.artefacts
     missing = {name: task for name, task in names.items() if artefacts.find("network", name) is None}
     if not missing:
         progress.stage("the networks are trained")
-        return tasks
-    progress.stage(f"training {len(missing)} networks in full, {tasks[0].epochs} epochs each")
+        return tuple(tasks)
+    epochs = max(task.epochs for task in missing.values())
+    progress.stage(f"training {len(missing)} networks in full, {epochs} epochs each")
     left = set(missing)
     progress.left(f"{len(left)} networks left")
 
@@ -93,9 +74,14 @@ def measure(
     rows = [evaluate.row("reference", text, own, reference, splits.test, attacked)]
     normal = normalisation(splits.train)
     for task in trained:
-        network = construct(task.architecture, workspace.problem, normal, task.seed)
-        name = task_name(task, workspace)
-        network.load_state_dict(workspace.artefacts.load("network", name))
-        network = placed(network, workspace.device)
-        rows.append(evaluate.row(task.name, task.architecture, weights(name), network, splits.test, attacked))
+        network = trained_network(workspace, normal, task)
+        own = weights(task_name(task, workspace))
+        rows.append(evaluate.row(task.name, task.architecture, own, network, splits.test, attacked))
     return tuple(rows)
+
+
+def trained_network(workspace: Workspace, normal: Normalisation, task: FullTraining) -> nn.Module:
+    """The network that a training has left, on the workspace's device."""
+    network = construct(task.architecture, workspace.problem, normal, task.seed)
+    network.load_state_dict(workspace.artefacts.load("network", task_name(task, workspace)))
+    return placed(network, workspace.device)

@@ -1,0 +1,143 @@
+"""The networks that tables compare, as recipes: whose architecture, trained for what, seen through what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from contragrad.config import Objective, StudyConfig
+from contragrad.evolution.search import Member
+from contragrad.fingerprint import stream_seed
+from contragrad.fitness import trial_seed
+from contragrad.networks.objectives import FREE_REPLAYS
+from contragrad.reference import HAND_ENGINEERED, architecture
+from contragrad.refine import FullTraining
+
+FilterName = Literal["jpeg", "bilateral"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What searches have found.
+
+    Args:
+        evolved: the last population of Algorithm 1.
+        random: that of random search with as many evaluations, if it was run.
+    """
+
+    evolved: Sequence[Member]
+    random: Sequence[Member] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a network of a table comes about.
+
+    Args:
+        of: whose architecture, and whose stream of random numbers: `reference`, `hand-engineered`, `another`
+            (the reference's architecture from another seed), `evolved` or `random` (what the searches found).
+        rank: which of those that a search has found, by fitness; 1 is the best.
+        objective: what it is trained for; None is the reference itself.
+        filter: what its images go through first.
+    """
+
+    of: Literal["reference", "hand-engineered", "another", "evolved", "random"]
+    rank: int = 1
+    objective: Objective | None = None
+    filter: FilterName | None = None
+
+    def training(self, name: str, config: StudyConfig, found: Found) -> FullTraining | None:
+        """The training of the network, called `name`; None if it is the reference itself.
+
+        All are trained for as many epochs as the evolved networks together with their refinement, those of
+        free adversarial training for as many steps.
+
+        Raises:
+            ValueError: if the searches have not found so many networks.
+        """
+        if self.objective is None:
+            return None
+        text, seed = self._network(config, found)
+        epochs = max(member.trial.epochs for member in best(found.evolved, config.refine.networks))
+        epochs += config.refine.epochs
+        if self.objective == "free-adversarial":
+            epochs = -(-epochs // FREE_REPLAYS)
+        return FullTraining(
+            name=name,
+            architecture=text,
+            objective=self.objective,
+            epochs=epochs,
+            seed=seed,
+            keep=config.refine.keep,
+        )
+
+    def _network(self, config: StudyConfig, found: Found) -> tuple[str, int]:
+        """Its architecture's text and its seed."""
+        if self.of in ("evolved", "random"):
+            ranked = best(found.evolved if self.of == "evolved" else found.random, self.rank)
+            if len(ranked) < self.rank:
+                raise ValueError(f"there are {len(ranked)} {self.of} networks, not {self.rank}")
+            trial = ranked[-1].trial
+            return str(trial.genome), trial_seed(trial)
+        if self.of == "hand-engineered":
+            text = str(HAND_ENGINEERED["hand-engineered-b"])
+        else:
+            text = architecture(config.reference)
+        return text, stream_seed(config.seed, "baseline", self.of)
+
+
+def best(population: Sequence[Member], count: int) -> list[Member]:
+    """The members of the highest fitness, the first one on ties."""
+    return sorted(population, key=lambda member: -member.outcome.fitness)[:count]
+
+
+def label(objective: Objective) -> str:
+    """What an objective is called in a network's name."""
+    return "GM" if objective == "gm" else objective
+
+
+def main_job(own: Objective, networks: int) -> dict[str, Recipe]:
+    """The networks of the paper's Table 4, by name, trained for a study's own objective.
+
+    Source: section 4, NE+GM networks and baselines; section 4.2.1.
+    """
+    suffix = label(own)
+    evolved = {
+        f"NE+{suffix} {rank}": Recipe(of="evolved", rank=rank, objective=own)
+        for rank in range(1, networks + 1)
+    }
+    return {
+        "reference": Recipe(of="reference"),
+        f"reference+{suffix}": Recipe(of="reference", objective=own),
+        f"hand-engineered+{suffix}": Recipe(of="hand-engineered", objective=own),
+        **evolved,
+    }
+
+
+RECIPES: dict[str, Recipe] = {
+    # The paper's.
+    "reference": Recipe(of="reference"),
+    "reference+GM": Recipe(of="reference", objective="gm"),
+    "hand-engineered+GM": Recipe(of="hand-engineered", objective="gm"),
+    "NE+GM 1": Recipe(of="evolved", objective="gm"),
+    "NE+GM 2": Recipe(of="evolved", rank=2, objective="gm"),
+    "JPEG compression": Recipe(of="reference", filter="jpeg"),
+    "bilateral filtering": Recipe(of="reference", filter="bilateral"),
+    "free adversarial training": Recipe(of="reference", objective="free-adversarial"),
+    "fast adversarial training": Recipe(of="reference", objective="fast-adversarial"),
+    # What transfer is without any defence, and what evolution is worth.
+    "reference, another seed": Recipe(of="another", objective="cross-entropy"),
+    "NE 1 without GM": Recipe(of="evolved", objective="cross-entropy"),
+    "random search+GM": Recipe(of="random", objective="gm"),
+    # Other objectives, ref. [23] and PubDef.
+    "reference+orthogonal": Recipe(of="reference", objective="orthogonal"),
+    "NE 1+orthogonal": Recipe(of="evolved", objective="orthogonal"),
+    "reference+fixed-adversarial": Recipe(of="reference", objective="fixed-adversarial"),
+    "reference+fixed-adversarial+GM": Recipe(of="reference", objective="fixed-adversarial+gm"),
+    "NE 1+fixed-adversarial": Recipe(of="evolved", objective="fixed-adversarial"),
+    "NE 1+fixed-adversarial+GM": Recipe(of="evolved", objective="fixed-adversarial+gm"),
+}
+"""Name -> recipe.
+
+PubDef is Sitawarin et al., "PubDef: defending against transfer attacks from public models", ICLR 2024. Theirs
+trains on the examples of many public networks, ours on those of the one reference.
+"""
