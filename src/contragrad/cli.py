@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 
 import contragrad
+from contragrad.config import Scale
 from contragrad.engine.executors import WorkerLostError
 from contragrad.engine.memory import keep_freed_memory
 from contragrad.errors import UserError
@@ -23,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
     options, rest = parser.parse_known_args(words)
-    if rest and options.command not in ("evolve", "resume", "demo"):
+    if rest and options.command not in ("evolve", "resume", "demo", "reproduce"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if options.command == "resume" and words[1].startswith("-"):
         parser.error("the run folder comes before the options: contragrad resume RUN --key value")
@@ -70,6 +72,32 @@ def _parser() -> argparse.ArgumentParser:
     resume = commands.add_parser("resume", help="go on with an interrupted study", allow_abbrev=False)
     resume.add_argument("run", type=Path, help="its run folder")
     resume.set_defaults(call=_resume)
+
+    reproduce = commands.add_parser(
+        "reproduce", help="a table or figure of the paper, published beside measured", allow_abbrev=False
+    )
+    reproduce.add_argument("what", help="table1 to table7, figure3, figure4, or all")
+    reproduce.add_argument(
+        "--scale",
+        choices=get_args(Scale),
+        default="smoke",
+        help="smoke: minutes, to see that it runs; reduced: hours on 2 cores; full: the paper's depth",
+    )
+    reproduce.add_argument(
+        "--data",
+        type=Path,
+        default=Path(),
+        help="folder with the reduced sets as npz, or torchvision's layout",
+    )
+    reproduce.add_argument("--seeds", type=int, nargs="+", default=[0], help="one study each")
+    reproduce.add_argument(
+        "--protocol",
+        choices=("separate", "paper"),
+        default="separate",
+        help="paper: fitness is measured on the test images, as in the paper",
+    )
+    reproduce.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder for all of it")
+    reproduce.set_defaults(call=_reproduce)
 
     show = commands.add_parser("show", help="what a study has found so far", allow_abbrev=False)
     show.add_argument("run", type=Path, help="its run folder")
@@ -153,6 +181,24 @@ def _show(options: argparse.Namespace, overrides: list[str]) -> None:
         console.print(report.accuracy_table(rows, "transfer resistance from the reference"))
     if found.looks > 1:
         console.print(history.LOOKS.format(found.looks), soft_wrap=True)
+
+
+def _reproduce(options: argparse.Namespace, overrides: list[str]) -> None:
+    from contragrad.progress import Progress
+    from contragrad.reproduce.command import reproduce
+    from contragrad.reproduce.experiment import Setup
+
+    setup = Setup(
+        scale=options.scale,
+        seed=options.seeds[0],
+        paper_protocol=options.protocol == "paper",
+        data=options.data,
+        out=options.out,
+        overrides=tuple(overrides),
+    )
+    with Progress(Console(stderr=True)) as progress:
+        console = Console() if sys.stdout.isatty() else Console(width=160)
+        reproduce(options.what, setup, options.seeds, console, progress)
 
 
 def _print_settings() -> None:

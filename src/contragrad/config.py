@@ -37,6 +37,7 @@ Objective = Literal[
 ]
 Optimiser = Literal["adam", "adamw", "sgd"]
 Precision = Literal["float32", "bfloat16"]
+Scale = Literal["smoke", "reduced", "full"]
 Variation = Literal["mutation", "random"]
 Schedule = Literal["sequential", "generation"]
 Keep = Literal["last", "best"]

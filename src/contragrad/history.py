@@ -1,7 +1,7 @@
 """A study's history, told again from its memo."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from contragrad.config import StudyConfig
 from contragrad.engine import study
 from contragrad.engine.memo import Memo, SqliteMemo
 from contragrad.errors import UserError
-from contragrad.evaluate import Row
 from contragrad.evolution import search
 from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
@@ -105,13 +104,13 @@ def note_origin(memo: Memo, workspace: Workspace) -> None:
     )
 
 
-def note_look(memo: Memo, rows: Sequence[Row]) -> int:
+def note_look(memo: Memo, networks: object) -> int:
     """Notes that these networks were measured on the test images; how many sets of networks were, so far.
 
     A study that is lengthened after its table was seen has looked at the test images more than once.
     """
     seen = _looks(memo)
-    found = fingerprint("look/1", [asdict(row) for row in rows])
+    found = fingerprint("look/1", networks)
     if found not in seen:
         seen.append(found)
         memo.set_meta(SEEN, json.dumps(seen))

@@ -6,6 +6,7 @@ data -> reference -> adversarial examples -> search -> refine, baselines -> test
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from contragrad import config_file, evaluate, table4
@@ -63,14 +64,7 @@ def create(config: StudyConfig, folder: Path, progress: Progress) -> tuple[evalu
         raise UserError(
             "the run folder exists", where=str(folder), remedy=f"contragrad resume {folder}, or another --out"
         )
-    progress.stage("reading the data")
-    dataset, workspace = open_data(config, folder)
-    search.start(config.search, workspace.problem, config.seed)
-    if config.fitness_split == "validation":
-        split(dataset, config.data.validation_fraction, config.seed)
-    _untrained(workspace, dataset)
-    with new_folder(folder) as fresh:
-        config_file.write(config, fresh / CONFIGURATION)
+    dataset, workspace = entered(config, folder, progress)
     return _run(workspace, dataset, progress)
 
 
@@ -84,10 +78,30 @@ def resume(folder: Path, overrides: Sequence[str], progress: Progress) -> tuple[
             data have changed.
     """
     config = config_file.read(stored_path(folder), overrides)
-    require_continuation(config_file.dotted(stored_config(folder)), config)
+    dataset, workspace = entered(config, folder, progress)
+    return _run(workspace, dataset, progress)
+
+
+def entered(config: StudyConfig, folder: Path, progress: Progress) -> tuple[Dataset, Workspace]:
+    """The data and the run folder of a study, which is made if it is not there.
+
+    Raises:
+        UserError: if the folder holds another study, or for whatever in the configuration or the data is
+            wrong; the folder is made only once the data are sound.
+    """
+    there = folder.exists()
+    if there:
+        require_continuation(config_file.dotted(stored_config(folder)), config)
     progress.stage("reading the data")
     dataset, workspace = open_data(config, folder)
-    return _run(workspace, dataset, progress)
+    if not there:
+        search.start(config.search, workspace.problem, config.seed)
+        if config.fitness_split == "validation":
+            split(dataset, config.data.validation_fraction, config.seed)
+        _untrained(workspace, dataset)
+        with new_folder(folder) as fresh:
+            config_file.write(config, fresh / CONFIGURATION)
+    return dataset, workspace
 
 
 def open_data(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
@@ -128,7 +142,7 @@ def _run(workspace: Workspace, dataset: Dataset, progress: Progress) -> tuple[ev
             trained = table4.train(workspace, tasks, executor, progress)
         progress.stage("measuring on the test images")
         rows = table4.measure(workspace, splits, trained)
-        looks = note_look(memo, rows)
+        looks = note_look(memo, [asdict(row) for row in rows])
         evaluate.write(rows, workspace.folder / TABLE)
     if looks > 1:
         progress.stage(LOOKS.format(looks))

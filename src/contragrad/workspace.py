@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
 from contragrad.attacks import craft
-from contragrad.config import Objective, StudyConfig
+from contragrad.config import AttackSettings, Objective, StudyConfig
 from contragrad.data.dataset import Dataset, Examples, Splits, pixels, split
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
@@ -81,10 +81,18 @@ class Workspace:
         recipe = (*self.config.training.without_gm, self.config.reference.epochs, self.config.seed)
         return fingerprint("reference/1", text, self.split_name, *recipe)
 
-    def adversarial_name(self, part: str) -> str:
-        """Names the adversarial examples of the reference at the images of a split."""
-        names = (self.reference_name, self.split_name, part, self.config.attack, self.config.seed)
-        return fingerprint("adversarial/1", *names)
+    def adversarial_name(
+        self, part: str, source: str | None = None, attack: AttackSettings | None = None
+    ) -> str:
+        """Names adversarial examples at the images of a split; of the reference and by the study's attack.
+
+        Args:
+            part: the split.
+            source: names the weights of another network that they are crafted on.
+            attack: another attack.
+        """
+        names = (source or self.reference_name, self.split_name, part, attack or self.config.attack)
+        return fingerprint("adversarial/1", *names, self.config.seed)
 
     def evaluation_name(self, trial: Trial) -> str:
         """Names an evaluation: all that its outcome depends on."""
@@ -179,15 +187,35 @@ def directions(workspace: Workspace, splits: Splits) -> Tensor:
 
 def adversarial(workspace: Workspace, splits: Splits, part: str) -> Tensor:
     """The adversarial examples of the reference at the images of `train`, `validation` or `test`."""
+    return adversarial_of(workspace, splits, part)
+
+
+def adversarial_of(
+    workspace: Workspace,
+    splits: Splits,
+    part: str,
+    *,
+    source: tuple[str, nn.Module] | None = None,
+    attack: AttackSettings | None = None,
+) -> Tensor:
+    """Adversarial examples at the images of a split, crafted if they are not there.
+
+    Args:
+        workspace: where they are kept.
+        splits: the images.
+        part: `train`, `validation` or `test`.
+        source: the name of the weights, and the network; None is the reference.
+        attack: None is the study's.
+    """
 
     def compute() -> dict[str, Tensor]:
         examples: Examples = getattr(splits, part)
-        network = load_reference(workspace, splits)
+        network = load_reference(workspace, splits) if source is None else source[1]
         seed = stream_seed(workspace.config.seed, "attack", part)
-        found = craft(network, examples.images, examples.labels, workspace.config.attack, seed=seed)
-        return {"adversarial": found}
+        settings = attack or workspace.config.attack
+        return {"adversarial": craft(network, examples.images, examples.labels, settings, seed=seed)}
 
-    name = workspace.adversarial_name(part)
+    name = workspace.adversarial_name(part, None if source is None else source[0], attack)
     return workspace.artefacts.obtain("adversarial", name, compute)["adversarial"]
 
 

@@ -171,13 +171,16 @@ def _guard(memo: Memo, state: State) -> None:
     settings would go unnoticed without it. The number of generations may grow: where the search stands does
     not depend on it.
     """
-    stored = memo.get_meta(f"{STEP} {state.step}")
+    variation = state.settings.variation
+    # Random search may stand in the memo beside the evolution that it is compared with.
+    step = f"{STEP} {state.step}" if variation == "mutation" else f"{STEP} {variation} {state.step}"
+    stored = memo.get_meta(step)
     population = [(_task(member.trial), outcome_to_json(member.outcome)) for member in state.population]
     place = (state.step, state.generation, state.slot, state.child)
     settings = replace(state.settings, generations=0)
     found = fingerprint("state/2", settings, state.problem, state.seed, place, population)
     if stored is None:
-        memo.set_meta(f"{STEP} {state.step}", found)
+        memo.set_meta(step, found)
     elif stored != found:
         raise UserError(
             f"at step {state.step} the search does not stand where it stood when the study was begun",

@@ -1,0 +1,147 @@
+"""The studies behind the tables: their settings at a scale, their folders, and what their searches find."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from contragrad import config_file, run
+from contragrad.config import DataSettings, Scale, StudyConfig
+from contragrad.data.dataset import Splits
+from contragrad.data.sources import LAYOUT
+from contragrad.engine.executors import Executor
+from contragrad.engine.memo import Memo
+from contragrad.errors import UserError
+from contragrad.history import note_look
+from contragrad.progress import Progress
+from contragrad.recipes import Found
+from contragrad.reproduce.definition import DataName, Experiment
+from contragrad.workspace import Workspace
+
+FILES: dict[DataName, str] = {
+    "cifar10": "cifar10_reduced.npz",
+    "mnist": "mnist_reduced.npz",
+    "fashion-mnist": "fmnist_reduced.npz",
+    "kmnist": "kmnist_reduced.npz",
+}
+"""The reduced sets' files; the fashion one ships with the package too."""
+
+PER_CLASS = (1000, 100)
+"""Training and test images of a class in a reduced set.
+
+Source: section 4.2.1.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """One run of the studies.
+
+    Args:
+        scale: how deep.
+        seed: the study's.
+        paper_protocol: fitness is measured on the test images, as in the paper.
+        data: the folder that holds the data sets.
+        out: the folder that all runs lie below.
+        overrides: settings that differ from the scale's, as options of the command line.
+    """
+
+    scale: Scale
+    seed: int
+    paper_protocol: bool
+    data: Path
+    out: Path
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> Path:
+        """The folder of all that has the same scale and protocol."""
+        return self.out / (f"{self.scale}-paper-protocol" if self.paper_protocol else self.scale)
+
+    def config(self, experiment: Experiment, data: DataName | None) -> StudyConfig:
+        """The settings of the experiment, on its own data or on others.
+
+        Raises:
+            UserError: if an override is wrong, or the data set is not in the folder.
+        """
+        # The best epoch of a training would be chosen on the test images.
+        protocol = ("--fitness_split=test", "--refine.keep=last") if self.paper_protocol else ()
+        path = config_file.shipped(f"{experiment}/{self.scale}")
+        config = config_file.read(path, (f"--seed={self.seed}", *protocol, *self.overrides))
+        return replace(config, data=data_settings(data or "cifar10", config.data, self.data))
+
+    def folder(self, experiment: Experiment, data: DataName | None) -> Path:
+        """The run folder."""
+        return self.base / experiment / (f"seed-{self.seed}" if data is None else f"seed-{self.seed}-{data}")
+
+
+def data_settings(name: DataName, base: DataSettings, folder: Path) -> DataSettings:
+    """Where a data set is found: as an npz file of the reduced set, or as torchvision lays it out.
+
+    Args:
+        name: the data set.
+        base: the scale's settings; `npz` asks for the reduced set.
+        folder: that of the command line.
+
+    Raises:
+        UserError: if it is in neither form there.
+    """
+    root = folder.expanduser().resolve()
+    if base.source != "npz":
+        return replace(base, source=name, path=str(root))
+    if (root / FILES[name]).is_file():
+        return replace(base, path=str(root / FILES[name]))
+    if name == "fashion-mnist":
+        return replace(base, source="fashion-mnist-reduced", path=None)
+    layout = LAYOUT[name]
+    if not (root / layout).is_dir():
+        raise UserError(
+            f"the reduced {name} is not in this folder",
+            where=f"--data {folder}",
+            remedy=f"a folder with {FILES[name]}, or with torchvision's {layout}",
+        )
+    train, test = PER_CLASS
+    return replace(
+        base,
+        source=name,
+        path=str(root),
+        train_per_class=base.train_per_class or train,
+        test_per_class=base.test_per_class or test,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """An open run folder."""
+
+    workspace: Workspace
+    splits: Splits
+    executor: Executor
+
+
+@contextmanager
+def opened(
+    setup: Setup, experiment: Experiment, data: DataName | None, progress: Progress
+) -> Iterator[tuple[Place, Memo]]:
+    """A study's run folder, made if it is not there, with workers, until the block ends.
+
+    Raises:
+        UserError: for whatever in the settings or the data is wrong.
+    """
+    config, folder = setup.config(experiment, data), setup.folder(experiment, data)
+    dataset, workspace = run.entered(config, folder, progress)
+    with run.opened(workspace, dataset, progress) as (memo, splits), run.executor_of(workspace) as executor:
+        yield Place(workspace=workspace, splits=splits, executor=executor), memo
+
+
+def searched(setup: Setup, experiment: Experiment, progress: Progress, *, randomly: bool) -> Found:
+    """What the experiment's search finds, and random search beside it if it is asked for."""
+    with opened(setup, experiment, None, progress) as (place, memo):
+        workspace = place.workspace
+        evolved = run.evolve(workspace, memo, place.executor, progress).population
+        note_look(memo, [str(member.trial.genome) for member in evolved])
+        if not randomly:
+            return Found(evolved)
+        settings = replace(workspace.config.search, variation="random")
+        other = replace(workspace, config=replace(workspace.config, search=settings))
+        return Found(evolved, run.evolve(other, memo, place.executor, progress).population)

@@ -1,0 +1,164 @@
+"""A table over seeds, published beside measured: as a value, as JSON and as text."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+
+from contragrad import config_file
+from contragrad.config import StudyConfig
+from contragrad.evaluate import wilson
+from contragrad.files import write_text
+from contragrad.fingerprint import fingerprint
+from contragrad.reproduce.definition import Definition
+from contragrad.reproduce.experiment import Setup
+from contragrad.reproduce.figures import Measured
+from contragrad.reproduce.measures import Cell
+
+Content = dict[str, Any]
+
+OPEN = (
+    "attack.epsilon",
+    "attack.steps",
+    "attack.step_size",
+    "attack.random_start",
+    "training.gm_weight",
+    "training.optimiser",
+    "reference.epochs",
+    "search.channels",
+    "search.kernels",
+    "search.limits.flops",
+    "fitness_split",
+)
+"""Settings that the paper leaves open, or on which contragrad's default differs from it."""
+
+
+def identity(definition: Definition, setups: Sequence[Setup]) -> str:
+    """Names what a table depends on: its definition, and the settings of every seed."""
+    configs = [setup.config(definition.experiment, data) for setup in setups for data in definition.data]
+    return fingerprint("table/1", asdict(definition), configs)
+
+
+def content(definition: Definition, setups: Sequence[Setup], found: Sequence[Measured]) -> Content:
+    """The table as plain JSON: for every network and column what was published, and each seed's figure."""
+    config = setups[0].config(definition.experiment, None)
+    networks = [name for name in definition.networks if any(name in seed.figures for seed in found)]
+    return {
+        "table": definition.name,
+        "title": definition.title,
+        "identity": identity(definition, setups),
+        "scale": setups[0].scale,
+        "seeds": [setup.seed for setup in setups],
+        "left_open": {key: _settings(config)[key] for key in OPEN},
+        "depth": {
+            "generations": config.search.generations,
+            "epochs": config.search.epochs,
+            "refinement": config.refine.epochs,
+        },
+        "calibrated_epsilon": [None if seed.calibrated is None else str(seed.calibrated) for seed in found],
+        "columns": [column.name for column in definition.columns],
+        "networks": {
+            name: {
+                column.name: _entry(
+                    definition.networks[name].get(column.name),
+                    [seed.figures.get(name, {}).get(column.name) for seed in found],
+                )
+                for column in definition.columns
+            }
+            for name in networks
+        },
+    }
+
+
+def _settings(config: StudyConfig) -> Mapping[str, Any]:
+    return config_file.dotted(config)
+
+
+def _entry(published: float | None, cells: Sequence[Cell | None]) -> Content:
+    """A figure: its mean over the seeds, its range, and the Wilson interval that so many images leave."""
+    measured = [
+        None if cell is None else {"hits": cell.hits, "count": cell.count, "interval": cell.interval}
+        for cell in cells
+    ]
+    there = [cell for cell in cells if cell is not None and cell.count]
+    shares = [cell.hits / cell.count for cell in there]
+    summary: Content = {"published": published, "measured": measured}
+    if not shares:
+        return summary | {"mean": None, "range": None, "interval": None}
+    # The seeds share their test images, so that more of them leave the sampling error as it is.
+    count = min(cell.count for cell in there)
+    interval = wilson(round(mean(shares) * count), count)
+    return summary | {"mean": mean(shares), "range": [min(shares), max(shares)], "interval": interval}
+
+
+def write(table: Content, path: Path) -> None:
+    """Writes the table as JSON."""
+    write_text(path, json.dumps(table, indent=1) + "\n")
+
+
+def read(path: Path) -> Content | None:
+    """The table that `write` wrote; None if there is none, or none that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def as_text(table: Content) -> Group:
+    """The table for people: published beside measured, in per cent."""
+    seeds = table["seeds"]
+    spread = "" if len(seeds) == 1 else f"; mean and range over seeds {', '.join(map(str, seeds))}"
+    counts = _counts(table)
+    images = " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)}))
+    shown = Table(
+        title=f"{table['table']}, scale {table['scale']}: {table['title']}",
+        caption=f"published, then measured, in %; 95 % Wilson intervals of {images} images{spread}",
+        title_justify="left",
+    )
+    shown.add_column("network", overflow="fold")
+    for column in table["columns"]:
+        shown.add_column(column, justify="right")
+    for name, row in table["networks"].items():
+        shown.add_row(name, *(_figure(row[column]) for column in table["columns"]))
+    left_open = ", ".join(f"{key} {value}" for key, value in table["left_open"].items())
+    lines = [f"left open by the paper, or chosen otherwise: {left_open}"]
+    if any(table["calibrated_epsilon"]):
+        lines.append(f"calibrated ε: {', '.join(map(str, table['calibrated_epsilon']))}")
+    depth = table["depth"]
+    lines.append(
+        f"depth: {depth['generations']} generations, {depth['epochs']} epochs a child at first, "
+        f"{depth['refinement']} epochs of refinement (the paper: 50, 20, 1,000)"
+    )
+    return Group(shown, *lines)
+
+
+def _counts(table: Content) -> list[int]:
+    """The images that each figure is a share of."""
+    entries = (entry for row in table["networks"].values() for entry in row.values())
+    return [cell["count"] for entry in entries for cell in entry["measured"] if cell]
+
+
+def _figure(entry: Content) -> str:
+    published = "–" if entry["published"] is None else f"{100 * entry['published']:.1f}"
+    if entry["mean"] is None:
+        return f"{published} | –"
+    low, high = (100 * bound for bound in entry["interval"])
+    text = f"{published} | {100 * entry['mean']:.1f} [{low:.1f}, {high:.1f}]"
+    if len([cell for cell in entry["measured"] if cell]) > 1:
+        least, most = (100 * bound for bound in entry["range"])
+        text += f" ({least:.1f}–{most:.1f})"
+    return text
+
+
+def printed(table: Content) -> str:
+    """What `as_text` looks like in a file."""
+    file = io.StringIO()
+    Console(file=file, width=240).print(as_text(table))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
