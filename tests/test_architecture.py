@@ -29,7 +29,7 @@ ORDER = (
     "networks.training", "networks.inference",
     "artefacts", "reference", "attacks", "defences", "fitness", "workspace", "refine", "tasks", "recipes",
     "engine.*",
-    "evaluate", "pictures", "explain", "draw", "history", "report", "progress", "table4", "run",
+    "evaluate", "pictures", "explain", "draw", "history", "report", "progress", "table4", "run", "calibrate",
     "reproduce.definition", "reproduce.measures", "reproduce.experiment", "reproduce.figures",
     "reproduce.table", "reproduce.drawings", "reproduce.command", "cli",
 )

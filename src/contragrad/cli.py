@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
     options, rest = parser.parse_known_args(words)
-    if rest and options.command not in ("evolve", "resume", "demo", "reproduce"):
+    if rest and options.command not in ("evolve", "resume", "demo", "reproduce", "calibrate"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if options.command == "resume" and words[1].startswith("-"):
         parser.error("the run folder comes before the options: contragrad resume RUN --key value")
@@ -72,6 +72,17 @@ def _parser() -> argparse.ArgumentParser:
     resume = commands.add_parser("resume", help="go on with an interrupted study", allow_abbrev=False)
     resume.add_argument("run", type=Path, help="its run folder")
     resume.set_defaults(call=_resume)
+
+    calibrate = commands.add_parser(
+        "calibrate", help="which weight λ of the GM loss a data set wants", allow_abbrev=False
+    )
+    calibrate.add_argument("--config", type=Path, help="study file (YAML); options override it")
+    calibrate.add_argument(
+        "--weights", type=float, nargs="+", default=[0.25, 0.5, 1, 2, 4], help="what to try"
+    )
+    calibrate.add_argument("--out", type=Path, required=True, help="run folder to make, or to go on with")
+    calibrate.add_argument("--json", action="store_true", help="for scripts")
+    calibrate.set_defaults(call=_calibrate)
 
     reproduce = commands.add_parser(
         "reproduce", help="a table or figure of the paper, published beside measured", allow_abbrev=False
@@ -181,6 +192,19 @@ def _show(options: argparse.Namespace, overrides: list[str]) -> None:
         console.print(report.accuracy_table(rows, "transfer resistance from the reference"))
     if found.looks > 1:
         console.print(history.LOOKS.format(found.looks), soft_wrap=True)
+
+
+def _calibrate(options: argparse.Namespace, overrides: list[str]) -> None:
+    from contragrad import calibrate, config_file
+    from contragrad.progress import Progress
+
+    config = config_file.read(options.config, overrides)
+    with Progress(Console(stderr=True)) as progress:
+        tried = calibrate.calibrate(config, options.out, options.weights, progress)
+    if options.json:
+        print(json.dumps(calibrate.as_json(tried)))
+    else:
+        Console().print(calibrate.as_table(tried))
 
 
 def _reproduce(options: argparse.Namespace, overrides: list[str]) -> None:

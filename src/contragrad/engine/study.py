@@ -2,7 +2,7 @@
 
 import platform
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -90,6 +90,28 @@ def _offer(
             if not executor.offer(key, trial):
                 return
             running[key] = trial
+
+
+def outcomes(
+    trials: Sequence[Trial],
+    *,
+    memo: Memo,
+    executor: Executor,
+    key_of: Callable[[Trial], str],
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> list[Outcome]:
+    """The outcomes of trials that no search asks for, in their order; the memo's, as far as it has them."""
+    keys = {key_of(trial): trial for trial in trials}
+    missing = [(key, trial) for key, trial in keys.items() if memo.get(key) is None]
+
+    def note(event: Event) -> None:
+        if isinstance(event, Finished):
+            memo.put(_record(event, keys[event.key]))
+        on_event(event)
+
+    run_tasks(missing, executor=executor, on_event=note)
+    records = [memo.get(key_of(trial)) for trial in trials]
+    return [remembered(record) for record in records if record is not None]
 
 
 def run_tasks(

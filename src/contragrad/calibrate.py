@@ -1,0 +1,106 @@
+"""Which λ a data set wants: initial candidates trained with each, measured as their fitness is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+
+from rich.table import Table
+
+from contragrad import run
+from contragrad.config import StudyConfig
+from contragrad.engine import executors, study
+from contragrad.engine.memo import Memo
+from contragrad.evolution import search
+from contragrad.evolution.trial import Measured, Outcome, Trial, outcome_to_json
+from contragrad.fingerprint import Plain
+from contragrad.progress import Progress, epoch_text
+from contragrad.report import outcome_text, percent
+from contragrad.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A weight λ, and how each initial candidate came out with it."""
+
+    weight: float
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def fitness(self) -> float:
+        """The candidates' mean fitness, an infeasible one counting 0."""
+        return mean(max(0.0, outcome.fitness) for outcome in self.outcomes)
+
+
+def calibrate(
+    config: StudyConfig, folder: Path, weights: Sequence[float], progress: Progress
+) -> tuple[Tried, ...]:
+    """Evaluates a study's initial candidates with each weight, as far as its memo has not got them.
+
+    The test images are not looked at, unless the fitness is measured on them.
+
+    Raises:
+        UserError: for whatever in the configuration or the data is wrong.
+
+    Source: section 3.1: λ "is carefully adjusted depending on the characteristics of a dataset".
+    Deviates: the paper does not say how.
+    """
+    dataset, workspace = run.entered(config, folder, progress)
+    with run.opened(workspace, dataset, progress) as (memo, _):
+        return tuple(_tried(weight, workspace, memo, progress) for weight in weights)
+
+
+def _tried(weight: float, workspace: Workspace, memo: Memo, progress: Progress) -> Tried:
+    config = workspace.config
+    training = replace(config.training, gm_weight=weight)
+    weighted = replace(workspace, config=replace(config, training=training))
+    initial = search.start(config.search, workspace.problem, config.seed).initial
+    trials = [Trial(genome, search.epochs(config.search, 1)) for genome in initial]
+    progress.stage(f"λ = {weight:g}: {len(trials)} candidates, {trials[0].epochs} epochs each")
+
+    def on_event(event: study.Event) -> None:
+        match event:
+            case executors.Progressed():
+                progress.running(event.key, epoch_text(event.key[:6], event.message))
+            case executors.Finished():
+                progress.forget(event.key)
+
+    with run.executor_of(weighted) as executor:
+        found = study.outcomes(
+            trials, memo=memo, executor=executor, key_of=weighted.evaluation_name, on_event=on_event
+        )
+    for outcome in found:
+        progress.done("", outcome_text(outcome))
+    return Tried(weight, tuple(found))
+
+
+def as_json(tried: Sequence[Tried]) -> Plain:
+    """The weights for scripts."""
+    return [
+        {
+            "gm_weight": entry.weight,
+            "fitness": entry.fitness,
+            "outcomes": [outcome_to_json(outcome) for outcome in entry.outcomes],
+        }
+        for entry in tried
+    ]
+
+
+def as_table(tried: Sequence[Tried]) -> Table:
+    """The weights for people: means over the candidates that could be measured, the best in bold."""
+    best = max(tried, key=lambda entry: entry.fitness)
+    shown = Table(title="means over the initial candidates", title_justify="left")
+    for column in ("λ", "fitness", "clean accuracy", "adversarial accuracy"):
+        shown.add_column(column, justify="right")
+    for entry in tried:
+        measured = [outcome for outcome in entry.outcomes if isinstance(outcome, Measured)]
+        accuracies = [
+            percent(mean(values)) if values else "–"
+            for values in (
+                [outcome.clean_accuracy for outcome in measured],
+                [outcome.adversarial_accuracy for outcome in measured],
+            )
+        ]
+        style = "bold" if entry is best else None
+        shown.add_row(f"{entry.weight:g}", percent(entry.fitness), *accuracies, style=style)
+    return shown
