@@ -14,6 +14,15 @@ hypothesis.settings.register_profile("contragrad", deadline=None)
 hypothesis.settings.load_profile("contragrad")
 
 
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of the reduced sets, which is beside the project."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    return folder
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden",

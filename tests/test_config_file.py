@@ -25,6 +25,7 @@ from contragrad.config import (
     ReferenceArchitecture,
     ReferenceSettings,
     RefineSettings,
+    Scale,
     SearchSettings,
     StudyConfig,
     TrainingSettings,
@@ -33,7 +34,12 @@ from contragrad.config_file import read, shipped, write
 from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint
 
-STUDIES = sorted(path.stem for path in Path(config_file.__file__).parent.glob("studies/*.yaml"))
+FOLDER = Path(config_file.__file__).parent / "studies"
+STUDIES = sorted(
+    str(path.relative_to(FOLDER).with_suffix(""))
+    for path in FOLDER.rglob("*.yaml")
+    if path.parent.name != "tables"
+)
 
 
 @pytest.fixture
@@ -234,13 +240,13 @@ def test_every_shipped_study_is_read(name: str) -> None:
 
 
 def test_the_shipped_studies_have_the_papers_numbers() -> None:
-    assert {"demo", "paper", "paper-reduced"} <= set(STUDIES)
-    for name in ("paper", "paper-reduced"):
+    scales = {f"{name}/{scale}" for name in ("full-data", "reduced-data") for scale in get_args(Scale)}
+    assert {"demo", *scales} == set(STUDIES)
+    for name in ("full-data/full", "reduced-data/full"):
         found = read(shipped(name))
         assert found.search == SearchSettings()
         assert found.refine == RefineSettings()
-        assert found.fitness_split == "test"
-    assert read(shipped("paper")).reference.architecture == "resnet34"
+    assert read(shipped("full-data/full")).reference.architecture == "resnet34"
 
 
 # Fractions.

@@ -1,6 +1,5 @@
 """Filters before a network: against other implementations, by hand, and image by image."""
 
-import io
 import sys
 import warnings
 from math import exp
@@ -10,8 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, features
+from PIL import features
 from torch import Tensor, nn
+from torchvision.io import decode_jpeg, encode_jpeg
 
 from contragrad.defences import FILTERS, Filtered, bilateral, jpeg
 from contragrad.errors import UserError
@@ -31,13 +31,10 @@ def waves(count: int, channels: int, size: int) -> Tensor:
     return 0.5 + 0.4 * torch.sin(axis[:, None] + 0.5 * axis + phase)
 
 
-def by_pillow(image: Tensor, quality: int) -> Tensor:
-    """A float image (C, H, W) as Pillow writes and reads it."""
-    values = np.round(image.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(values[..., 0] if len(image) == 1 else values).save(file, "JPEG", quality=quality)
-    read = np.array(Image.open(file)).reshape(values.shape)
-    return torch.from_numpy(read.transpose(2, 0, 1)).float() / 255
+def by_torchvision(image: Tensor, quality: int) -> Tensor:
+    """A float image (C, H, W) as torchvision writes and reads it."""
+    read: Tensor = decode_jpeg(encode_jpeg((image * 255).round().to(torch.uint8), quality))
+    return read.float() / 255
 
 
 def by_loop(image: Tensor, kernel_size: int, sigma_color: float, sigma_space: float) -> Tensor:
@@ -145,11 +142,12 @@ def test_noise_is_taken_from_a_smooth_image(name: str, channels: int) -> None:
 @every_depth
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (28, 28), (32, 32), (17, 30)])
 @pytest.mark.parametrize("quality", [1, 50, 75, 100])
-def test_jpeg_is_pillows(channels: int, size: tuple[int, int], quality: int) -> None:
+@pytest.mark.filterwarnings("ignore:.*capabilities of TorchVision are")
+def test_jpeg_is_torchvisions(channels: int, size: tuple[int, int], quality: int) -> None:
     images = random_images(3, channels, *size)
-    expected = torch.stack([by_pillow(image, quality) for image in images])
+    expected = torch.stack([by_torchvision(image, quality) for image in images])
     filtered = jpeg(images, quality=quality)
-    if features.check("libjpeg_turbo"):  # it is in torchvision's wheels; another library may round otherwise
+    if features.check("libjpeg_turbo"):  # as in torchvision's wheels; another library may round otherwise
         assert torch.equal(filtered, expected)
     else:
         assert (filtered - expected).abs().mean() < 0.01

@@ -7,12 +7,13 @@ Source: section 4.2.3 and table 6, refs. [52] and [53].
 Deviates: the paper names the filters and no parameter of them; each filter says where its own are from.
 """
 
-import warnings
+import io
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
-from torchvision.io import decode_jpeg, encode_jpeg
 
 from contragrad.errors import UserError
 
@@ -46,12 +47,20 @@ def jpeg(images: Tensor, *, quality: int = 75) -> Tensor:
         raise ValueError(f"a JPEG has no quality {quality}, but 1 to 100")
     bytes_ = (images.cpu() * 255).round().to(torch.uint8)
     filtered = torch.empty_like(bytes_)
-    with warnings.catch_warnings():
-        # torchvision 0.29 moves its codecs to TorchCodec, which is nothing a user could mend.
-        warnings.filterwarnings("ignore", ".*capabilities of TorchVision are", DeprecationWarning)
-        for place, image in enumerate(bytes_):
-            filtered[place] = decode_jpeg(encode_jpeg(image, quality))
+    for place, image in enumerate(bytes_):
+        filtered[place] = _through_file(image, quality)
     return (filtered.float() / 255).to(images.device)
+
+
+def _through_file(image: Tensor, quality: int) -> Tensor:
+    """A uint8 image (C, H, W) after a JPEG file."""
+    # Pillow knows a grey picture by its having no axis of channels.
+    grey = len(image) == 1
+    array = image[0].numpy() if grey else image.permute(1, 2, 0).contiguous().numpy()
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "JPEG", quality=quality)
+    read = torch.from_numpy(np.array(Image.open(file)))
+    return read.unsqueeze(0) if grey else read.permute(2, 0, 1)
 
 
 @torch.no_grad()

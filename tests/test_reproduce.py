@@ -1,0 +1,114 @@
+"""The paper's tables and figures from the command to the last file, at the smallest scale, on real images."""
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from contragrad.cli import main
+from contragrad.reproduce.definition import Definition, names, read
+
+pytestmark = [pytest.mark.slow, pytest.mark.shared_data]
+
+
+def call(*words: str | Path) -> tuple[int, str, str]:
+    """Exit code, output and progress of a command."""
+    output, progress = io.StringIO(), io.StringIO()
+    with redirect_stdout(output), redirect_stderr(progress):
+        code = main([*map(str, words)])
+    return code, output.getvalue(), progress.getvalue()
+
+
+@pytest.fixture(scope="module")
+def everything(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all tables and figures, made once."""
+    out = tmp_path_factory.mktemp("reproduce")
+    code, output, progress = call("reproduce", "all", "--data", shared_data, "--out", out)
+    assert code == 0, progress
+    assert all(definition.title in output for definition in map(read, names()))
+    return out / "smoke"
+
+
+def table(everything: Path, name: str) -> Any:
+    return json.loads((everything / name / "table.json").read_text())
+
+
+@pytest.mark.parametrize("definition", map(read, names()), ids=names())
+def test_every_table_has_every_network_in_every_column(everything: Path, definition: Definition) -> None:
+    found = table(everything, definition.name)
+    assert found["networks"].keys() == definition.networks.keys()
+    for name, row in found["networks"].items():
+        for column in definition.columns:
+            entry = row[column.name]
+            assert entry["published"] == definition.networks[name].get(column.name)
+            (measured,) = entry["measured"]
+            assert 0 <= measured["hits"] <= measured["count"]
+    assert (everything / definition.name / "table.txt").read_text().count("│") > len(definition.networks)
+
+
+def test_the_tables_agree_where_they_show_the_same(everything: Path) -> None:
+    four, five, six = (table(everything, f"table{number}")["networks"] for number in (4, 5, 6))
+
+    def hits(row: Any, column: str) -> Any:
+        return row[column]["measured"][0]
+
+    for name in four.keys() & six.keys():
+        clean = hits(four[name], "clean accuracy")
+        assert clean == hits(six[name], "clean accuracy")
+        # Who is fooled was right before, and who is right afterwards is not fooled.
+        if name in five:
+            assert hits(five[name], "L_inf-PGD")["count"] <= clean["hits"]
+        right = hits(four[name], "adversarial accuracy")["hits"]
+        assert hits(six[name], "L_inf-PGD")["hits"] <= clean["count"] - right
+    assert {hits(row, "L_inf-PGD")["count"] for row in six.values()} == {
+        hits(four["reference"], "clean accuracy")["hits"]
+    }
+
+
+def test_a_table_that_is_there_is_not_made_again(everything: Path, shared_data: Path) -> None:
+    files = {path: path.stat().st_mtime_ns for path in everything.rglob("*") if path.is_file()}
+    code, output, progress = call("reproduce", "table4", "--data", shared_data, "--out", everything.parent)
+    assert code == 0
+    assert "reduced CIFAR-10" in output
+    assert "training" not in progress
+    assert files == {path: path.stat().st_mtime_ns for path in everything.rglob("*") if path.is_file()}
+
+
+def test_a_table_that_was_lost_is_measured_again_and_nothing_trained(
+    everything: Path, shared_data: Path
+) -> None:
+    path = everything / "table5" / "table.json"
+    before = path.read_bytes()
+    path.unlink()
+    code, _, progress = call("reproduce", "table5", "--data", shared_data, "--out", everything.parent)
+    assert code == 0
+    assert "epochs each" not in progress
+    assert path.read_bytes() == before
+
+
+def test_figure_3_is_a_picture_with_its_distances(everything: Path) -> None:
+    found = json.loads((everything / "figure3" / "figure3.json").read_text())
+    assert found["published"] == {"reference+GM": 0.687, "NE+GM 1": 1.297}
+    assert all(0 < distance <= 2 for distance in found["measured"].values())
+    assert found["images"] == 200
+    with Image.open(everything / "figure3" / "figure3.png") as picture:
+        assert min(picture.size) > 100
+
+
+def test_figure_4_shows_the_hand_engineered_and_the_evolved_networks(everything: Path) -> None:
+    found = {path.stem for path in (everything / "figure4").glob("*.svg")}
+    expected = {"hand-engineered-a", "hand-engineered-b", "evolved-1", "evolved-2"}
+    assert found == {f"figure4-{name}" for name in expected}
+
+
+def test_the_papers_protocol_has_a_folder_of_its_own(shared_data: Path, tmp_path: Path) -> None:
+    small = ("--data.train_per_class", "20", "--data.test_per_class", "10", "--search.generations", "0")
+    words = ("table5", "--protocol", "paper", "--data", shared_data, "--out", tmp_path, *small)
+    code, _, progress = call("reproduce", *words)
+    assert code == 0, progress
+    found = json.loads((tmp_path / "smoke-paper-protocol" / "table5" / "table.json").read_text())
+    assert found["left_open"]["fitness_split"] == "test"
