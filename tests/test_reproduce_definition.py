@@ -1,0 +1,342 @@
+"""The definitions of the paper's tables: every published number, what is refused, how deep the studies are."""
+
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from contragrad import config_file
+from contragrad.config import AttackSettings, Scale, StudyConfig
+from contragrad.errors import UserError
+from contragrad.recipes import RECIPES
+from contragrad.reproduce.definition import Column, Definition, Experiment, names, parse, read
+
+REF, REF_GM, HE_GM = "reference", "reference+GM", "hand-engineered+GM"
+NE_1, NE_2 = "NE+GM 1", "NE+GM 2"
+
+Rows = dict[str, tuple[float, ...]]
+
+PAPER: dict[str, tuple[tuple[str, ...], Rows]] = {
+    "table1": (
+        (REF, REF_GM, NE_1, NE_2),
+        {
+            "clean accuracy": (78.40, 80.82, 81.09, 80.62),
+            "adversarial accuracy": (23.10, 42.90, 54.12, 53.27),
+        },
+    ),
+    "table2": (
+        (REF, REF_GM, NE_1),
+        {
+            "ResNet-18": (36.84, 47.40, 53.99),
+            "VGG": (42.98, 52.35, 55.23),
+            "DenseNet": (36.67, 48.44, 53.93),
+            "SqueezeNet": (44.23, 52.48, 55.09),
+        },
+    ),
+    "table3": (
+        (REF, REF_GM, NE_1),
+        {
+            "MNIST clean": (97.71, 97.73, 99.10),
+            "MNIST adversarial": (87.90, 95.50, 98.10),
+            "KMNIST clean": (95.69, 96.06, 97.51),
+            "KMNIST adversarial": (75.80, 89.10, 94.40),
+        },
+    ),
+    "table4": (
+        (REF, REF_GM, HE_GM, NE_1, NE_2),
+        {
+            "clean accuracy": (50.00, 53.40, 55.40, 57.80, 56.20),
+            "adversarial accuracy": (8.80, 63.06, 43.32, 63.17, 63.56),
+            "at calibrated ε": (8.80, 63.06, 43.32, 63.17, 63.56),
+        },
+    ),
+    "table5": (
+        (REF_GM, HE_GM, NE_1, NE_2),
+        {
+            "L_inf-PGD": (17.42, 30.26, 16.10, 18.77),
+            "L_2-PGD": (36.04, 36.41, 28.83, 31.19),
+            "FGSM": (69.07, 54.36, 60.26, 65.21),
+        },
+    ),
+    "table6": (
+        (
+            *(REF, REF_GM, HE_GM, NE_1),
+            *("JPEG compression", "bilateral filtering"),
+            *("free adversarial training", "fast adversarial training"),
+        ),
+        {"L_inf-PGD": (85.00, 22.80, 24.20, 22.40, 84.4, 48.80, 51.00, 43.80)},
+    ),
+    "table7": (
+        (REF, REF_GM, NE_1),
+        {
+            "MNIST clean": (93.20, 92.30, 89.10),
+            "MNIST adversarial": (63.40, 77.00, 84.50),
+            "FMNIST clean": (88.90, 85.90, 87.00),
+            "FMNIST adversarial": (51.20, 82.90, 81.90),
+            "KMNIST clean": (85.40, 86.80, 86.60),
+            "KMNIST adversarial": (56.90, 83.50, 83.70),
+        },
+    ),
+}
+"""Tables 1 to 7 as they are printed: networks from left to right, then the lines, in per cent.
+
+Table 4's adversarial accuracies stand for the calibrated epsilon too.
+"""
+
+SECTION_OF: dict[str, Experiment] = {
+    **dict.fromkeys(("table1", "table2", "table3"), "full-data"),
+    **dict.fromkeys(("table4", "table5", "table6", "table7"), "reduced-data"),
+}
+
+
+def test_there_are_the_seven_tables_of_the_paper() -> None:
+    assert names() == sorted(PAPER)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_every_published_number_is_the_papers_and_there_is_no_other(name: str) -> None:
+    networks, lines = PAPER[name]
+    found = {
+        (network, column): share
+        for network, published in read(name).networks.items()
+        for column, share in published.items()
+    }
+    expected = {
+        (network, column): per_cent / 100
+        for column, line in lines.items()
+        for network, per_cent in zip(networks, line, strict=True)
+    }
+    assert found.keys() == expected.keys()
+    for place, share in expected.items():
+        assert found[place] == pytest.approx(share, abs=1e-9), place
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_networks_and_columns_stand_in_the_papers_order_before_ours(name: str) -> None:
+    networks, lines = PAPER[name]
+    definition = read(name)
+    assert (definition.name, definition.experiment) == (name, SECTION_OF[name])
+    assert tuple(definition.networks)[: len(networks)] == networks
+    columns = [column.name for column in definition.columns if column.name in lines]
+    assert columns == list(lines)
+    assert definition.networks.keys() <= RECIPES.keys()
+    assert definition.title
+
+
+def columns_of(name: str) -> dict[str, Column]:
+    return {column.name: column for column in read(name).columns}
+
+
+def test_tables_of_fooling_rates_have_the_measure_of_their_section() -> None:
+    assert {column.measure for column in read("table5").columns} == {"fooling rate"}
+    assert columns_of("table6")["L_inf-PGD"].measure == "fooling rate of the reference's"
+    for name in ("table1", "table2", "table3", "table4", "table7"):
+        assert {column.measure for column in read(name).columns} == {"accuracy"}
+
+
+def test_clean_columns_have_no_source_and_all_others_one() -> None:
+    for name in names():
+        for column in read(name).columns:
+            assert (column.source is None) == ("clean" in column.name), (name, column.name)
+
+
+def test_the_examples_of_table_2_are_crafted_on_the_networks_that_it_names() -> None:
+    found = {name: column.source for name, column in columns_of("table2").items()}
+    assert found == {
+        "ResNet-18": "resnet18",
+        "VGG": "vgg16_bn",
+        "DenseNet": "densenet121",
+        "SqueezeNet": "squeezenet1_1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("table3", ("mnist", "kmnist")), ("table7", ("mnist", "fashion-mnist", "kmnist"))]
+)
+def test_columns_of_other_data_are_retrained_on_those(name: str, expected: tuple[str, ...]) -> None:
+    assert read(name).data == expected
+    titles = {"mnist": "MNIST", "fashion-mnist": "FMNIST", "kmnist": "KMNIST"}
+    for column in read(name).columns:
+        assert column.data is not None
+        assert column.name.split()[0] == titles[column.data]
+
+
+def test_the_other_tables_are_of_the_data_that_their_networks_evolved_on() -> None:
+    for name in ("table1", "table2", "table4", "table5", "table6"):
+        assert read(name).data == (None,)
+
+
+def test_a_column_crafts_with_the_studys_attack_and_what_it_changes() -> None:
+    own = AttackSettings(epsilon=Fraction(4, 255), steps=7, random_start=False)
+    five = {name: column.crafted_by(own, None) for name, column in columns_of("table5").items()}
+    assert five["L_inf-PGD"] == own
+    assert five["L_2-PGD"] == AttackSettings(
+        name="l2-pgd", epsilon=Fraction(1, 2), steps=7, random_start=False
+    )
+    assert five["FGSM"] == AttackSettings(name="fgsm", epsilon=Fraction(16, 255), steps=7, random_start=False)
+    four = columns_of("table4")
+    assert four["adversarial accuracy"].crafted_by(own, Fraction(1, 255)) == own
+    calibrated = four["at calibrated ε"].crafted_by(own, Fraction(1, 255))
+    assert calibrated == AttackSettings(epsilon=Fraction(1, 255), steps=7, random_start=False)
+
+
+def test_epsilon_is_calibrated_in_one_column_of_table_4_alone() -> None:
+    found = {(name, column.name) for name in names() for column in read(name).columns if column.calibrated}
+    assert found == {("table4", "at calibrated ε")}
+
+
+# What is refused.
+
+
+def small(**changes: Any) -> dict[str, Any]:
+    """A small definition that is right, but for the changes."""
+    content = {
+        "title": "a title",
+        "experiment": "reduced-data",
+        "columns": {"clean": None, "attacked": {"source": "reference"}},
+        "networks": {"reference": {"clean": 0.5, "attacked": 0.1}, "NE+GM 1": None},
+    }
+    return content | changes
+
+
+def parsed(content: object) -> Definition:
+    return parse("small", yaml.safe_dump(content, sort_keys=False))
+
+
+def test_a_small_definition_is_read() -> None:
+    assert parsed(small()) == Definition(
+        name="small",
+        title="a title",
+        experiment="reduced-data",
+        columns=(
+            Column(name="clean", measure="accuracy", attack={}),
+            Column(name="attacked", measure="accuracy", source="reference", attack={}),
+        ),
+        networks={"reference": {"clean": 0.5, "attacked": 0.1}, "NE+GM 1": {}},
+    )
+
+
+def column(**value: object) -> dict[str, Any]:
+    return small(columns={"clean": None, "attacked": value})
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown network": (small(networks={"nobody": None}), "small: networks.nobody"),
+    "an unknown column": (small(networks={"reference": {"dirty": 0.5}}), "small: reference.dirty"),
+    "per cent in a share's place": (small(networks={"reference": {"clean": 50.0}}), "small: reference.clean"),
+    "a negative share": (small(networks={"reference": {"attacked": -0.01}}), "small: reference.attacked"),
+    "no number at all": (
+        small(networks={"reference": {"attacked": float("nan")}}),
+        "small: reference.attacked",
+    ),
+    "an unknown experiment": (small(experiment="half-data"), "small: experiment"),
+    "an unknown measure": (column(measure="hit rate"), "small: attacked"),
+    "an unknown attack": (column(source="reference", attack={"name": "cw"}), "small: attacked"),
+    "unknown data": (column(data="svhn"), "small: attacked"),
+    "a key too many": (column(source="reference", sauce="resnet18"), "small: attacked"),
+}
+
+
+@pytest.mark.parametrize(("content", "where"), WRONG.values(), ids=WRONG)
+def test_a_wrong_definition_is_refused_by_the_place_that_is_wrong(
+    content: dict[str, Any], where: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        parsed(content)
+    assert caught.value.where == where
+    assert caught.value.remedy
+
+
+def test_what_would_be_right_is_said() -> None:
+    with pytest.raises(UserError) as caught:
+        parsed(WRONG["an unknown network"][0])
+    assert "NE+GM 1" in caught.value.remedy
+    with pytest.raises(UserError) as caught:
+        parsed(WRONG["a key too many"][0])
+    assert "sauce" in caught.value.remedy
+
+
+NOT_REFUSED: dict[str, tuple[object, str]] = {
+    "an unknown source": (column(source="resnet99"), "small: attacked"),
+    "a key too many in the attack": (column(source="reference", attack={"epsilom": 0.1}), "small: attacked"),
+    "a key too many at the top": (small(networkz={}), "small"),
+    "no columns": ({key: value for key, value in small().items() if key != "columns"}, "small"),
+    "a share that is text": (small(networks={"reference": {"clean": "50 %"}}), "small: reference.clean"),
+    "an epsilon that is text": (column(source="reference", attack={"epsilon": "eight"}), "small: attacked"),
+    "an empty file": (None, "small"),
+}
+
+
+@pytest.mark.xfail(strict=True, reason="accepted, or another error than a UserError")
+@pytest.mark.parametrize(("content", "where"), NOT_REFUSED.values(), ids=NOT_REFUSED)
+def test_other_wrong_definitions_are_refused_too(content: object, where: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parsed(content)
+    assert caught.value.where.startswith(where)
+
+
+def test_a_table_that_the_paper_has_not_is_refused() -> None:
+    with pytest.raises(UserError, match="the paper has no table8") as caught:
+        read("table8")
+    assert "table7" in caught.value.remedy
+
+
+# The studies behind the tables.
+
+SCALES: tuple[Scale, ...] = get_args(Scale)
+EXPERIMENTS: tuple[Experiment, ...] = get_args(Experiment)
+
+
+def study(experiment: Experiment, scale: Scale) -> StudyConfig:
+    return config_file.read(config_file.shipped(f"{experiment}/{scale}"))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_study_has_the_reference_of_its_section_and_can_give_two_networks(
+    experiment: Experiment, scale: Scale
+) -> None:
+    config = study(experiment, scale)
+    expected = "resnet34" if experiment == "full-data" else "hand-engineered-a"
+    assert config.reference.architecture == expected
+    assert config.refine.networks >= 2
+    assert config.training.objective == "gm"
+    assert config.attack.name == "linf-pgd"
+    assert config.search.variation == "mutation"
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_the_full_scale_has_the_depth_of_section_4(experiment: Experiment) -> None:
+    config = study(experiment, "full")
+    assert config.search.population in (4, 5)
+    assert config.search.children == 2
+    assert config.search.minimum_distance == 4
+    assert config.search.generations == 50
+    assert (config.search.mutations_min, config.search.mutations_max) == (4, 5)
+    growth = (config.search.epochs, config.search.epochs_growth, config.search.epochs_growth_every)
+    assert growth == (20, 5, 10)
+    assert config.refine.epochs == 1000
+    assert config.refine.keep == "last"
+    assert config.training.batch_size == 128
+    # Algorithm 1 itself, and no shortcut.
+    assert (config.search.schedule, config.search.rungs, config.training.gm_every) == ("sequential", (), 1)
+
+
+def test_the_full_scale_has_all_images_of_its_experiment() -> None:
+    whole, cut = study("full-data", "full").data, study("reduced-data", "full").data
+    assert whole.source == "cifar10"
+    assert cut.source == "npz"
+    for data in (whole, cut):
+        assert (data.train_per_class, data.test_per_class) == (None, None)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_a_smaller_scale_is_less_deep(experiment: Experiment) -> None:
+    depths = [
+        (config.search.generations, config.search.epochs, config.refine.epochs, config.reference.epochs)
+        for config in (study(experiment, scale) for scale in ("smoke", "reduced", "full"))
+    ]
+    for shallow, deep in pairwise(depths):
+        assert all(low < high for low, high in zip(shallow, deep, strict=True))
