@@ -1,4 +1,4 @@
-"""The definitions of the paper's tables: every published number, what is refused, how deep the studies are."""
+"""The definitions of the paper's tables: every published number, what is refused, how deep studies are."""
 
 from fractions import Fraction
 from itertools import pairwise

@@ -1,0 +1,210 @@
+"""The recipes of the tables' networks: what each trains, for how long, and from which stream."""
+
+from dataclasses import replace
+from functools import cache
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contragrad import config_file
+from contragrad.config import Objective, StudyConfig
+from contragrad.defences import FILTERS
+from contragrad.evolution.genome import parse
+from contragrad.evolution.search import Member
+from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
+from contragrad.fingerprint import stream_seed
+from contragrad.fitness import trial_seed
+from contragrad.recipes import RECIPES, Found, Recipe, best, label, main_job
+from contragrad.reference import HAND_ENGINEERED
+from contragrad.refine import FullTraining
+from strategies import outcomes
+
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+
+
+@cache
+def config(*overrides: str) -> StudyConfig:
+    return config_file.read(None, ["--device=cpu", "--refine.epochs=30", *overrides])
+
+
+def trial(number: int, epochs: int = 20) -> Trial:
+    """The trial of a genome that is told by the number."""
+    return Trial(parse(f"conv({number},3) fc(4)"), epochs)
+
+
+def member(number: int, fitness: float, epochs: int = 20) -> Member:
+    return Member(trial(number, epochs), Measured(fitness, 1.0))
+
+
+# By fitness: 2, 1, 3 of the evolved, and 7, 8 of the random ones.
+EVOLVED = (member(1, 0.5, 25), member(2, 0.6), member(3, 0.4, 40))
+RANDOM = (member(8, 0.2, 99), member(7, 0.3, 99))
+FOUND = Found(EVOLVED, RANDOM)
+
+REF_TEXT = str(HAND_ENGINEERED["hand-engineered-a"])
+OTHER_TEXT = str(HAND_ENGINEERED["hand-engineered-b"])
+REF_SEED = stream_seed(5, "baseline", "reference")
+
+
+def text(number: int) -> str:
+    return str(trial(number).genome)
+
+
+def seed(number: int) -> int:
+    return trial_seed(trial(number))
+
+
+EXPECTED: dict[str, tuple[str, Objective, int]] = {
+    "reference+GM": (REF_TEXT, "gm", REF_SEED),
+    "hand-engineered+GM": (OTHER_TEXT, "gm", stream_seed(5, "baseline", "hand-engineered")),
+    "NE+GM 1": (text(2), "gm", seed(2)),
+    "NE+GM 2": (text(1), "gm", seed(1)),
+    "free adversarial training": (REF_TEXT, "free-adversarial", REF_SEED),
+    "fast adversarial training": (REF_TEXT, "fast-adversarial", REF_SEED),
+    "reference, another seed": (REF_TEXT, "cross-entropy", stream_seed(5, "baseline", "another")),
+    "NE 1 without GM": (text(2), "cross-entropy", seed(2)),
+    "random search+GM": (text(7), "gm", seed(7)),
+    "reference+orthogonal": (REF_TEXT, "orthogonal", REF_SEED),
+    "NE 1+orthogonal": (text(2), "orthogonal", seed(2)),
+    "reference+fixed-adversarial": (REF_TEXT, "fixed-adversarial", REF_SEED),
+    "reference+fixed-adversarial+GM": (REF_TEXT, "fixed-adversarial+gm", REF_SEED),
+    "NE 1+fixed-adversarial": (text(2), "fixed-adversarial", seed(2)),
+    "NE 1+fixed-adversarial+GM": (text(2), "fixed-adversarial+gm", seed(2)),
+}
+"""Architecture, objective and seed of every network that is trained."""
+
+UNTRAINED = {"reference": None, "JPEG compression": "jpeg", "bilateral filtering": "bilateral"}
+"""The reference itself, and through which filter."""
+
+
+def test_every_recipe_is_told_here() -> None:
+    assert EXPECTED.keys() | UNTRAINED.keys() == RECIPES.keys()
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_recipe_gives_the_training_that_its_name_says(name: str) -> None:
+    architecture, objective, own = EXPECTED[name]
+    # The two best of the evolved were trained for 25 and 20 epochs; 30 more follow.
+    epochs = 14 if objective == "free-adversarial" else 55
+    assert RECIPES[name].training(name, config("--seed=5"), FOUND) == FullTraining(
+        name=name, architecture=architecture, objective=objective, epochs=epochs, seed=own, keep="last"
+    )
+    assert RECIPES[name].filter is None
+
+
+@pytest.mark.parametrize("name", UNTRAINED)
+def test_the_reference_itself_is_not_trained(name: str) -> None:
+    assert RECIPES[name].training(name, config(), FOUND) is None
+    assert RECIPES[name].filter == UNTRAINED[name]
+    assert UNTRAINED[name] is None or UNTRAINED[name] in FILTERS
+
+
+def test_the_reference_from_another_seed_is_another_network_than_those_from_its_stream() -> None:
+    trainings = [recipe.training(name, config(), FOUND) for name, recipe in RECIPES.items()]
+    seeds = {task.name: task.seed for task in trainings if task is not None and task.architecture == REF_TEXT}
+    own = seeds.pop("reference, another seed")
+    assert len(set(seeds.values())) == 1
+    assert own not in seeds.values()
+    assert own != stream_seed(0, "reference")
+
+
+@given(st.integers(1, 60), st.integers(0, 60))
+def test_free_adversarial_training_has_a_quarter_of_the_epochs_rounded_up(epochs: int, more: int) -> None:
+    settings = replace(config(), refine=replace(config().refine, networks=1, epochs=more))
+    found = Found([member(1, 0.5, epochs)])
+
+    def epochs_of(name: str) -> int:
+        task = RECIPES[name].training(name, settings, found)
+        assert task is not None
+        return task.epochs
+
+    assert epochs_of("fast adversarial training") == epochs + more
+    quarter = epochs_of("free adversarial training")
+    assert 4 * quarter - 3 <= epochs + more <= 4 * quarter
+
+
+def test_epochs_are_those_of_the_longest_of_the_refined_whoever_is_trained() -> None:
+    for networks, expected in ((1, 50), (2, 55), (3, 70)):
+        settings = config(f"--refine.networks={networks}")
+        for name in ("reference+GM", "NE+GM 1", "random search+GM", "NE 1 without GM"):
+            task = RECIPES[name].training(name, settings, FOUND)
+            assert task is not None
+            assert task.epochs == expected
+
+
+def test_the_weights_kept_are_the_settings() -> None:
+    task = RECIPES["NE+GM 1"].training("NE+GM 1", config("--refine.keep=best"), FOUND)
+    assert task is not None
+    assert task.keep == "best"
+
+
+def test_the_architecture_of_the_reference_is_the_studys() -> None:
+    for name in ("reference+GM", "reference, another seed", "free adversarial training"):
+        task = RECIPES[name].training(name, config("--reference.architecture=resnet34"), FOUND)
+        assert task is not None
+        assert task.architecture == "torchvision resnet34"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("NE+GM 2", Found(EVOLVED[:1], RANDOM)),
+        ("random search+GM", Found(EVOLVED)),
+        ("NE+GM 1", Found([], RANDOM)),
+    ],
+)
+def test_too_few_found_networks_are_an_error(name: str, found: Found) -> None:
+    with pytest.raises(ValueError, match=r"there are \d (evolved|random) networks, not \d") as caught:
+        RECIPES[name].training(name, config("--refine.networks=1"), found)
+    assert str(len(found.random if name.startswith("random") else found.evolved)) in str(caught.value)
+
+
+@given(st.lists(outcomes(), max_size=6), st.integers(0, 7))
+def test_the_best_are_by_fitness_and_the_first_one_on_ties(found: list[Outcome], count: int) -> None:
+    population = [Member(trial(number), outcome) for number, outcome in enumerate(found, start=1)]
+    order = sorted(range(len(found)), key=lambda place: (-found[place].fitness, place))
+    assert best(population, count) == [population[place] for place in order[:count]]
+
+
+def test_an_infeasible_network_is_the_last_that_is_chosen() -> None:
+    population = [Member(trial(1), Infeasible("diverged")), member(2, 0.0)]
+    task = RECIPES["NE+GM 1"].training("NE+GM 1", config(), Found(population))
+    assert task is not None
+    assert task.architecture == text(2)
+
+
+# The main job.
+
+
+@pytest.mark.parametrize("own", OBJECTIVES)
+@pytest.mark.parametrize("networks", [0, 1, 3])
+def test_the_main_job_has_the_names_of_table_4_with_the_studys_objective(
+    own: Objective, networks: int
+) -> None:
+    called = "GM" if own == "gm" else own
+    assert label(own) == called
+    found = main_job(own, networks)
+    expected = ["reference", f"reference+{called}", f"hand-engineered+{called}"]
+    assert list(found) == expected + [f"NE+{called} {rank}" for rank in range(1, networks + 1)]
+    assert [recipe.of for recipe in found.values()] == [
+        "reference",
+        "reference",
+        "hand-engineered",
+        *["evolved"] * networks,
+    ]
+    assert [recipe.rank for recipe in found.values()][3:] == list(range(1, networks + 1))
+    assert found["reference"] == Recipe(of="reference")
+    assert {recipe.objective for name, recipe in found.items() if name != "reference"} == {own}
+
+
+@pytest.mark.parametrize("own", OBJECTIVES)
+def test_a_name_of_the_main_job_that_the_tables_have_too_is_the_same_training(own: Objective) -> None:
+    found = main_job(own, 2)
+    both = found.keys() & RECIPES.keys()
+    assert "reference" in both
+    assert own != "gm" or both == found.keys()
+    for name in both:
+        trainings = [recipes[name].training(name, config(), FOUND) for recipes in (found, RECIPES)]
+        assert trainings[0] == trainings[1]

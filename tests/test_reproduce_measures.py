@@ -1,0 +1,150 @@
+"""The figures of the tables against slow loops written from the paper's words, and the search for epsilon."""
+
+from collections.abc import Callable
+from math import sqrt
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from contragrad.reproduce.definition import Measure
+from contragrad.reproduce.figures import STRONGEST, nearest
+from contragrad.reproduce.measures import Cell, cell
+
+MEASURES: tuple[Measure, ...] = ("accuracy", "fooling rate", "fooling rate of the reference's")
+
+Image = tuple[int, int, int, int]
+"""Its label, and the answers: of the network to what was crafted, of the network and the source to itself."""
+
+
+def images() -> st.SearchStrategy[list[Image]]:
+    answer = st.integers(0, 2)
+    return st.lists(st.tuples(answer, answer, answer, answer), max_size=30)
+
+
+def found(measure: Measure, shown: list[Image]) -> Cell:
+    columns: Tensor = torch.tensor(shown, dtype=torch.int64).reshape(-1, 4)
+    labels, answers, clean, source = columns.unbind(1)
+    return cell(measure, labels, answers, clean=clean, source=source)
+
+
+def counted(measure: Measure, shown: list[Image]) -> Cell:
+    """The same from the paper's words, an image at a time."""
+    hits = count = 0
+    for label, answer, clean, source in shown:
+        match measure:
+            case "accuracy":
+                # How many of the images are given their label.
+                count += 1
+                if answer == label:
+                    hits += 1
+            case "fooling rate":
+                # "all the clean images that are correctly classified by both the reference network and the
+                # network that is being tested" are extracted and attacked; those that change are fooled.
+                if source == label and clean == label:
+                    count += 1
+                    if answer != label:
+                        hits += 1
+            case "fooling rate of the reference's":
+                # "the correctly classified clean images using the reference network only".
+                if source == label:
+                    count += 1
+                    if answer != label:
+                        hits += 1
+    return Cell(hits, count)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@given(shown=images())
+def test_a_figure_is_what_the_papers_words_say(measure: Measure, shown: list[Image]) -> None:
+    assert found(measure, shown) == counted(measure, shown)
+
+
+@given(images())
+def test_the_reference_is_fooled_alike_by_both_rates(shown: list[Image]) -> None:
+    own = [(label, answer, source, source) for label, answer, _, source in shown]
+    assert found("fooling rate", own) == found("fooling rate of the reference's", own)
+
+
+@given(images())
+def test_without_an_attack_nobody_is_fooled_of_those_that_were_right(shown: list[Image]) -> None:
+    still = [(label, clean, clean, source) for label, _, clean, source in shown]
+    assert found("fooling rate", still).hits == 0
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """The 95 % Wilson interval by its formula."""
+    z = 1.959963984540054
+    share = hits / count
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@given(st.integers(1, 2000).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
+def test_a_share_lies_in_its_wilson_interval(part: tuple[int, int]) -> None:
+    hits, count = part
+    figure = Cell(hits, count)
+    assert figure.share == hits / count
+    assert figure.interval == pytest.approx(wilson(hits, count), abs=1e-9)
+    assert figure.interval is not None
+    low, high = figure.interval
+    assert low - 1e-12 <= hits / count <= high + 1e-12
+
+
+def test_where_no_image_counts_there_is_no_share() -> None:
+    nothing = found("fooling rate", [(0, 0, 1, 1), (1, 1, 1, 0)])
+    assert nothing == Cell(0, 0)
+    assert nothing.share is None
+    assert nothing.interval is None
+
+
+# The epsilon at which the reference is as often right as the published one.
+
+PLACES = range(1, STRONGEST + 1)
+
+
+def falling() -> st.SearchStrategy[list[float]]:
+    """What a function that never rises is at each place, often the same at several."""
+    steps = st.lists(st.integers(0, 3), min_size=STRONGEST, max_size=STRONGEST)
+    return steps.map(lambda drops: [(100 - sum(drops[:place])) / 100 for place in range(1, STRONGEST + 1)])
+
+
+def at(values: list[float]) -> Callable[[int], float]:
+    return lambda place: values[place - 1]
+
+
+def distance(values: list[float], place: int, wanted: float) -> float:
+    return abs(values[place - 1] - wanted)
+
+
+@given(falling(), st.floats(-0.2, 1.2))
+def test_the_nearest_place_is_as_near_as_any_of_all(values: list[float], wanted: float) -> None:
+    place = nearest(at(values), wanted)
+    assert place in PLACES
+    assert distance(values, place, wanted) == min(distance(values, each, wanted) for each in PLACES)
+
+
+@given(st.integers(1, STRONGEST))
+def test_a_value_that_is_there_is_found(place: int) -> None:
+    assert nearest(lambda each: 1 / each, 1 / place) == place
+
+
+def test_values_beyond_both_ends_give_the_ends() -> None:
+    assert nearest(lambda place: 1 / place, 2.0) == 1
+    assert nearest(lambda place: 1 / place, 0.0) == STRONGEST
+
+
+@given(falling(), st.floats(0, 1))
+def test_few_places_are_looked_at(values: list[float], wanted: float) -> None:
+    looked: list[int] = []
+
+    def noted(place: int) -> float:
+        looked.append(place)
+        return values[place - 1]
+
+    nearest(noted, wanted)
+    assert set(looked) <= set(PLACES)
+    assert len(set(looked)) <= 7
