@@ -1,7 +1,11 @@
 """The figures of the tables against slow loops written from the paper's words, and the search for epsilon."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from fractions import Fraction
 from math import sqrt
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from contragrad.reproduce.definition import Measure
+from contragrad import config_file
+from contragrad.config import AttackSettings
+from contragrad.reproduce import experiment, figures
+from contragrad.reproduce.definition import Column, Measure, parse
 from contragrad.reproduce.figures import STRONGEST, nearest
 from contragrad.reproduce.measures import Cell, cell
 
@@ -148,3 +155,61 @@ def test_few_places_are_looked_at(values: list[float], wanted: float) -> None:
     nearest(noted, wanted)
     assert set(looked) <= set(PLACES)
     assert len(set(looked)) <= 7
+
+
+def test_epsilon_is_calibrated_in_grey_levels_on_the_images_of_the_fitness(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = config_file.read(None, ["--attack.steps=7"])
+    seen: list[AttackSettings] = []
+
+    def crafted(workspace: object, splits: object, part: str, *, attack: AttackSettings) -> Fraction:
+        assert part == "validation"
+        seen.append(attack)
+        return attack.epsilon
+
+    def accuracy(network: object, images: Fraction, labels: str) -> float:
+        assert (network, labels) == ("the reference", "labels of the fitness images")
+        return 1 - 20 * float(images)
+
+    monkeypatch.setattr(figures, "load_reference", lambda workspace, splits: "the reference")
+    monkeypatch.setattr(figures, "adversarial_of", crafted)
+    monkeypatch.setattr(figures, "accuracy", accuracy)
+    fitness = SimpleNamespace(labels="labels of the fitness images")
+    place: Any = SimpleNamespace(
+        workspace=SimpleNamespace(config=config), splits=SimpleNamespace(validation=fitness)
+    )
+    column = Column(
+        name="any", measure="accuracy", source="reference", attack={"name": "fgsm"}, calibrated=True
+    )
+    # 1 - 20 ε is 0.3725 at 8 grey levels and 0.2941 at 9.
+    assert figures.calibrate(place, column, 0.36) == Fraction(8, 255)
+    assert figures.calibrate(place, column, 0.31) == Fraction(9, 255)
+    assert {(attack.name, attack.steps) for attack in seen} == {("fgsm", 7)}
+    assert all((attack.epsilon * 255).denominator == 1 for attack in seen)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="the columns of the next data, which calibrate nothing, overwrite it",
+)
+def test_the_calibrated_epsilon_is_kept_whatever_data_come_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+title: two data sets
+experiment: reduced-data
+columns:
+  own: {source: reference, attack: {epsilon: calibrated}}
+  other: {data: mnist}
+networks:
+  reference: {own: 0.5}
+"""
+
+    def of_data(definition: object, columns: list[Column], *rest: object) -> tuple[Any, Fraction | None]:
+        return {}, Fraction(3, 255) if any(column.calibrated for column in columns) else None
+
+    monkeypatch.setattr(experiment, "searched", lambda *where, randomly: None)
+    monkeypatch.setattr(experiment, "opened", lambda *where: nullcontext((None, None)))
+    monkeypatch.setattr(figures, "_of_data", of_data)
+    nowhere: Any = None
+    assert figures.measured(parse("small", text), nowhere, nowhere).calibrated == Fraction(3, 255)
