@@ -37,7 +37,7 @@ def table(everything: Path, name: str) -> Any:
     return json.loads((everything / name / "table.json").read_text())
 
 
-@pytest.mark.parametrize("definition", map(read, names()), ids=names())
+@pytest.mark.parametrize("definition", [read(name) for name in names()], ids=names())
 def test_every_table_has_every_network_in_every_column(everything: Path, definition: Definition) -> None:
     found = table(everything, definition.name)
     assert found["networks"].keys() == definition.networks.keys()

@@ -45,15 +45,17 @@ def calibrate(
     Source: section 3.1: λ "is carefully adjusted depending on the characteristics of a dataset".
     Deviates: the paper does not say how.
     """
+    weighted = [
+        replace(config, training=replace(config.training, gm_weight=float(weight))) for weight in weights
+    ]
     dataset, workspace = run.entered(config, folder, progress)
     with run.opened(workspace, dataset, progress) as (memo, _):
-        return tuple(_tried(weight, workspace, memo, progress) for weight in weights)
+        return tuple(_tried(replace(workspace, config=each), memo, progress) for each in weighted)
 
 
-def _tried(weight: float, workspace: Workspace, memo: Memo, progress: Progress) -> Tried:
+def _tried(workspace: Workspace, memo: Memo, progress: Progress) -> Tried:
     config = workspace.config
-    training = replace(config.training, gm_weight=weight)
-    weighted = replace(workspace, config=replace(config, training=training))
+    weight = config.training.gm_weight
     initial = search.start(config.search, workspace.problem, config.seed).initial
     trials = [Trial(genome, search.epochs(config.search, 1)) for genome in initial]
     progress.stage(f"λ = {weight:g}: {len(trials)} candidates, {trials[0].epochs} epochs each")
@@ -65,9 +67,9 @@ def _tried(weight: float, workspace: Workspace, memo: Memo, progress: Progress) 
             case executors.Finished():
                 progress.forget(event.key)
 
-    with run.executor_of(weighted) as executor:
+    with run.executor_of(workspace) as executor:
         found = study.outcomes(
-            trials, memo=memo, executor=executor, key_of=weighted.evaluation_name, on_event=on_event
+            trials, memo=memo, executor=executor, key_of=workspace.evaluation_name, on_event=on_event
         )
     for outcome in found:
         progress.done("", outcome_text(outcome))

@@ -38,7 +38,6 @@ def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, p
         )
     for name in wanted:
         folder = setup.base / name
-        folder.mkdir(parents=True, exist_ok=True)
         progress.stage(f"{name}, scale {setup.scale}, seeds {', '.join(map(str, seeds))}")
         if name in FIGURES:
             _figure(name, replace(setup, seed=seeds[0]), folder, console, progress)
@@ -52,6 +51,7 @@ def _table(name: str, setups: list[Setup], folder: Path, console: Console, progr
     if there is None or there.get("identity") != table.identity(definition, setups):
         found = [measured(definition, setup, progress) for setup in setups]
         there = table.content(definition, setups, found)
+        folder.mkdir(parents=True, exist_ok=True)
         table.write(there, path)
         write_text(folder / "table.txt", table.printed(there))
     console.print(table.as_text(there))
@@ -59,6 +59,7 @@ def _table(name: str, setups: list[Setup], folder: Path, console: Console, progr
 
 
 def _figure(name: str, setup: Setup, folder: Path, console: Console, progress: Progress) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     if name == "figure3":
         content = drawings.figure3(setup, folder, progress)
         for network, distance in content["measured"].items():
