@@ -209,12 +209,7 @@ def test_tasks_after_a_search_do_not_mind_what_it_left_running(slots: int) -> No
         assert results == {key: outcome_to_json(toy(trial)) for key, trial in trials.items()}
 
 
-LEFT = pytest.mark.xfail(
-    strict=True, raises=KeyError, reason="study.run takes every finished task for one that it began itself"
-)
-
-
-@pytest.mark.parametrize("slots", [1, pytest.param(2, marks=LEFT), pytest.param(3, marks=LEFT)])
+@pytest.mark.parametrize("slots", [1, 2, 3])
 def test_random_search_does_not_mind_what_the_evolution_left_running(slots: int) -> None:
     for seed in range(60):
         executor, memo = Toys(slots, order=Random(seed)), DictMemo()

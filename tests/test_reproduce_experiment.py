@@ -143,7 +143,6 @@ def test_a_setting_that_the_papers_protocol_forbids_is_refused(tmp_path: Path) -
         here.config("reduced-data", None)
 
 
-@pytest.mark.xfail(strict=True, reason="the option wins: every seed's study has the option's seed")
 def test_an_option_cannot_give_all_seeds_the_same_seed(tmp_path: Path) -> None:
     seeds = []
     for seed in (0, 1):

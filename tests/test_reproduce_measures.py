@@ -189,11 +189,6 @@ def test_epsilon_is_calibrated_in_grey_levels_on_the_images_of_the_fitness(
     assert all((attack.epsilon * 255).denominator == 1 for attack in seen)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the columns of the next data, which calibrate nothing, overwrite it",
-)
 def test_the_calibrated_epsilon_is_kept_whatever_data_come_after(monkeypatch: pytest.MonkeyPatch) -> None:
     text = """
 title: two data sets

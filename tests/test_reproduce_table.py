@@ -315,7 +315,6 @@ def test_a_figure_of_one_seed_among_several_has_no_range(setup: Setup) -> None:
     assert line("reference", text)[1].endswith("(55.0–60.0)")
 
 
-@pytest.mark.xfail(strict=True, reason="a share of no images counts as a seed, and among the images")
 def test_a_seed_in_which_no_image_counts_gives_neither_a_range_nor_a_number_of_images(setup: Setup) -> None:
     nothing = replace(FIRST, figures=FIRST.figures | {"reference": {"clean": Cell(0, 0)}})
     text = table.printed(table.content(DEFINITION, seeds(setup, 0, 1), [FIRST, nothing]))
@@ -355,7 +354,6 @@ def test_what_is_printed_does_not_depend_on_the_terminal(
         assert table.printed(content) == expected
 
 
-@pytest.mark.xfail(strict=True, reason="rich writes escape codes into the file where FORCE_COLOR is set")
 def test_colours_that_are_forced_do_not_reach_the_file(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
@@ -371,7 +369,6 @@ def test_a_narrow_terminal_loses_no_figure(setup: Setup) -> None:
         assert figure in file.getvalue()
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="the fewest images of no figure at all")
 def test_a_table_of_which_every_network_is_missing_can_be_read(setup: Setup) -> None:
     """Table 5 has no reference among its networks."""
     text: dict[str, Any] = yaml.safe_load(TEXT)

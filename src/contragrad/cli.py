@@ -222,7 +222,7 @@ def _reproduce(options: argparse.Namespace, overrides: list[str]) -> None:
     )
     with Progress(Console(stderr=True)) as progress:
         console = Console() if sys.stdout.isatty() else Console(width=160)
-        reproduce(options.what, setup, options.seeds, console, progress)
+        reproduce(options.what, setup, list(dict.fromkeys(options.seeds)), console, progress)
 
 
 def _print_settings() -> None:

@@ -49,7 +49,7 @@ class Recipe:
         """The training of the network, called `name`; None if it is the reference itself.
 
         All are trained for as many epochs as the evolved networks together with their refinement, those of
-        free adversarial training for as many steps.
+        free adversarial training for as many steps, unless the evolved networks are trained by it too.
 
         Raises:
             ValueError: if the searches have not found so many networks.
@@ -59,7 +59,7 @@ class Recipe:
         text, seed = self._network(config, found)
         epochs = max(member.trial.epochs for member in best(found.evolved, config.refine.networks))
         epochs += config.refine.epochs
-        if self.objective == "free-adversarial":
+        if self.objective == "free-adversarial" != config.training.objective:
             epochs = -(-epochs // FREE_REPLAYS)
         return FullTraining(
             name=name,

@@ -72,6 +72,8 @@ def run(
         _offer(ahead.bars, running, executor, key_of)
         for event in executor.wait():
             if isinstance(event, Finished):
+                if event.key not in running:
+                    continue  # what another search has left running
                 trial = running.pop(event.key)
                 outcome = known[trial] = remembered(memo.put(_record(event, trial)))
                 ahead = ahead.without(trial) if ahead.holds(trial, outcome) else Ahead(state)

@@ -1,7 +1,7 @@
 """What a table of the paper shows, as its file under studies/tables says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -9,13 +9,16 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from contragrad.config import AttackName, AttackSettings
+from contragrad.config import AttackName, AttackSettings, ReferenceArchitecture
 from contragrad.errors import UserError
 from contragrad.recipes import RECIPES
 
 Measure = Literal["accuracy", "fooling rate", "fooling rate of the reference's"]
 Experiment = Literal["full-data", "reduced-data"]
 DataName = Literal["cifar10", "mnist", "fashion-mnist", "kmnist"]
+
+SOURCES = ("reference", *(name for name in get_args(ReferenceArchitecture) if "hand" not in name))
+"""What examples may be crafted on."""
 
 CALIBRATED = "calibrated"
 """In the place of an epsilon: the one at which the reference is as often right as the published one."""
@@ -99,39 +102,69 @@ def parse(name: str, text: str) -> Definition:
         UserError: naming the key that is wrong.
     """
     content = yaml.safe_load(text)
+    _require_keys(content, f"{name}", {"title", "experiment", "columns", "networks"}, all_of_them=True)
+    experiment, title = content["experiment"], content["title"]
+    _require(experiment in get_args(Experiment), f"{name}: experiment", f"one of {get_args(Experiment)}")
+    _require(isinstance(title, str), f"{name}: title", "a text")
+    for section in ("columns", "networks"):
+        _require(isinstance(content[section], dict), f"{name}: {section}", "a mapping of names")
     columns = tuple(_column(f"{name}: {key}", key, value or {}) for key, value in content["columns"].items())
-    networks = {network: dict(published or {}) for network, published in content["networks"].items()}
-    known = {column.name for column in columns}
-    for network, published in networks.items():
+    known = [column.name for column in columns]
+    networks = {}
+    for network, published in content["networks"].items():
         _require(network in RECIPES, f"{name}: networks.{network}", f"one of {', '.join(RECIPES)}")
-        for column, share in published.items():
-            _require(column in known, f"{name}: {network}.{column}", f"one of {', '.join(known)}")
-            _require(0 <= share <= 1, f"{name}: {network}.{column}", "a share in [0, 1]")
-    _require(content["experiment"] in get_args(Experiment), f"{name}: experiment", "a known experiment")
-    return Definition(
-        name=name,
-        title=content["title"],
-        experiment=content["experiment"],
-        columns=columns,
-        networks=networks,
-    )
+        networks[network] = dict(published or {})
+        _require_keys(networks[network], f"{name}: {network}", set(known))
+        for column, share in networks[network].items():
+            fits = isinstance(share, int | float) and 0 <= share <= 1
+            _require(fits, f"{name}: {network}.{column}", "a share in [0, 1]")
+    calibrated = [column.name for column in columns if column.calibrated]
+    _require(len(calibrated) <= 1, f"{name}: columns", "one calibrated epsilon")
+    for column in calibrated:
+        published = column in networks.get("reference", {})
+        _require(published, f"{name}: reference.{column}", "the share that epsilon is calibrated to")
+    return Definition(name=name, title=title, experiment=experiment, columns=columns, networks=networks)
 
 
 def _column(where: str, name: str, value: dict[str, Any]) -> Column:
-    attack = dict(value.pop("attack", {}))
+    _require_keys(value, where, {"measure", "source", "data", "attack"})
+    attack = dict(value.get("attack", {}))
+    _require_keys(attack, f"{where}: attack", {field.name for field in fields(AttackSettings)})
     calibrated = attack.get("epsilon") == CALIBRATED
     if calibrated:
         del attack["epsilon"]
     elif "epsilon" in attack:
-        attack["epsilon"] = Fraction(str(attack["epsilon"]))
-    _require(attack.get("name", "fgsm") in get_args(AttackName), where, "a known attack")
-    measure = value.pop("measure", "accuracy")
-    _require(measure in get_args(Measure), where, f"one of {', '.join(get_args(Measure))}")
-    data = value.pop("data", None)
-    _require(data is None or data in get_args(DataName), where, f"one of {', '.join(get_args(DataName))}")
-    source = value.pop("source", None)
-    _require(not value, where, f"no key {next(iter(value), None)}")
-    return Column(name=name, measure=measure, source=source, data=data, attack=attack, calibrated=calibrated)
+        try:
+            attack["epsilon"] = Fraction(str(attack["epsilon"]))
+        except ValueError:
+            _require(
+                False, f"{where}: attack.epsilon", f"a number, a fraction such as 8/255, or {CALIBRATED}"
+            )
+    found = {
+        "measure": value.get("measure", "accuracy"),
+        "source": value.get("source"),
+        "data": value.get("data"),
+    }
+    choices = {
+        "measure": get_args(Measure),
+        "source": (None, *SOURCES),
+        "data": (None, *get_args(DataName)),
+    }
+    for key, chosen in found.items():
+        _require(chosen in choices[key], f"{where}: {key}", f"one of {', '.join(map(str, choices[key]))}")
+    names_ = get_args(AttackName)
+    _require(attack.get("name", names_[0]) in names_, f"{where}: attack", f"one of {', '.join(names_)}")
+    return Column(name=name, attack=attack, calibrated=calibrated, **found)
+
+
+def _require_keys(value: object, where: str, known: set[str], *, all_of_them: bool = False) -> None:
+    if not isinstance(value, dict):
+        _require(False, where, "a mapping")
+        return
+    for key in value:
+        _require(key in known, f"{where}.{key}", f"one of {', '.join(sorted(known))}")
+    for key in sorted(known) if all_of_them else ():
+        _require(key in value, f"{where}: {key}", "a value for it")
 
 
 def _require(holds: bool, where: str, remedy: str) -> None:

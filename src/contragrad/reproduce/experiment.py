@@ -33,6 +33,16 @@ Source: section 4.2.1.
 """
 
 
+ELSEWHERE = {
+    "--seed": "--seeds",
+    "--data": "--data FOLDER",
+    "--data.path": "--data FOLDER",
+    "--data.source": "--data FOLDER",
+    "--fitness_split": "--protocol",
+}
+"""Settings that reproduce has options of its own for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """One run of the studies.
@@ -64,6 +74,11 @@ class Setup:
         Raises:
             UserError: if an override is wrong, or the data set is not in the folder.
         """
+        for option, instead in ELSEWHERE.items():
+            if any(word.partition("=")[0] == option for word in self.overrides):
+                raise UserError(
+                    f"{option} is no option of reproduce", where="the command line", remedy=instead
+                )
         # The best epoch of a training would be chosen on the test images.
         protocol = ("--fitness_split=test", "--refine.keep=last") if self.paper_protocol else ()
         path = config_file.shipped(f"{experiment}/{self.scale}")

@@ -48,7 +48,8 @@ def measured(definition: Definition, setup: Setup, progress: Progress) -> Measur
     for data in definition.data:
         with experiment.opened(setup, definition.experiment, data, progress) as (place, _):
             columns = [column for column in definition.columns if column.data == data]
-            own, calibrated = _of_data(definition, columns, place, found, progress)
+            own, epsilon = _of_data(definition, columns, place, found, progress)
+            calibrated = epsilon or calibrated
             for name, cells in own.items():
                 figures[name] |= cells
     return Measured(figures=figures, calibrated=calibrated)

@@ -41,7 +41,9 @@ OPEN = (
 
 def identity(definition: Definition, setups: Sequence[Setup]) -> str:
     """Names what a table depends on: its definition, and the settings of every seed."""
-    configs = [setup.config(definition.experiment, data) for setup in setups for data in definition.data]
+    # The networks come from the experiment's own data, whatever those of the columns are.
+    data = dict.fromkeys((None, *definition.data))
+    configs = [setup.config(definition.experiment, each) for setup in setups for each in data]
     return fingerprint("table/1", asdict(definition), configs)
 
 
@@ -116,7 +118,7 @@ def as_text(table: Content) -> Group:
     seeds = table["seeds"]
     spread = "" if len(seeds) == 1 else f"; mean and range over seeds {', '.join(map(str, seeds))}"
     counts = _counts(table)
-    images = " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)}))
+    images = " to ".join(f"{count:,}" for count in sorted({counts[0], counts[-1]})) if counts else "no"
     shown = Table(
         title=f"{table['table']}, scale {table['scale']}: {table['title']}",
         caption=f"published, then measured, in %; 95 % Wilson intervals of {images} images{spread}",
@@ -140,9 +142,9 @@ def as_text(table: Content) -> Group:
 
 
 def _counts(table: Content) -> list[int]:
-    """The images that each figure is a share of."""
+    """The numbers of images that figures are shares of, in order."""
     entries = (entry for row in table["networks"].values() for entry in row.values())
-    return [cell["count"] for entry in entries for cell in entry["measured"] if cell]
+    return sorted(cell["count"] for entry in entries for cell in entry["measured"] if cell and cell["count"])
 
 
 def _figure(entry: Content) -> str:
@@ -151,7 +153,7 @@ def _figure(entry: Content) -> str:
         return f"{published} | –"
     low, high = (100 * bound for bound in entry["interval"])
     text = f"{published} | {100 * entry['mean']:.1f} [{low:.1f}, {high:.1f}]"
-    if len([cell for cell in entry["measured"] if cell]) > 1:
+    if len([cell for cell in entry["measured"] if cell and cell["count"]]) > 1:
         least, most = (100 * bound for bound in entry["range"])
         text += f" ({least:.1f}–{most:.1f})"
     return text
@@ -160,5 +162,5 @@ def _figure(entry: Content) -> str:
 def printed(table: Content) -> str:
     """What `as_text` looks like in a file."""
     file = io.StringIO()
-    Console(file=file, width=240).print(as_text(table))
+    Console(file=file, width=240, color_system=None, force_terminal=False).print(as_text(table))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
