@@ -236,8 +236,8 @@ class SearchSettings:
         channels: output channels a convolution may have.
         kernels: kernel sizes a convolution may have.
         hidden: units of the head's hidden layer.
-        variation: `mutation` makes a child of its parent; `random` draws it as initial candidates are drawn,
-            which is random search with the same number of evaluations.
+        variation: `mutation` makes a child of its parent; `random` of a newly drawn candidate, by as many
+            mutations as generations have passed, which is random search with as many evaluations.
         schedule: `sequential` is Algorithm 1: a slot's children come of whoever stands in it when its turn
             comes. With `generation` they come of whoever stood in it when the generation began, so that many
             workers find work without guessing; replacement is in order and in place with both.

@@ -48,8 +48,10 @@ class Recipe:
     def training(self, name: str, config: StudyConfig, found: Found) -> FullTraining | None:
         """The training of the network, called `name`; None if it is the reference itself.
 
-        All are trained for as many epochs as the evolved networks together with their refinement, those of
-        free adversarial training for as many steps, unless the evolved networks are trained by it too.
+        Defended networks are trained for as many epochs as the evolved networks together with their
+        refinement, those of free adversarial training for as many steps, unless the evolved networks are
+        trained by it too. The reference from another seed is trained just as the reference is; a network
+        without a defence keeps its last weights, for to choose them by adversarial accuracy would be one.
 
         Raises:
             ValueError: if the searches have not found so many networks.
@@ -59,15 +61,19 @@ class Recipe:
         text, seed = self._network(config, found)
         epochs = max(member.trial.epochs for member in best(found.evolved, config.refine.networks))
         epochs += config.refine.epochs
-        if self.objective == "free-adversarial" != config.training.objective:
+        own = config.training.objective
+        if self.objective == "free-adversarial" and own != "free-adversarial":
             epochs = -(-epochs // FREE_REPLAYS)
+        undefended = self.objective == "cross-entropy" and own != "cross-entropy"
+        if self.of == "another":
+            epochs = config.reference.epochs
         return FullTraining(
             name=name,
             architecture=text,
             objective=self.objective,
             epochs=epochs,
             seed=seed,
-            keep=config.refine.keep,
+            keep="last" if undefended or self.of == "another" else config.refine.keep,
         )
 
     def _network(self, config: StudyConfig, found: Found) -> tuple[str, int]:

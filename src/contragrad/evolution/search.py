@@ -97,7 +97,13 @@ def _child(
     place: tuple[int, int, int],
 ) -> Genome:
     if settings.variation == "random":
-        return random_genome(settings, problem, stream(seed, "random", *place))
+        # As many mutations as a descendant of the generation may have behind it, none of them selected:
+        # else random search would draw from smaller networks than evolution reaches.
+        random = stream(seed, "random", *place)
+        genome = random_genome(settings, problem, random)
+        for _ in range(place[0]):
+            genome = mutate(genome, settings, problem, random)
+        return genome
     return mutate(parent, settings, problem, stream(seed, "mutate", *place))
 
 
