@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contragrad import attacks
-from contragrad.attacks import ATTACKS, craft, norm_of, perturbation_norm
+from contragrad.attack_library import ATTACKS, norm_of
+from contragrad.attacks import craft, perturbation_norm
 from contragrad.config import AttackName, AttackSettings
 from contragrad.data.dataset import pixels
 

@@ -1,27 +1,19 @@
-"""Adversarial examples of a network: thin adapters over torchattack that give what they promise.
+"""Adversarial examples of a network that are what they promise.
 
-The library does the gradient steps. What it leaves to its caller happens here: named random numbers,
-a frozen network, batches, and the bounds held to the last bit.
-
-Source: section 4.2.2 (FGSM, L_inf-PGD, L_2-PGD), refs. [1] and [44].
-Deviates: the loss that is climbed is the log-odds against the label, see `_climbed`.
+The attacks are libraries', see `attack_library`. What those leave to their caller happens here: named
+random numbers, a frozen network, batches, and the bounds held to the last bit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from fractions import Fraction
-from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
-from torchattack import FGSM, PGD, PGDL2
 
+from contragrad.attack_library import ATTACKS, Norm, norm_of
 from contragrad.config import AttackName, AttackSettings
 from contragrad.data.dataset import pixels
-from contragrad.networks.misalignment import log_odds
 from contragrad.networks.randomness import isolated
-
-Norm = Literal["linf", "l2"]
 
 POSITIONS = 2**18
 """Height times width of all images attacked at once: 256 of 32x32, five of 224x224. It bounds the memory.
@@ -29,14 +21,6 @@ POSITIONS = 2**18
 No argument of `craft`, because each batch has a stream of random numbers of its own: another batch
 size would make other examples.
 """
-
-
-class Attack(Protocol):
-    """What a constructor in `ATTACKS` returns; torchattack's objects are such attacks."""
-
-    def __call__(self, images: Tensor, labels: Tensor, /) -> Tensor:
-        """Examples (B, C, H, W) for images in [0, 1] and their labels (B,), on the network's device."""
-        ...
 
 
 def craft(
@@ -83,11 +67,6 @@ def craft(
             _require_promise(settings.name, crafted, clean, epsilon)
             examples[batch] = _project(crafted, clean, epsilon, norm)
     return examples
-
-
-def norm_of(name: AttackName) -> Norm:
-    """The norm in which the attack's epsilon is measured."""
-    return ATTACKS[name][0]
 
 
 def perturbation_norm(adversarial: Tensor, images: Tensor, norm: Norm) -> Tensor:
@@ -155,65 +134,3 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             module.training = training
         for parameter, requires_grad in flags:
             parameter.requires_grad_(requires_grad)
-
-
-def _climbed(logits: Tensor, labels: Tensor) -> Tensor:
-    """The summed log-odds against the labels; a mean would shorten each gradient by the number of images.
-
-    An example's gradient has the direction of its cross-entropy's, and an attack takes only that. But
-    where the network is certain, cross-entropy loses the direction to rounding (on digits, at a median
-    margin of 12 between logits, a quarter of the directions were off by 8° or more), L_2-PGD barely
-    moves, and the network passes for robust.
-    """
-    return log_odds(logits, labels).sum()
-
-
-def _adapted(attack: Any, name: AttackName) -> Attack:
-    """The library's attack, made to climb the log-odds and to refuse gradients that are not finite.
-
-    The L_inf attacks would take the sign of NaN, which is 0, and give the images back unharmed.
-    """
-
-    def require_finite(gradient: Tensor) -> None:
-        if not gradient.isfinite().all():
-            raise FloatingPointError(f"{name} met gradients that are not finite: is the network NaN?")
-
-    def watched(images: Tensor) -> Tensor:
-        images.register_hook(require_finite)  # type: ignore[no-untyped-call]
-        return images
-
-    attack.lossfn = _climbed
-    attack.normalize = watched
-    adapted: Attack = attack
-    return adapted
-
-
-def _pgd_options(settings: AttackSettings) -> dict[str, Any]:
-    epsilon, steps = settings.epsilon, settings.steps
-    step_size = settings.step_size or Fraction(5, 2) * epsilon / steps
-    return {
-        "eps": float(epsilon),
-        "steps": steps,
-        "alpha": float(step_size),
-        "random_start": settings.random_start,
-    }
-
-
-def _fgsm(network: nn.Module, settings: AttackSettings, device: torch.device) -> Attack:
-    return _adapted(FGSM(network, device=device, eps=float(settings.epsilon)), settings.name)
-
-
-def _linf_pgd(network: nn.Module, settings: AttackSettings, device: torch.device) -> Attack:
-    return _adapted(PGD(network, device=device, **_pgd_options(settings)), settings.name)
-
-
-def _l2_pgd(network: nn.Module, settings: AttackSettings, device: torch.device) -> Attack:
-    return _adapted(PGDL2(network, device=device, **_pgd_options(settings)), settings.name)
-
-
-ATTACKS: dict[AttackName, tuple[Norm, Callable[[nn.Module, AttackSettings, torch.device], Attack]]] = {
-    "fgsm": ("linf", _fgsm),
-    "linf-pgd": ("linf", _linf_pgd),
-    "l2-pgd": ("l2", _l2_pgd),
-}
-"""Name -> the norm of its ball, and its constructor."""

@@ -15,7 +15,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.attacks import craft, norm_of
+from contragrad.attack_library import norm_of
+from contragrad.attacks import craft
 from contragrad.config import AttackName, AttackSettings
 
 with warnings.catch_warnings():
