@@ -15,10 +15,11 @@ from torch import Tensor
 
 from contragrad import config_file
 from contragrad.config import AttackSettings
+from contragrad.evaluate import Share
 from contragrad.reproduce import experiment, figures
 from contragrad.reproduce.definition import Column, Measure, parse
 from contragrad.reproduce.figures import STRONGEST, nearest
-from contragrad.reproduce.measures import Cell, cell
+from contragrad.reproduce.measures import cell
 
 MEASURES: tuple[Measure, ...] = ("accuracy", "fooling rate", "fooling rate of the reference's")
 
@@ -31,13 +32,13 @@ def images() -> st.SearchStrategy[list[Image]]:
     return st.lists(st.tuples(answer, answer, answer, answer), max_size=30)
 
 
-def found(measure: Measure, shown: list[Image]) -> Cell:
+def found(measure: Measure, shown: list[Image]) -> Share:
     columns: Tensor = torch.tensor(shown, dtype=torch.int64).reshape(-1, 4)
     labels, answers, clean, source = columns.unbind(1)
     return cell(measure, labels, answers, clean=clean, source=source)
 
 
-def counted(measure: Measure, shown: list[Image]) -> Cell:
+def counted(measure: Measure, shown: list[Image]) -> Share:
     """The same from the paper's words, an image at a time."""
     hits = count = 0
     for label, answer, clean, source in shown:
@@ -60,7 +61,7 @@ def counted(measure: Measure, shown: list[Image]) -> Cell:
                     count += 1
                     if answer != label:
                         hits += 1
-    return Cell(hits, count)
+    return Share(hits, count)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -93,7 +94,7 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 @given(st.integers(1, 2000).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
 def test_a_share_lies_in_its_wilson_interval(part: tuple[int, int]) -> None:
     hits, count = part
-    figure = Cell(hits, count)
+    figure = Share(hits, count)
     assert figure.share == hits / count
     assert figure.interval == pytest.approx(wilson(hits, count), abs=1e-9)
     assert figure.interval is not None
@@ -103,7 +104,7 @@ def test_a_share_lies_in_its_wilson_interval(part: tuple[int, int]) -> None:
 
 def test_where_no_image_counts_there_is_no_share() -> None:
     nothing = found("fooling rate", [(0, 0, 1, 1), (1, 1, 1, 0)])
-    assert nothing == Cell(0, 0)
+    assert nothing == Share(0, 0)
     assert nothing.share is None
     assert nothing.interval is None
 

@@ -15,12 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from contragrad.evaluate import wilson
+from contragrad.evaluate import Share, wilson
 from contragrad.reproduce import table
 from contragrad.reproduce.definition import Definition, parse
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Measured
-from contragrad.reproduce.measures import Cell
 
 TEXT = """
 title: two columns
@@ -60,7 +59,7 @@ def measured(calibrated: Fraction | None = None, **rows: Sequence[tuple[int, int
     return Measured(
         figures={
             names[row]: {
-                column: Cell(*cell)
+                column: Share(*cell)
                 for column, cell in zip(("clean", "attacked"), cells, strict=True)
                 if cell is not None
             }
@@ -316,7 +315,7 @@ def test_a_figure_of_one_seed_among_several_has_no_range(setup: Setup) -> None:
 
 
 def test_a_seed_in_which_no_image_counts_gives_neither_a_range_nor_a_number_of_images(setup: Setup) -> None:
-    nothing = replace(FIRST, figures=FIRST.figures | {"reference": {"clean": Cell(0, 0)}})
+    nothing = replace(FIRST, figures=FIRST.figures | {"reference": {"clean": Share(0, 0)}})
     text = table.printed(table.content(DEFINITION, seeds(setup, 0, 1), [FIRST, nothing]))
     assert line("reference", text)[1] == f"50.0 | 60.0 {bounds(120, 200)}"
     assert "Wilson intervals of 200 images" in in_one_line(text)

@@ -49,6 +49,24 @@ def wilson(correct: int, count: int) -> Interval:
     return float(found.low), float(found.high)
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share of images: `hits` of `count`."""
+
+    hits: int
+    count: int
+
+    @property
+    def share(self) -> float | None:
+        """In [0, 1]; None where no image counts."""
+        return self.hits / self.count if self.count else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """The share's 95 % Wilson interval."""
+        return wilson(self.hits, self.count) if self.count else None
+
+
 def row(
     name: str, architecture: str, weights: str, network: nn.Module, clean: Examples, adversarial: Tensor
 ) -> Row:

@@ -9,6 +9,7 @@ from torch import nn
 from contragrad import table4
 from contragrad.defences import FILTERS, Filtered
 from contragrad.errors import UserError
+from contragrad.evaluate import Share
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import accuracy
 from contragrad.networks.inference import predict
@@ -18,11 +19,11 @@ from contragrad.refine import FullTraining
 from contragrad.reproduce import experiment
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.experiment import Place, Setup
-from contragrad.reproduce.measures import Cell, cell
+from contragrad.reproduce.measures import cell
 from contragrad.tasks import task_name
 from contragrad.workspace import adversarial_of, load_reference, material, normalisation
 
-Figures = dict[str, dict[str, Cell]]
+Figures = dict[str, dict[str, Share]]
 """Network -> column -> figure."""
 
 REFERENCE = "reference"

@@ -1,32 +1,12 @@
 """The figures of the paper's tables, from what networks answer."""
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from contragrad.evaluate import Interval, wilson
+from contragrad.evaluate import Share
 from contragrad.reproduce.definition import Measure
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A share of test images: `hits` of `count`."""
-
-    hits: int
-    count: int
-
-    @property
-    def share(self) -> float | None:
-        """In [0, 1]; None where no image counts."""
-        return self.hits / self.count if self.count else None
-
-    @property
-    def interval(self) -> Interval | None:
-        """The share's 95 % Wilson interval."""
-        return wilson(self.hits, self.count) if self.count else None
-
-
-def cell(measure: Measure, labels: Tensor, answers: Tensor, *, clean: Tensor, source: Tensor) -> Cell:
+def cell(measure: Measure, labels: Tensor, answers: Tensor, *, clean: Tensor, source: Tensor) -> Share:
     """A figure of one network.
 
     - `accuracy`: the share of images that are given their label;
@@ -45,8 +25,8 @@ def cell(measure: Measure, labels: Tensor, answers: Tensor, *, clean: Tensor, so
     """
     right = answers == labels
     if measure == "accuracy":
-        return Cell(int(right.sum()), len(labels))
+        return Share(int(right.sum()), len(labels))
     counted = source == labels
     if measure == "fooling rate":
         counted = counted & (clean == labels)
-    return Cell(int((counted & ~right).sum()), int(counted.sum()))
+    return Share(int((counted & ~right).sum()), int(counted.sum()))

@@ -13,13 +13,12 @@ from rich.table import Table
 
 from contragrad import config_file
 from contragrad.config import StudyConfig
-from contragrad.evaluate import wilson
+from contragrad.evaluate import Share, wilson
 from contragrad.files import write_text
 from contragrad.fingerprint import fingerprint
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Measured
-from contragrad.reproduce.measures import Cell
 
 Content = dict[str, Any]
 
@@ -82,7 +81,7 @@ def _settings(config: StudyConfig) -> Mapping[str, Any]:
     return config_file.dotted(config)
 
 
-def _entry(published: float | None, cells: Sequence[Cell | None]) -> Content:
+def _entry(published: float | None, cells: Sequence[Share | None]) -> Content:
     """A figure: its mean over the seeds, its range, and the Wilson interval that so many images leave."""
     measured = [
         None if cell is None else {"hits": cell.hits, "count": cell.count, "interval": cell.interval}
