@@ -18,7 +18,7 @@ from contragrad.config import SearchSettings
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.lookahead import GUESS, Ahead, play_ahead
 from contragrad.evolution.mutation import mutate
-from contragrad.evolution.population import initial_population
+from contragrad.evolution.population import initial_population, random_genome
 from contragrad.evolution.search import State, ask, closest_place, epochs, start, tell
 from contragrad.evolution.trial import (
     Infeasible,
@@ -214,7 +214,22 @@ def test_random_search_draws_children_that_no_parent_decides() -> None:
         found.append(children)
     assert found[0] == found[1]
     assert len({str(genome) for genome in found[0]}) == 3
-    assert all(2 <= len(genome.blocks) <= 5 for genome in found[0])
+
+
+def test_random_search_mutates_what_it_draws_as_often_as_generations_have_passed() -> None:
+    settings = small_settings(variation="random", children=1, generations=3)
+    state = replace(trained((CONVS, POOLS), (measured(0.5), measured(0.5)), children=1), settings=settings)
+    seen = []
+    while not state.finished:
+        place = (state.generation, state.slot, state.child)
+        random = stream(state.seed, "random", *place)
+        genome = random_genome(settings, state.problem, random)
+        for _ in range(state.generation):
+            genome = mutate(genome, settings, state.problem, random)
+        assert ask(state).genome == genome
+        seen.append(place)
+        state = tell(state, ask(state), GUESS)
+    assert seen == [(generation, slot, 0) for generation in (1, 2, 3) for slot in (0, 1)]
 
 
 def test_with_the_schedule_generation_a_newcomers_turn_comes_in_the_next_generation() -> None:
