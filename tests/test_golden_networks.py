@@ -5,6 +5,7 @@ The numbers are compared with a tolerance, for another processor or torch may ro
 
 import json
 import math
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -12,20 +13,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.config import TrainingSettings
+from contragrad.config import Objective, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import Genome, Pool, Sum, parse, sources
 from contragrad.evolution.shapes import Problem, halved, shapes
 from contragrad.fingerprint import stream
 from contragrad.networks.misalignment import losses
 from contragrad.networks.network import Normalisation, Normalised, build
-from contragrad.networks.objectives import Material
+from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.training import begin, train_epoch
 from strategies import MNIST, ODD
 
-GOLDEN = Path(__file__).parent / "golden" / "networks.json"
+GOLDEN = Path(__file__).parent / "golden"
 TOLERANCE = 1e-3
 COUNT = 6
+EPSILON = 8 / 255
 NETWORKS: dict[str, tuple[str, Problem]] = {
     "every convolution, sizes three halvings apart": (
         "conv(4,3) strided(6,5) pool(max,3) strided(8,1) sum(1,4) cat(2,5) fc(8)",
@@ -89,11 +91,26 @@ def measured(text: str, problem: Problem) -> tuple[Numbers, dict[str, float]]:
     parts = losses(network, examples.images, examples.labels, directions)
     numbers["cross-entropy"], numbers["GM loss"] = ([part.item()] for part in parts)
 
-    # One step with the GM loss. Adam's first one moves nearly every weight by the same length, up or down;
-    # the norms of the gradients tell every layer.
-    network = network_of(genome, problem)
-    before, settings = weights(network), TrainingSettings(batch_size=COUNT)
-    train_epoch(begin(network, settings), examples, Material(directions), settings, seed=3)
+    found, scales = stepped(text, problem, "gm")
+    return numbers | found, scales
+
+
+def stepped(text: str, problem: Problem, objective: Objective) -> tuple[Numbers, dict[str, float]]:
+    """What an epoch of one batch leaves of a network: one step, or as many as the objective takes of it.
+
+    Adam's first step moves nearly every weight by the same length, up or down; the norms of the gradients
+    tell every layer.
+    """
+    examples, directions = made(problem)
+    attacked = (examples.images + EPSILON * directions.sign()).clamp(0, 1)
+    numbers: Numbers = {}
+    network = network_of(parse(text), problem)
+    before, settings = weights(network), TrainingSettings(batch_size=COUNT, objective=objective)
+    parts = OBJECTIVES[objective]
+    material = Material(
+        directions if parts.penalty is not None else None, attacked if parts.fixed else None, EPSILON
+    )
+    train_epoch(begin(network, settings), examples, material, settings, seed=3)
     after = weights(network)
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None
@@ -149,16 +166,37 @@ def test_numbers_that_differ_are_told_from_numbers_that_are_rounded() -> None:
     assert difference({"a": [3.0, 4.0]}, stored, {}) is not None
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_genomes_and_training_mean_what_they_meant(name: str, request: pytest.FixtureRequest) -> None:
-    text, problem = NETWORKS[name]
-    found, scales = measured(text, problem)
-    stored: dict[str, Numbers] = json.loads(GOLDEN.read_text(encoding="utf-8")) if GOLDEN.exists() else {}
+def hold(file: str, name: str, found: Numbers, scales: dict[str, float], *, update: bool) -> None:
+    """Fails unless the golden file has these numbers under the name."""
+    path = GOLDEN / file
+    stored: dict[str, Numbers] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     differs = difference(found, stored.get(name, {}), scales)
     # What agrees is left as it is, whatever this processor makes of the last digits.
-    if differs and request.config.getoption("--update-golden"):
+    if differs and update:
         stored[name] = {kind: [float(f"{value:.6g}") for value in values] for kind, values in found.items()}
-        text = json.dumps({key: stored[key] for key in NETWORKS if key in stored}, indent=1)
-        GOLDEN.write_text(text + "\n", encoding="utf-8")
+        path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
         return
     assert differs is None, f"{name}: {differs}. {CHANGED}"
+
+
+@pytest.fixture
+def update(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_genomes_and_training_mean_what_they_meant(name: str, update: bool) -> None:
+    hold("networks.json", name, *measured(*NETWORKS[name]), update=update)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_step_of_every_objective_means_what_it_meant(objective: Objective, update: bool) -> None:
+    first = next(iter(NETWORKS.values()))
+    hold("objectives.json", objective, *stepped(*first, objective), update=update)
+
+
+def test_the_golden_steps_of_no_two_objectives_are_alike() -> None:
+    stored: dict[str, Numbers] = json.loads((GOLDEN / "objectives.json").read_text(encoding="utf-8"))
+    assert stored.keys() == OBJECTIVES.keys()
+    for one, other in combinations(stored.values(), 2):
+        assert difference(one, other, {}) is not None
