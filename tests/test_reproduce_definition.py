@@ -276,12 +276,6 @@ def test_other_wrong_definitions_are_refused_too(content: object, where: str) ->
     assert caught.value.where.startswith(where)
 
 
-def test_a_table_that_the_paper_has_not_is_refused() -> None:
-    with pytest.raises(UserError, match="the paper has no table8") as caught:
-        read("table8")
-    assert "table7" in caught.value.remedy
-
-
 # The studies behind the tables.
 
 SCALES: tuple[Scale, ...] = get_args(Scale)

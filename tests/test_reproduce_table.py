@@ -79,6 +79,10 @@ SECOND = measured(
 WITHOUT = measured(reference=[(110, 200), (30, 200)], evolved=[None, None], ordinary=[(100, 200), (80, 200)])
 
 
+def content(definition: Definition, setups: Sequence[Setup], found: Sequence[Measured]) -> table.Content:
+    return table.content(definition, setups, found, identity="its identity")
+
+
 # What a table is known by.
 
 
@@ -140,10 +144,10 @@ def test_other_settings_are_another_table(change: Callable[[Setup], list[Setup]]
 
 
 def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:
-    found = table.content(DEFINITION, [setup], [FIRST])
+    found = content(DEFINITION, [setup], [FIRST])
     assert found["table"] == "small"
     assert found["title"] == "two columns"
-    assert found["identity"] == table.identity(DEFINITION, [setup])
+    assert found["identity"] == "its identity"
     assert (found["scale"], found["seeds"], found["calibrated_epsilon"]) == ("smoke", [0], [None])
     assert found["depth"] == {"generations": 1, "epochs": 1, "refinement": 1}
     assert found["columns"] == ["clean", "attacked"]
@@ -161,17 +165,17 @@ def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:
 
 def test_what_the_paper_leaves_open_is_said_with_the_settings_own_values(setup: Setup) -> None:
     changed = replace(setup, overrides=("--training.gm_weight=3", "--search.channels=[8]"))
-    left = table.content(DEFINITION, [changed], [FIRST])["left_open"]
+    left = content(DEFINITION, [changed], [FIRST])["left_open"]
     assert left.keys() == set(table.OPEN)
     assert (left["attack.epsilon"], left["attack.steps"]) == ("8/255", 3)
     assert (left["training.gm_weight"], left["search.channels"]) == (3.0, [8])
     assert left["fitness_split"] == "validation"
-    paper = table.content(DEFINITION, [replace(setup, paper_protocol=True)], [FIRST])
+    paper = content(DEFINITION, [replace(setup, paper_protocol=True)], [FIRST])
     assert paper["left_open"]["fitness_split"] == "test"
 
 
 def test_several_seeds_have_a_mean_a_range_and_the_interval_of_one_test_set(setup: Setup) -> None:
-    found = table.content(DEFINITION, seeds(setup, 4, 2), [FIRST, SECOND])
+    found = content(DEFINITION, seeds(setup, 4, 2), [FIRST, SECOND])
     assert found["seeds"] == [4, 2]
     entry = found["networks"]["NE+GM 1"]["clean"]
     assert [(cell["hits"], cell["count"]) for cell in entry["measured"]] == [(130, 200), (120, 200)]
@@ -182,7 +186,7 @@ def test_several_seeds_have_a_mean_a_range_and_the_interval_of_one_test_set(setu
 
 def test_a_network_that_is_missing_in_one_seed_has_the_mean_of_the_others(setup: Setup) -> None:
     for missing in (WITHOUT, measured(reference=[(110, 200), (30, 200)], ordinary=[(100, 200), (80, 200)])):
-        found = table.content(DEFINITION, seeds(setup, 0, 1), [FIRST, missing])
+        found = content(DEFINITION, seeds(setup, 0, 1), [FIRST, missing])
         entry = found["networks"]["NE+GM 1"]["attacked"]
         assert entry["measured"][0]["hits"] == 100
         assert entry["measured"][1] is None
@@ -191,7 +195,7 @@ def test_a_network_that_is_missing_in_one_seed_has_the_mean_of_the_others(setup:
 
 
 def test_a_network_that_is_missing_in_every_seed_has_no_figure(setup: Setup) -> None:
-    found = table.content(DEFINITION, seeds(setup, 0, 1), [WITHOUT, WITHOUT])
+    found = content(DEFINITION, seeds(setup, 0, 1), [WITHOUT, WITHOUT])
     entry = found["networks"]["NE+GM 1"]["clean"]
     assert entry == {
         "published": 0.578,
@@ -205,11 +209,11 @@ def test_a_network_that_is_missing_in_every_seed_has_no_figure(setup: Setup) -> 
 
 def test_a_share_of_no_images_is_no_share(setup: Setup) -> None:
     nothing = measured(reference=[(0, 0), (1, 4)])
-    found = table.content(DEFINITION, [setup], [nothing])
+    found = content(DEFINITION, [setup], [nothing])
     entry = found["networks"]["reference"]["clean"]
     assert entry["measured"] == [{"hits": 0, "count": 0, "interval": None}]
     assert entry["mean"] is None
-    both = table.content(DEFINITION, seeds(setup, 0, 1), [nothing, FIRST])
+    both = content(DEFINITION, seeds(setup, 0, 1), [nothing, FIRST])
     assert both["networks"]["reference"]["clean"]["mean"] == 0.6
     assert line("reference", table.printed(found))[1] == "50.0 | –"
 
@@ -225,7 +229,7 @@ def parts() -> st.SearchStrategy[Part | None]:
 @settings(max_examples=20)  # each reads the settings anew
 @given(st.lists(parts(), min_size=1, max_size=4))
 def test_a_summary_is_that_of_the_shares_there_are(setup: Setup, cells: list[Part | None]) -> None:
-    found = table.content(
+    found = content(
         DEFINITION, seeds(setup, *range(len(cells))), [measured(reference=[cell, (1, 2)]) for cell in cells]
     )
     entry = found["networks"]["reference"]["clean"]
@@ -246,7 +250,7 @@ def test_a_summary_is_that_of_the_shares_there_are(setup: Setup, cells: list[Par
 
 def test_a_table_is_read_as_it_was_written(setup: Setup, tmp_path: Path) -> None:
     path = tmp_path / "table.json"
-    found = table.content(DEFINITION, seeds(setup, 0, 1), [FIRST, WITHOUT])
+    found = content(DEFINITION, seeds(setup, 0, 1), [FIRST, WITHOUT])
     table.write(found, path)
     again = table.read(path)
     assert again is not None
@@ -257,11 +261,11 @@ def test_a_table_is_read_as_it_was_written(setup: Setup, tmp_path: Path) -> None
     assert other.read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b"[1, 2]", b"3", b"\xff\xfe\xff"])
-def test_what_is_no_table_is_read_as_none(content: bytes | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", [None, b"", b"{", b"[1, 2]", b"3", b"\xff\xfe\xff"])
+def test_what_is_no_table_is_read_as_none(written: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "table.json"
-    if content is not None:
-        path.write_bytes(content)
+    if written is not None:
+        path.write_bytes(written)
     assert table.read(path) is None
 
 
@@ -285,7 +289,7 @@ def bounds(hits: int, count: int) -> str:
 
 
 def test_published_stands_before_measured_in_per_cent(setup: Setup) -> None:
-    text = table.printed(table.content(DEFINITION, [setup], [FIRST]))
+    text = table.printed(content(DEFINITION, [setup], [FIRST]))
     assert line("reference", text) == [
         "reference",
         f"50.0 | 60.0 {bounds(120, 200)}",
@@ -303,20 +307,20 @@ def test_published_stands_before_measured_in_per_cent(setup: Setup) -> None:
 
 
 def test_several_seeds_are_read_with_their_range(setup: Setup) -> None:
-    text = table.printed(table.content(DEFINITION, seeds(setup, 4, 2), [FIRST, SECOND]))
+    text = table.printed(content(DEFINITION, seeds(setup, 4, 2), [FIRST, SECOND]))
     assert line("NE+GM 1", text)[1] == f"57.8 | 62.5 {bounds(125, 200)} (60.0–65.0)"
     assert "mean and range over seeds 4, 2" in in_one_line(text)
 
 
 def test_a_figure_of_one_seed_among_several_has_no_range(setup: Setup) -> None:
-    text = table.printed(table.content(DEFINITION, seeds(setup, 0, 1), [FIRST, WITHOUT]))
+    text = table.printed(content(DEFINITION, seeds(setup, 0, 1), [FIRST, WITHOUT]))
     assert line("NE+GM 1", text)[1] == f"57.8 | 65.0 {bounds(130, 200)}"
     assert line("reference", text)[1].endswith("(55.0–60.0)")
 
 
 def test_a_seed_in_which_no_image_counts_gives_neither_a_range_nor_a_number_of_images(setup: Setup) -> None:
     nothing = replace(FIRST, figures=FIRST.figures | {"reference": {"clean": Share(0, 0)}})
-    text = table.printed(table.content(DEFINITION, seeds(setup, 0, 1), [FIRST, nothing]))
+    text = table.printed(content(DEFINITION, seeds(setup, 0, 1), [FIRST, nothing]))
     assert line("reference", text)[1] == f"50.0 | 60.0 {bounds(120, 200)}"
     assert "Wilson intervals of 200 images" in in_one_line(text)
 
@@ -326,18 +330,18 @@ def test_the_calibrated_epsilon_of_each_seed_is_said(setup: Setup) -> None:
         replace(seed, calibrated=Fraction(greys, 255))
         for seed, greys in zip((FIRST, SECOND), (3, 7), strict=True)
     ]
-    content = table.content(DEFINITION, seeds(setup, 0, 1), found)
-    assert content["calibrated_epsilon"] == ["1/85", "7/255"]
-    assert "calibrated ε: 1/85, 7/255" in table.printed(content)
+    shown = content(DEFINITION, seeds(setup, 0, 1), found)
+    assert shown["calibrated_epsilon"] == ["1/85", "7/255"]
+    assert "calibrated ε: 1/85, 7/255" in table.printed(shown)
 
 
 def test_shares_of_different_numbers_of_images_are_said_from_the_fewest_to_the_most(setup: Setup) -> None:
     found = measured(reference=[(600, 1000), (20, 150)], evolved=[(3, 500), (2, 300)])
-    assert "of 150 to 1,000 images" in in_one_line(table.printed(table.content(DEFINITION, [setup], [found])))
+    assert "of 150 to 1,000 images" in in_one_line(table.printed(content(DEFINITION, [setup], [found])))
 
 
 def test_what_is_printed_is_plain_text_without_trailing_blanks(setup: Setup) -> None:
-    text = table.printed(table.content(DEFINITION, [setup], [FIRST]))
+    text = table.printed(content(DEFINITION, [setup], [FIRST]))
     assert text.endswith("\n")
     assert "\x1b" not in text
     assert all(each == each.rstrip() for each in text.splitlines())
@@ -346,24 +350,24 @@ def test_what_is_printed_is_plain_text_without_trailing_blanks(setup: Setup) -> 
 def test_what_is_printed_does_not_depend_on_the_terminal(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = table.content(DEFINITION, [setup], [FIRST])
-    expected = table.printed(content)
+    shown = content(DEFINITION, [setup], [FIRST])
+    expected = table.printed(shown)
     for name, value in (("COLUMNS", "40"), ("TERM", "dumb"), ("NO_COLOR", "1")):
         monkeypatch.setenv(name, value)
-        assert table.printed(content) == expected
+        assert table.printed(shown) == expected
 
 
 def test_colours_that_are_forced_do_not_reach_the_file(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "\x1b" not in table.printed(table.content(DEFINITION, [setup], [FIRST]))
+    assert "\x1b" not in table.printed(content(DEFINITION, [setup], [FIRST]))
 
 
 def test_a_narrow_terminal_loses_no_figure(setup: Setup) -> None:
-    content = table.content(DEFINITION, seeds(setup, 0, 1), [FIRST, SECOND])
+    shown = content(DEFINITION, seeds(setup, 0, 1), [FIRST, SECOND])
     file = io.StringIO()
-    Console(file=file, width=60).print(table.as_text(content))
+    Console(file=file, width=60).print(table.as_text(shown))
     for figure in ("62.5", "(60.0–65.0)", "12.5", "(10.0–15.0)", "57.8", "8.8"):
         assert figure in file.getvalue()
 
@@ -374,4 +378,4 @@ def test_a_table_of_which_every_network_is_missing_can_be_read(setup: Setup) -> 
     del text["networks"]["reference"]
     definition: Definition = parse("small", yaml.safe_dump(text, sort_keys=False))
     nothing = measured(evolved=[None, None], ordinary=[None, None])
-    assert "57.8 | –" in table.printed(table.content(definition, [setup], [nothing]))
+    assert "57.8 | –" in table.printed(content(definition, [setup], [nothing]))

@@ -104,16 +104,16 @@ def outcomes(
 ) -> list[Outcome]:
     """The outcomes of trials that no search asks for, in their order; the memo's, as far as it has them."""
     keys = {key_of(trial): trial for trial in trials}
-    missing = [(key, trial) for key, trial in keys.items() if memo.get(key) is None]
+    known = {key: record for key in keys if (record := memo.get(key)) is not None}
 
     def note(event: Event) -> None:
         if isinstance(event, Finished):
-            memo.put(_record(event, keys[event.key]))
+            known[event.key] = memo.put(_record(event, keys[event.key]))
         on_event(event)
 
+    missing = [(key, trial) for key, trial in keys.items() if key not in known]
     run_tasks(missing, executor=executor, on_event=note)
-    records = [memo.get(key_of(trial)) for trial in trials]
-    return [remembered(record) for record in records if record is not None]
+    return [remembered(known[key_of(trial)]) for trial in trials]
 
 
 def run_tasks(

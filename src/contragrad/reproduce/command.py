@@ -48,9 +48,10 @@ def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, p
 def _table(name: str, setups: list[Setup], folder: Path, console: Console, progress: Progress) -> None:
     definition, path = read(name), folder / "table.json"
     there = table.read(path)
-    if there is None or there.get("identity") != table.identity(definition, setups):
+    identity = table.identity(definition, setups)
+    if there is None or there.get("identity") != identity:
         found = [measured(definition, setup, progress) for setup in setups]
-        there = table.content(definition, setups, found)
+        there = table.content(definition, setups, found, identity=identity)
         folder.mkdir(parents=True, exist_ok=True)
         table.write(there, path)
         write_text(folder / "table.txt", table.printed(there))

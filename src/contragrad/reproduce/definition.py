@@ -84,15 +84,12 @@ class Definition:
 
 
 def read(name: str) -> Definition:
-    """The definition of that name that ships with the package.
+    """The definition of that name, one of `names`, that ships with the package.
 
     Raises:
-        UserError: if there is none, or if its file is wrong.
+        UserError: if its file is wrong.
     """
-    path = folder() / f"{name}.yaml"
-    if not path.is_file():
-        raise UserError(f"the paper has no {name} here", where=name, remedy=" or ".join(names()))
-    return parse(name, path.read_text(encoding="utf-8"))
+    return parse(name, (folder() / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def parse(name: str, text: str) -> Definition:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from contragrad import draw, table4
-from contragrad.evolution.genome import parse
+from contragrad.evolution.genome import Genome
 from contragrad.explain import figure, integrated_gradients, pixel_distance, relative
 from contragrad.files import write_text
 from contragrad.networks.inference import predict
 from contragrad.progress import Progress
-from contragrad.recipes import RECIPES
+from contragrad.recipes import RECIPES, best
 from contragrad.reference import HAND_ENGINEERED
 from contragrad.reproduce import experiment
 from contragrad.reproduce.definition import Experiment
@@ -75,10 +75,10 @@ def figure4(setup: Setup, folder: Path, progress: Progress) -> list[Path]:
     found = experiment.searched(setup, EXPERIMENT, progress, randomly=False)
     with experiment.opened(setup, EXPERIMENT, None, progress) as (place, _):
         problem = place.workspace.problem
-    drawn = {f"{name}": genome for name, genome in HAND_ENGINEERED.items()}
-    ranked = sorted(found.evolved, key=lambda member: -member.outcome.fitness)
+    ranked = best(found.evolved, len(found.evolved))
+    drawn: dict[str, Genome] = dict(HAND_ENGINEERED)
     drawn |= {f"evolved-{rank}": member.trial.genome for rank, member in enumerate(ranked, start=1)}
     paths = [folder / f"figure4-{name}.svg" for name in drawn]
     for path, (name, genome) in zip(paths, drawn.items(), strict=True):
-        draw.architecture(parse(str(genome)), problem, path, title=name)
+        draw.architecture(genome, problem, path, title=name)
     return paths

@@ -72,7 +72,7 @@ def _of_data(
                 where=definition.name,
                 remedy="other training settings",
             )
-        images = test.images
+        seen = answers
         if column.source is not None:
             attack = place.workspace.config.attack
             if column.calibrated:
@@ -80,10 +80,10 @@ def _of_data(
             attack = column.crafted_by(attack, calibrated)
             network = (_name(source, place), networks[source])
             images = adversarial_of(place.workspace, place.splits, "test", source=network, attack=attack)
+            seen = {name: predict(networks[name], images) for name in figures}
         for name, cells in figures.items():
-            seen = predict(networks[name], images)
             cells[column.name] = cell(
-                column.measure, test.labels, seen, clean=answers[name], source=answers[source]
+                column.measure, test.labels, seen[name], clean=answers[name], source=answers[source]
             )
     return figures, calibrated
 

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
@@ -12,7 +12,6 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from contragrad import config_file
-from contragrad.config import StudyConfig
 from contragrad.evaluate import Share, wilson
 from contragrad.files import write_text
 from contragrad.fingerprint import fingerprint
@@ -46,17 +45,19 @@ def identity(definition: Definition, setups: Sequence[Setup]) -> str:
     return fingerprint("table/1", asdict(definition), configs)
 
 
-def content(definition: Definition, setups: Sequence[Setup], found: Sequence[Measured]) -> Content:
+def content(
+    definition: Definition, setups: Sequence[Setup], found: Sequence[Measured], *, identity: str
+) -> Content:
     """The table as plain JSON: for every network and column what was published, and each seed's figure."""
     config = setups[0].config(definition.experiment, None)
-    networks = [name for name in definition.networks if any(name in seed.figures for seed in found)]
+    settings = config_file.dotted(config)
     return {
         "table": definition.name,
         "title": definition.title,
-        "identity": identity(definition, setups),
+        "identity": identity,
         "scale": setups[0].scale,
         "seeds": [setup.seed for setup in setups],
-        "left_open": {key: _settings(config)[key] for key in OPEN},
+        "left_open": {key: settings[key] for key in OPEN},
         "depth": {
             "generations": config.search.generations,
             "epochs": config.search.epochs,
@@ -72,13 +73,9 @@ def content(definition: Definition, setups: Sequence[Setup], found: Sequence[Mea
                 )
                 for column in definition.columns
             }
-            for name in networks
+            for name in definition.networks
         },
     }
-
-
-def _settings(config: StudyConfig) -> Mapping[str, Any]:
-    return config_file.dotted(config)
 
 
 def _entry(published: float | None, cells: Sequence[Share | None]) -> Content:
@@ -87,13 +84,12 @@ def _entry(published: float | None, cells: Sequence[Share | None]) -> Content:
         None if cell is None else {"hits": cell.hits, "count": cell.count, "interval": cell.interval}
         for cell in cells
     ]
-    there = [cell for cell in cells if cell is not None and cell.count]
-    shares = [cell.hits / cell.count for cell in there]
+    shares = [cell.share for cell in cells if cell is not None and cell.share is not None]
     summary: Content = {"published": published, "measured": measured}
     if not shares:
         return summary | {"mean": None, "range": None, "interval": None}
     # The seeds share their test images, so that more of them leave the sampling error as it is.
-    count = min(cell.count for cell in there)
+    count = min(cell.count for cell in cells if cell is not None and cell.count)
     interval = wilson(round(mean(shares) * count), count)
     return summary | {"mean": mean(shares), "range": [min(shares), max(shares)], "interval": interval}
 
