@@ -31,8 +31,7 @@ ORDER = (
     "tasks", "recipes",
     "engine.*",
     "evaluate", "pictures", "explain", "draw", "history", "report", "progress", "table4", "run", "calibrate",
-    "reproduce.definition", "reproduce.measures", "reproduce.experiment", "reproduce.figures",
-    "reproduce.table", "reproduce.drawings", "reproduce.command", "cli",
+    "reproduce.*", "cli",
 )
 # fmt: on
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from contragrad import config_file
 from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
-from contragrad.reproduce import experiment, figures
+from contragrad.reproduce import epsilon, experiment, figures
 from contragrad.reproduce.definition import Column, Measure, parse
-from contragrad.reproduce.figures import STRONGEST, nearest
+from contragrad.reproduce.epsilon import STRONGEST, nearest
 from contragrad.reproduce.measures import cell
 
 MEASURES: tuple[Measure, ...] = ("accuracy", "fooling rate", "fooling rate of the reference's")
@@ -173,9 +173,9 @@ def test_epsilon_is_calibrated_in_grey_levels_on_the_images_of_the_fitness(
         assert (network, labels) == ("the reference", "labels of the fitness images")
         return 1 - 20 * float(images)
 
-    monkeypatch.setattr(figures, "load_reference", lambda workspace, splits: "the reference")
-    monkeypatch.setattr(figures, "adversarial_of", crafted)
-    monkeypatch.setattr(figures, "accuracy", accuracy)
+    monkeypatch.setattr(epsilon, "load_reference", lambda workspace, splits: "the reference")
+    monkeypatch.setattr(epsilon, "adversarial_of", crafted)
+    monkeypatch.setattr(epsilon, "accuracy", accuracy)
     fitness = SimpleNamespace(labels="labels of the fitness images")
     place: Any = SimpleNamespace(
         workspace=SimpleNamespace(config=config), splits=SimpleNamespace(validation=fitness)
@@ -184,8 +184,8 @@ def test_epsilon_is_calibrated_in_grey_levels_on_the_images_of_the_fitness(
         name="any", measure="accuracy", source="reference", attack={"name": "fgsm"}, calibrated=True
     )
     # 1 - 20 ε is 0.3725 at 8 grey levels and 0.2941 at 9.
-    assert figures.calibrate(place, column, 0.36) == Fraction(8, 255)
-    assert figures.calibrate(place, column, 0.31) == Fraction(9, 255)
+    assert epsilon.calibrate(place, column, 0.36) == Fraction(8, 255)
+    assert epsilon.calibrate(place, column, 0.31) == Fraction(9, 255)
     assert {(attack.name, attack.steps) for attack in seen} == {("fgsm", 7)}
     assert all((attack.epsilon * 255).denominator == 1 for attack in seen)
 
@@ -205,7 +205,7 @@ networks:
         return {}, Fraction(3, 255) if any(column.calibrated for column in columns) else None
 
     monkeypatch.setattr(experiment, "searched", lambda *where, randomly: None)
-    monkeypatch.setattr(experiment, "opened", lambda *where: nullcontext((None, None)))
+    monkeypatch.setattr(experiment, "opened", lambda *where: nullcontext())
     monkeypatch.setattr(figures, "_of_data", of_data)
     nowhere: Any = None
     assert figures.measured(parse("small", text), nowhere, nowhere).calibrated == Fraction(3, 255)

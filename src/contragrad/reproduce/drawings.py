@@ -42,7 +42,7 @@ def figure3(setup: Setup, folder: Path, progress: Progress) -> dict[str, Any]:
     Source: section 4.1.1, figure 3.
     """
     found = experiment.searched(setup, EXPERIMENT, progress, randomly=False)
-    with experiment.opened(setup, EXPERIMENT, None, progress) as (place, _):
+    with experiment.opened(setup, EXPERIMENT, None, progress) as place:
         workspace, test = place.workspace, place.splits.test
         trainings = [RECIPES[name].training(name, workspace.config, found) for name in COMPARED]
         tasks = [task for task in trainings if task is not None]
@@ -73,7 +73,7 @@ def figure4(setup: Setup, folder: Path, progress: Progress) -> list[Path]:
     Source: figure 4, appendix A.
     """
     found = experiment.searched(setup, EXPERIMENT, progress, randomly=False)
-    with experiment.opened(setup, EXPERIMENT, None, progress) as (place, _):
+    with experiment.opened(setup, EXPERIMENT, None, progress) as place:
         problem = place.workspace.problem
     ranked = best(found.evolved, len(found.evolved))
     drawn: dict[str, Genome] = dict(HAND_ENGINEERED)

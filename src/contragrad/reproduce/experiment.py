@@ -131,13 +131,14 @@ class Place:
 
     workspace: Workspace
     splits: Splits
+    memo: Memo
     executor: Executor
 
 
 @contextmanager
 def opened(
     setup: Setup, experiment: Experiment, data: DataName | None, progress: Progress
-) -> Iterator[tuple[Place, Memo]]:
+) -> Iterator[Place]:
     """A study's run folder, made if it is not there, with workers, until the block ends.
 
     Raises:
@@ -146,13 +147,13 @@ def opened(
     config, folder = setup.config(experiment, data), setup.folder(experiment, data)
     dataset, workspace = run.entered(config, folder, progress)
     with run.opened(workspace, dataset, progress) as (memo, splits), run.executor_of(workspace) as executor:
-        yield Place(workspace=workspace, splits=splits, executor=executor), memo
+        yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor)
 
 
 def searched(setup: Setup, experiment: Experiment, progress: Progress, *, randomly: bool) -> Found:
     """What the experiment's search finds, and random search beside it if it is asked for."""
-    with opened(setup, experiment, None, progress) as (place, memo):
-        workspace = place.workspace
+    with opened(setup, experiment, None, progress) as place:
+        workspace, memo = place.workspace, place.memo
         evolved = run.evolve(workspace, memo, place.executor, progress).population
         note_look(memo, [str(member.trial.genome) for member in evolved])
         if not randomly:

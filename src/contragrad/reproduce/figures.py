@@ -1,6 +1,6 @@
 """A table's figures for one seed: networks trained where they are not, examples crafted, answers counted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,13 +11,13 @@ from contragrad.defences import FILTERS, Filtered
 from contragrad.errors import UserError
 from contragrad.evaluate import Share
 from contragrad.fingerprint import stream_seed
-from contragrad.fitness import accuracy
 from contragrad.networks.inference import predict
 from contragrad.progress import Progress
 from contragrad.recipes import RECIPES, Found
 from contragrad.refine import FullTraining
 from contragrad.reproduce import experiment
 from contragrad.reproduce.definition import Column, Definition
+from contragrad.reproduce.epsilon import calibrate
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.measures import cell
 from contragrad.tasks import task_name
@@ -27,9 +27,6 @@ Figures = dict[str, dict[str, Share]]
 """Network -> column -> figure."""
 
 REFERENCE = "reference"
-GREYS = 255
-STRONGEST = 32
-"""Grey levels up to which epsilon is calibrated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +44,7 @@ def measured(definition: Definition, setup: Setup, progress: Progress) -> Measur
     figures: Figures = {name: {} for name in definition.networks}
     calibrated = None
     for data in definition.data:
-        with experiment.opened(setup, definition.experiment, data, progress) as (place, _):
+        with experiment.opened(setup, definition.experiment, data, progress) as place:
             columns = [column for column in definition.columns if column.data == data]
             own, epsilon = _of_data(definition, columns, place, found, progress)
             calibrated = epsilon or calibrated
@@ -131,28 +128,3 @@ def _name(source: str, place: Place) -> str:
     if source == REFERENCE:
         return place.workspace.reference_name
     return task_name(source_training(source, place), place.workspace)
-
-
-def calibrate(place: Place, column: Column, published: float) -> Fraction:
-    """The epsilon, in whole grey levels, at which the reference is most nearly as often right as published.
-
-    It is chosen on the images that the fitness is measured on.
-    """
-    workspace, splits = place.workspace, place.splits
-    part, fitness = workspace.config.fitness_split, splits.validation
-    reference = load_reference(workspace, splits)
-
-    def right(greys: int) -> float:
-        attack = column.crafted_by(workspace.config.attack, Fraction(greys, GREYS))
-        return accuracy(reference, adversarial_of(workspace, splits, part, attack=attack), fitness.labels)
-
-    return Fraction(nearest(right, published), GREYS)
-
-
-def nearest(falling: Callable[[int], float], value: float) -> int:
-    """The place in 1 to `STRONGEST` at which a falling function is nearest to the value, by bisection."""
-    low, high = 1, STRONGEST
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if falling(middle) >= value else (low, middle)
-    return min((low, high), key=lambda place: abs(falling(place) - value))
