@@ -19,7 +19,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
-from contragrad.history import History, load, note_origin, placement, stored_config
+from contragrad.history import History, load, note_look, note_origin, placement, stored_config
 from contragrad.workspace import CONFIGURATION, DATABASE, Workspace
 from strategies import CIFAR, small_settings
 
@@ -175,6 +175,43 @@ def test_a_study_of_another_problem_is_told_by_the_problem_it_began_with(tmp_pat
     told = studied(there)
     assert load(tmp_path).told == tuple(told)
     assert told[0].before.problem == there.problem
+
+
+# How often the test images were looked at.
+
+
+def looks(*sets: dict[str, str]) -> list[int]:
+    """How many looks there are after each of these sets of networks was measured."""
+    memo = DictMemo()
+    return [note_look(memo, networks) for networks in sets]
+
+
+FOUR = {"reference+GM": "a", "NE+GM 1": "b", "NE+GM 2": "c"}
+
+
+def test_the_tables_of_one_study_are_one_look() -> None:
+    some, others = {"NE+GM 1": "b"}, {"reference+GM": "a", "free adversarial training": "d"}
+    assert looks(FOUR, FOUR) == [1, 1]
+    assert looks(some, FOUR, others, {}, some) == [1] * 5
+
+
+def test_another_network_in_a_names_place_is_another_look() -> None:
+    refined = FOUR | {"NE+GM 1": "longer"}
+    assert looks(FOUR, refined, FOUR, refined) == [1, 2, 2, 2]
+    assert looks(FOUR, refined, {"NE+GM 1": "longest"}) == [1, 2, 3]
+    # What is measured later belongs to the look that it does not contradict.
+    more = {"NE+GM 1": "longer", "fast adversarial training": "e"}
+    assert looks(FOUR, refined, more, refined | more) == [1, 2, 2, 2]
+
+
+def test_looks_are_kept_in_the_study_s_database(tmp_path: Path) -> None:
+    there = workspace(tmp_path)
+    studied(there)
+    assert load(tmp_path).looks == 0
+    for network, expected in (("b", 1), ("b", 1), ("longer", 2)):
+        with closing(SqliteMemo(tmp_path / DATABASE)) as memo:
+            assert note_look(memo, {"NE+GM 1": network}) == expected
+        assert load(tmp_path).looks == expected
 
 
 # What an outcome did to the population.

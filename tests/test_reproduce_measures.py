@@ -19,6 +19,7 @@ from contragrad.evaluate import Share
 from contragrad.reproduce import epsilon, experiment, figures
 from contragrad.reproduce.definition import Column, Measure, parse
 from contragrad.reproduce.epsilon import STRONGEST, nearest
+from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell
 
 MEASURES: tuple[Measure, ...] = ("accuracy", "fooling rate", "fooling rate of the reference's")
@@ -201,8 +202,9 @@ networks:
   reference: {own: 0.5}
 """
 
-    def of_data(definition: object, columns: list[Column], *rest: object) -> tuple[Any, Fraction | None]:
-        return {}, Fraction(3, 255) if any(column.calibrated for column in columns) else None
+    def of_data(definition: object, columns: list[Column], *rest: object) -> Measured:
+        calibrated = Fraction(3, 255) if any(column.calibrated for column in columns) else None
+        return Measured(figures={}, crafted={}, calibrated=calibrated, looks=1)
 
     monkeypatch.setattr(experiment, "searched", lambda *where, randomly: None)
     monkeypatch.setattr(experiment, "opened", lambda *where: nullcontext())

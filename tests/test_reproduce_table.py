@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from contragrad.config import AttackSettings
 from contragrad.evaluate import Share, wilson
 from contragrad.reproduce import table
 from contragrad.reproduce.definition import Definition, parse
 from contragrad.reproduce.experiment import Setup
-from contragrad.reproduce.figures import Measured
+from contragrad.reproduce.figures import Crafted, Measured
 
 TEXT = """
 title: two columns
@@ -53,19 +54,23 @@ def seeds(setup: Setup, *numbers: int) -> list[Setup]:
     return [replace(setup, seed=number) for number in numbers]
 
 
+DIVERGED = "its training diverged"
+
+
 def measured(calibrated: Fraction | None = None, **rows: Sequence[tuple[int, int] | None]) -> Measured:
     """One seed's figures; a network's are those of the two columns, None where there is none."""
     names = {"reference": "reference", "evolved": "NE+GM 1", "ordinary": "NE 1 without GM"}
     return Measured(
         figures={
-            names[row]: {
-                column: Share(*cell)
-                for column, cell in zip(("clean", "attacked"), cells, strict=True)
-                if cell is not None
+            name: {
+                column: DIVERGED if part is None else Share(*part)
+                for column, part in zip(("clean", "attacked"), rows.get(row, (None, None)), strict=True)
             }
-            for row, cells in rows.items()
+            for row, name in names.items()
         },
+        crafted={"attacked": Crafted(attack=AttackSettings(), clean=Share(120, 200), fooled=Share(90, 120))},
         calibrated=calibrated,
+        looks=1,
     )
 
 
@@ -75,7 +80,6 @@ FIRST = measured(
 SECOND = measured(
     reference=[(110, 200), (30, 200)], evolved=[(120, 200), (90, 200)], ordinary=[(100, 200), (80, 200)]
 )
-# As `figures.measured` leaves it where a training has diverged.
 WITHOUT = measured(reference=[(110, 200), (30, 200)], evolved=[None, None], ordinary=[(100, 200), (80, 200)])
 
 
@@ -150,7 +154,7 @@ def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:
     assert found["identity"] == "its identity"
     assert (found["scale"], found["seeds"], found["calibrated_epsilon"]) == ("smoke", [0], [None])
     assert found["depth"] == {"generations": 1, "epochs": 1, "refinement": 1}
-    assert found["columns"] == ["clean", "attacked"]
+    assert list(found["columns"]) == ["clean", "attacked"]
     assert list(found["networks"]) == ["reference", "NE+GM 1", "NE 1 without GM"]
     assert found["networks"]["reference"]["attacked"] == {
         "published": 0.088,
@@ -185,13 +189,12 @@ def test_several_seeds_have_a_mean_a_range_and_the_interval_of_one_test_set(setu
 
 
 def test_a_network_that_is_missing_in_one_seed_has_the_mean_of_the_others(setup: Setup) -> None:
-    for missing in (WITHOUT, measured(reference=[(110, 200), (30, 200)], ordinary=[(100, 200), (80, 200)])):
-        found = content(DEFINITION, seeds(setup, 0, 1), [FIRST, missing])
-        entry = found["networks"]["NE+GM 1"]["attacked"]
-        assert entry["measured"][0]["hits"] == 100
-        assert entry["measured"][1] is None
-        assert (entry["mean"], entry["range"]) == (0.5, [0.5, 0.5])
-        assert entry["interval"] == pytest.approx(wilson(100, 200))
+    found = content(DEFINITION, seeds(setup, 0, 1), [FIRST, WITHOUT])
+    entry = found["networks"]["NE+GM 1"]["attacked"]
+    assert entry["measured"][0]["hits"] == 100
+    assert entry["measured"][1] == {"missing": DIVERGED}
+    assert (entry["mean"], entry["range"]) == (0.5, [0.5, 0.5])
+    assert entry["interval"] == pytest.approx(wilson(100, 200))
 
 
 def test_a_network_that_is_missing_in_every_seed_has_no_figure(setup: Setup) -> None:
@@ -199,12 +202,56 @@ def test_a_network_that_is_missing_in_every_seed_has_no_figure(setup: Setup) -> 
     entry = found["networks"]["NE+GM 1"]["clean"]
     assert entry == {
         "published": 0.578,
-        "measured": [None, None],
+        "measured": [{"missing": DIVERGED}, {"missing": DIVERGED}],
         "mean": None,
         "range": None,
         "interval": None,
     }
-    assert line("NE+GM 1", table.printed(found)) == ["NE+GM 1", "57.8 | –", "– | –"]
+    text = table.printed(found)
+    assert line("NE+GM 1", text) == ["NE+GM 1", "57.8 | –", "– | –"]
+    for seed in (0, 1):
+        assert text.count(f"no figure: {DIVERGED}, seed {seed}") == 1
+
+
+def test_every_columns_examples_are_described(setup: Setup) -> None:
+    attack = AttackSettings(epsilon=Fraction(3, 255), step_size=Fraction(1, 255))
+    other = replace(FIRST.crafted["attacked"], attack=attack, clean=Share(0, 200), fooled=Share(0, 0))
+    found = content(DEFINITION, seeds(setup, 0, 1), [FIRST, replace(FIRST, crafted={"attacked": other})])
+    assert found["columns"]["clean"] == {"measure": "accuracy", "source": None, "data": None}
+    column = found["columns"]["attacked"]
+    first, second = column.pop("crafted")
+    assert column == {"measure": "accuracy", "source": "reference", "data": None}
+    assert first["attack"] == {
+        "name": "linf-pgd",
+        "epsilon": "8/255",
+        "steps": 10,
+        "step_size": None,
+        "random_start": True,
+    }
+    assert (second["attack"]["epsilon"], second["attack"]["step_size"]) == ("1/85", "1/255")
+    assert first["source_clean_accuracy"]["hits"] == 120
+    assert first["source_fooling_rate"] == {"hits": 90, "count": 120, "interval": wilson(90, 120)}
+    found["columns"]["attacked"]["crafted"] = [first, second]
+    said = in_one_line(table.printed(found))
+    assert "attacked: linf-pgd on reference, ε 8/255, 1/85, 10 steps, random start; " in said
+    assert (
+        "the source is right on 60.0, 0.0 % of clean images, and its own examples fool it on 75.0, –" in said
+    )
+
+
+def test_an_fgsm_has_one_step_whatever_the_settings_say(setup: Setup) -> None:
+    fgsm = replace(FIRST.crafted["attacked"], attack=AttackSettings(name="fgsm", steps=10))
+    found = content(DEFINITION, [setup], [replace(FIRST, crafted={"attacked": fgsm})])
+    assert found["columns"]["attacked"]["crafted"][0]["attack"]["steps"] == 1
+
+
+def test_a_column_without_examples_says_so(setup: Setup) -> None:
+    found = content(DEFINITION, seeds(setup, 0, 1), [replace(FIRST, crafted={}), FIRST])
+    assert found["columns"]["attacked"]["crafted"][0] is None
+    assert "attacked: linf-pgd on reference" in table.printed(found)
+    assert "attacked: no examples" in table.printed(
+        content(DEFINITION, [setup], [replace(FIRST, crafted={})])
+    )
 
 
 def test_a_share_of_no_images_is_no_share(setup: Setup) -> None:
@@ -333,6 +380,16 @@ def test_the_calibrated_epsilon_of_each_seed_is_said(setup: Setup) -> None:
     shown = content(DEFINITION, seeds(setup, 0, 1), found)
     assert shown["calibrated_epsilon"] == ["1/85", "7/255"]
     assert "calibrated ε: 1/85, 7/255" in table.printed(shown)
+
+
+def test_a_second_look_at_the_test_images_is_said(setup: Setup) -> None:
+    found = [FIRST, replace(SECOND, looks=2)]
+    shown = content(DEFINITION, seeds(setup, 0, 1), found)
+    assert shown["looks"] == 2
+    assert "the test images were measured 2 times, for different networks" in in_one_line(
+        table.printed(shown)
+    )
+    assert "different networks" not in table.printed(content(DEFINITION, [setup], [FIRST]))
 
 
 def test_shares_of_different_numbers_of_images_are_said_from_the_fewest_to_the_most(setup: Setup) -> None:

@@ -13,14 +13,14 @@ from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
-from contragrad.fingerprint import Plain, fingerprint
+from contragrad.fingerprint import Plain
 from contragrad.workspace import CONFIGURATION, DATABASE, Workspace
 
 PROBLEM = "problem"
 DATA = "data"
 WEIGHTS = "weights"
 SETTINGS = "settings"
-SEEN = "test images seen"
+SEEN = "networks measured on the test images"
 
 LOOKS = (
     "the test images were measured {} times, for different networks: choices made after the first table may "
@@ -104,21 +104,29 @@ def note_origin(memo: Memo, workspace: Workspace) -> None:
     )
 
 
-def note_look(memo: Memo, networks: object) -> int:
+def note_look(memo: Memo, networks: Mapping[str, str]) -> int:
     """Notes that these networks were measured on the test images; how many sets of networks were, so far.
 
-    A study that is lengthened after its table was seen has looked at the test images more than once.
+    The tables of one study show some of its networks each, which is one look. Another network under a name
+    that was measured before is a second one: the study was lengthened after its table was seen.
+
+    Args:
+        memo: the study's.
+        networks: what they are called in tables, and their fingerprints.
     """
-    seen = _looks(memo)
-    found = fingerprint("look/1", networks)
-    if found not in seen:
-        seen.append(found)
-        memo.set_meta(SEEN, json.dumps(seen))
-    return len(seen)
+    looks = _looks(memo)
+    for look in looks:
+        if all(look.get(name, network) == network for name, network in networks.items()):
+            look |= networks
+            break
+    else:
+        looks.append(dict(networks))
+    memo.set_meta(SEEN, json.dumps(looks))
+    return len(looks)
 
 
-def _looks(memo: Memo) -> list[str]:
-    found: list[str] = json.loads(memo.get_meta(SEEN) or "[]")
+def _looks(memo: Memo) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(memo.get_meta(SEEN) or "[]")
     return found
 
 

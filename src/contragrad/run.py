@@ -6,7 +6,6 @@ data -> reference -> adversarial examples -> search -> refine, baselines -> test
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from contragrad import config_file, evaluate, table4
@@ -142,7 +141,7 @@ def _run(workspace: Workspace, dataset: Dataset, progress: Progress) -> tuple[ev
             trained = table4.train(workspace, tasks, executor, progress)
         progress.stage("measuring on the test images")
         rows = table4.measure(workspace, splits, trained)
-        looks = note_look(memo, [asdict(row) for row in rows])
+        looks = note_look(memo, table4.names(workspace, trained))
         evaluate.write(rows, workspace.folder / TABLE)
     if looks > 1:
         progress.stage(LOOKS.format(looks))

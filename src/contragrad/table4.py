@@ -59,6 +59,11 @@ def train(
     return tuple(task for task in tasks if "infeasible" not in results.get(task_name(task, workspace), {}))
 
 
+def names(workspace: Workspace, trained: Sequence[FullTraining]) -> dict[str, str]:
+    """What trained networks are called, and their fingerprints."""
+    return {task.name: task_name(task, workspace) for task in trained}
+
+
 def measure(
     workspace: Workspace, splits: Splits, trained: Sequence[FullTraining]
 ) -> tuple[evaluate.Row, ...]:

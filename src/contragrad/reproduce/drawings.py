@@ -10,6 +10,7 @@ from contragrad import draw, table4
 from contragrad.evolution.genome import Genome
 from contragrad.explain import figure, integrated_gradients, pixel_distance, relative
 from contragrad.files import write_text
+from contragrad.history import note_look
 from contragrad.networks.inference import predict
 from contragrad.progress import Progress
 from contragrad.recipes import RECIPES, best
@@ -48,13 +49,14 @@ def figure3(setup: Setup, folder: Path, progress: Progress) -> dict[str, Any]:
         tasks = [task for task in trainings if task is not None]
         normal = normalisation(place.splits.train)
         networks = {"reference": load_reference(workspace, place.splits)}
-        for task in table4.train(workspace, tasks, place.executor, progress):
-            networks[task.name] = table4.trained_network(workspace, normal, task)
+        trained = table4.train(workspace, tasks, place.executor, progress)
+        networks |= {task.name: table4.trained_network(workspace, normal, task) for task in trained}
         progress.stage("integrating gradients")
         right = [predict(network, test.images) == test.labels for network in networks.values()]
         maps = [
             relative(integrated_gradients(network, test.images, test.labels)) for network in networks.values()
         ]
+        note_look(place.memo, table4.names(workspace, trained))
     chosen = torch.stack(right).sum(0).argsort(descending=True, stable=True)[:SHOWN]
     figure(test.images[chosen], [each[chosen] for each in maps], list(networks), folder / "figure3.png")
     distances = {

@@ -12,7 +12,6 @@ from contragrad.data.sources import LAYOUT
 from contragrad.engine.executors import Executor
 from contragrad.engine.memo import Memo
 from contragrad.errors import UserError
-from contragrad.history import note_look
 from contragrad.progress import Progress
 from contragrad.recipes import Found
 from contragrad.reproduce.definition import DataName, Experiment
@@ -155,7 +154,6 @@ def searched(setup: Setup, experiment: Experiment, progress: Progress, *, random
     with opened(setup, experiment, None, progress) as place:
         workspace, memo = place.workspace, place.memo
         evolved = run.evolve(workspace, memo, place.executor, progress).population
-        note_look(memo, [str(member.trial.genome) for member in evolved])
         if not randomly:
             return Found(evolved)
         settings = replace(workspace.config.search, variation="random")

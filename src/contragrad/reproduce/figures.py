@@ -1,16 +1,17 @@
 """A table's figures for one seed: networks trained where they are not, examples crafted, answers counted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from torch import nn
 
 from contragrad import table4
+from contragrad.config import AttackSettings
 from contragrad.defences import FILTERS, Filtered
-from contragrad.errors import UserError
 from contragrad.evaluate import Share
 from contragrad.fingerprint import stream_seed
+from contragrad.history import note_look
 from contragrad.networks.inference import predict
 from contragrad.progress import Progress
 from contragrad.recipes import RECIPES, Found
@@ -23,89 +24,130 @@ from contragrad.reproduce.measures import cell
 from contragrad.tasks import task_name
 from contragrad.workspace import adversarial_of, load_reference, material, normalisation
 
-Figures = dict[str, dict[str, Share]]
-"""Network -> column -> figure."""
+Figures = dict[str, dict[str, Share | str]]
+"""Network -> column -> figure, or why there is none."""
 
 REFERENCE = "reference"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Crafted:
+    """What a column's examples are, and how strong: who does not fool their own source fools nobody.
+
+    Args:
+        attack: by which they were crafted.
+        clean: the source's accuracy on the clean images.
+        fooled: of the images that the source classifies correctly, the share that it no longer does.
+    """
+
+    attack: AttackSettings
+    clean: Share
+    fooled: Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one seed gives: the figures, and the calibrated epsilon if a column has one."""
+    """What one seed gives.
+
+    Args:
+        figures: of the table, or of its columns of one data set.
+        crafted: by column, of those whose examples could be crafted.
+        calibrated: the calibrated epsilon, if a column has one.
+        looks: how many sets of networks were measured on the test images so far.
+    """
 
     figures: Figures
+    crafted: dict[str, Crafted]
     calibrated: Fraction | None
+    looks: int
 
 
 def measured(definition: Definition, setup: Setup, progress: Progress) -> Measured:
     """A table's figures with one seed, every network trained and every example crafted that is not there."""
     randomly = any(RECIPES[name].of == "random" for name in definition.networks)
     found = experiment.searched(setup, definition.experiment, progress, randomly=randomly)
-    figures: Figures = {name: {} for name in definition.networks}
-    calibrated = None
+    parts = []
     for data in definition.data:
         with experiment.opened(setup, definition.experiment, data, progress) as place:
             columns = [column for column in definition.columns if column.data == data]
-            own, epsilon = _of_data(definition, columns, place, found, progress)
-            calibrated = epsilon or calibrated
-            for name, cells in own.items():
-                figures[name] |= cells
-    return Measured(figures=figures, calibrated=calibrated)
+            parts.append(_of_data(definition, columns, place, found, progress))
+    figures: Figures = {name: {} for name in definition.networks}
+    for part in parts:
+        for name, cells in part.figures.items():
+            figures[name] |= cells
+    return Measured(
+        figures=figures,
+        crafted={name: each for part in parts for name, each in part.crafted.items()},
+        calibrated=next((part.calibrated for part in parts if part.calibrated), None),
+        looks=max(part.looks for part in parts),
+    )
 
 
 def _of_data(
     definition: Definition, columns: list[Column], place: Place, found: Found, progress: Progress
-) -> tuple[Figures, Fraction | None]:
-    networks = dict(_networks(definition, columns, place, found, progress))
+) -> Measured:
+    trained = _trained(definition, columns, place, found, progress)
+    networks = dict(_networks(definition, trained, place))
     progress.stage("measuring on the test images")
     test, calibrated = place.splits.test, None
-    answers = {name: predict(network, test.images) for name, network in networks.items()}
-    figures: Figures = {name: {} for name in definition.networks if name in networks}
+    clean = {name: predict(network, test.images) for name, network in networks.items()}
+    figures: Figures = {name: {} for name in definition.networks}
+    crafted = {}
     for column in columns:
-        source = column.source or REFERENCE
-        if source not in networks:
-            raise UserError(
-                f"the training of {source} diverged, on which examples are crafted",
-                where=definition.name,
-                remedy="other training settings",
-            )
-        seen = answers
-        if column.source is not None:
+        source, answers = column.source or REFERENCE, clean
+        if column.source in networks:
             attack = place.workspace.config.attack
             if column.calibrated:
                 calibrated = calibrate(place, column, definition.networks[REFERENCE][column.name])
             attack = column.crafted_by(attack, calibrated)
             network = (_name(source, place), networks[source])
             images = adversarial_of(place.workspace, place.splits, "test", source=network, attack=attack)
-            seen = {name: predict(networks[name], images) for name in figures}
-        for name, cells in figures.items():
-            cells[column.name] = cell(
-                column.measure, test.labels, seen[name], clean=answers[name], source=answers[source]
+            shown = networks.keys() & {source, *definition.networks}
+            answers = {name: predict(networks[name], images) for name in shown}
+            itself = {"clean": clean[source], "source": clean[source]}
+            crafted[column.name] = Crafted(
+                attack=attack,
+                clean=cell("accuracy", test.labels, clean[source], **itself),
+                fooled=cell("fooling rate", test.labels, answers[source], **itself),
             )
-    return figures, calibrated
+        for name, cells in figures.items():
+            diverged = [each for each in (source, name) if each not in networks]
+            cells[column.name] = (
+                f"the training of {diverged[0]} diverged"
+                if diverged
+                else cell(column.measure, test.labels, answers[name], clean=clean[name], source=clean[source])
+            )
+    looks = note_look(place.memo, table4.names(place.workspace, trained))
+    return Measured(figures=figures, crafted=crafted, calibrated=calibrated, looks=looks)
 
 
-def _networks(
+def _trained(
     definition: Definition, columns: list[Column], place: Place, found: Found, progress: Progress
-) -> Iterator[tuple[str, nn.Module]]:
-    """The networks of the table's rows and the sources of its columns, by name."""
+) -> tuple[FullTraining, ...]:
+    """The trainings of the table's rows and its columns' sources, all done, less those that diverged."""
     workspace = place.workspace
-    recipes = {name: RECIPES[name] for name in definition.networks}
-    trainings = {name: recipe.training(name, workspace.config, found) for name, recipe in recipes.items()}
-    tasks = [task for task in trainings.values() if task is not None]
+    trainings = [RECIPES[name].training(name, workspace.config, found) for name in definition.networks]
+    tasks = [task for task in trainings if task is not None]
     sources = {column.source for column in columns} - {None, REFERENCE}
     tasks += [source_training(str(source), place) for source in sorted(map(str, sources))]
     for objective in {task.objective for task in tasks}:
         material(workspace, objective)  # workers find it there
-    trained = table4.train(workspace, tasks, place.executor, progress)
+    return table4.train(workspace, tasks, place.executor, progress)
+
+
+def _networks(
+    definition: Definition, trained: Sequence[FullTraining], place: Place
+) -> Iterator[tuple[str, nn.Module]]:
+    """The networks by name: the reference, the trained ones, and those that are the reference's filtered."""
+    workspace = place.workspace
     reference = load_reference(workspace, place.splits)
     yield REFERENCE, reference
     normal = normalisation(place.splits.train)
     for task in trained:
         yield task.name, table4.trained_network(workspace, normal, task)
-    for name, recipe in recipes.items():
-        if recipe.filter is not None:
-            yield name, Filtered(reference, FILTERS[recipe.filter])
+    for name in definition.networks:
+        if chosen := RECIPES[name].filter:
+            yield name, Filtered(reference, FILTERS[chosen])
 
 
 def source_training(source: str, place: Place) -> FullTraining:

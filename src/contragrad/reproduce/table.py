@@ -15,9 +15,10 @@ from contragrad import config_file
 from contragrad.evaluate import Share, wilson
 from contragrad.files import write_text
 from contragrad.fingerprint import fingerprint
-from contragrad.reproduce.definition import Definition
+from contragrad.history import LOOKS
+from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.experiment import Setup
-from contragrad.reproduce.figures import Measured
+from contragrad.reproduce.figures import Crafted, Measured
 
 Content = dict[str, Any]
 
@@ -64,12 +65,13 @@ def content(
             "refinement": config.refine.epochs,
         },
         "calibrated_epsilon": [None if seed.calibrated is None else str(seed.calibrated) for seed in found],
-        "columns": [column.name for column in definition.columns],
+        "looks": max(seed.looks for seed in found),
+        "columns": {column.name: _column(column, found) for column in definition.columns},
         "networks": {
             name: {
                 column.name: _entry(
                     definition.networks[name].get(column.name),
-                    [seed.figures.get(name, {}).get(column.name) for seed in found],
+                    [seed.figures[name][column.name] for seed in found],
                 )
                 for column in definition.columns
             }
@@ -78,18 +80,44 @@ def content(
     }
 
 
-def _entry(published: float | None, cells: Sequence[Share | None]) -> Content:
+def _column(column: Column, found: Sequence[Measured]) -> Content:
+    """What a column shows, and each seed's examples with the success that they have on their own source."""
+    shown: Content = {"measure": column.measure, "source": column.source, "data": column.data}
+    if column.source is None:
+        return shown
+    crafted = [seed.crafted.get(column.name) for seed in found]
+    return shown | {"crafted": [None if each is None else _crafted(each) for each in crafted]}
+
+
+def _crafted(crafted: Crafted) -> Content:
+    attack = crafted.attack
+    return {
+        "attack": asdict(attack)
+        | {
+            "epsilon": str(attack.epsilon),
+            "steps": 1 if attack.name == "fgsm" else attack.steps,
+            "step_size": None if attack.step_size is None else str(attack.step_size),
+        },
+        "source_clean_accuracy": _measured(crafted.clean),
+        "source_fooling_rate": _measured(crafted.fooled),
+    }
+
+
+def _measured(share: Share | str) -> Content:
+    if isinstance(share, str):
+        return {"missing": share}
+    return {"hits": share.hits, "count": share.count, "interval": share.interval}
+
+
+def _entry(published: float | None, cells: Sequence[Share | str]) -> Content:
     """A figure: its mean over the seeds, its range, and the Wilson interval that so many images leave."""
-    measured = [
-        None if cell is None else {"hits": cell.hits, "count": cell.count, "interval": cell.interval}
-        for cell in cells
-    ]
-    shares = [cell.share for cell in cells if cell is not None and cell.share is not None]
-    summary: Content = {"published": published, "measured": measured}
+    there = [cell for cell in cells if isinstance(cell, Share) and cell.count]
+    shares = [cell.share for cell in there if cell.share is not None]
+    summary: Content = {"published": published, "measured": [_measured(cell) for cell in cells]}
     if not shares:
         return summary | {"mean": None, "range": None, "interval": None}
     # The seeds share their test images, so that more of them leave the sampling error as it is.
-    count = min(cell.count for cell in cells if cell is not None and cell.count)
+    count = min(cell.count for cell in there)
     interval = wilson(round(mean(shares) * count), count)
     return summary | {"mean": mean(shares), "range": [min(shares), max(shares)], "interval": interval}
 
@@ -124,8 +152,10 @@ def as_text(table: Content) -> Group:
         shown.add_column(column, justify="right")
     for name, row in table["networks"].items():
         shown.add_row(name, *(_figure(row[column]) for column in table["columns"]))
+    lines = [_examples(name, column) for name, column in table["columns"].items() if column["source"]]
+    lines += _missing(table)
     left_open = ", ".join(f"{key} {value}" for key, value in table["left_open"].items())
-    lines = [f"left open by the paper, or chosen otherwise: {left_open}"]
+    lines += [f"left open by the paper, or chosen otherwise: {left_open}"]
     if any(table["calibrated_epsilon"]):
         lines.append(f"calibrated ε: {', '.join(map(str, table['calibrated_epsilon']))}")
     depth = table["depth"]
@@ -133,13 +163,55 @@ def as_text(table: Content) -> Group:
         f"depth: {depth['generations']} generations, {depth['epochs']} epochs a child at first, "
         f"{depth['refinement']} epochs of refinement (the paper: 50, 20, 1,000)"
     )
+    if table["looks"] > 1:
+        lines.append(LOOKS.format(table["looks"]))
     return Group(shown, *lines)
+
+
+def _examples(name: str, column: Content) -> str:
+    """How a column's examples were crafted, and how strong they are."""
+    crafted = [each for each in column["crafted"] if each is not None]
+    if not crafted:
+        return f"{name}: no examples"
+    attack = crafted[0]["attack"]
+    epsilons = ", ".join(dict.fromkeys(each["attack"]["epsilon"] for each in crafted))
+    length = "" if attack["step_size"] is None else f" of {attack['step_size']}"
+    clean, fooled = (
+        ", ".join(_percent(each[key]) for each in crafted)
+        for key in ("source_clean_accuracy", "source_fooling_rate")
+    )
+    return (
+        f"{name}: {attack['name']} on {column['source']}, ε {epsilons}, {attack['steps']} steps{length}"
+        f"{', random start' if attack['random_start'] else ''}; "
+        f"the source classifies {clean} % of clean images correctly, and is fooled on {fooled} % of those"
+    )
+
+
+def _percent(share: Content) -> str:
+    return f"{100 * share['hits'] / share['count']:.1f}" if share["count"] else "–"
+
+
+def _missing(table: Content) -> list[str]:
+    """Why figures are missing, each reason once."""
+    reasons = {
+        f"no figure: {cell['missing']}, seed {seed}": None
+        for row in table["networks"].values()
+        for entry in row.values()
+        for seed, cell in zip(table["seeds"], entry["measured"], strict=True)
+        if "missing" in cell
+    }
+    return list(reasons)
 
 
 def _counts(table: Content) -> list[int]:
     """The numbers of images that figures are shares of, in order."""
     entries = (entry for row in table["networks"].values() for entry in row.values())
-    return sorted(cell["count"] for entry in entries for cell in entry["measured"] if cell and cell["count"])
+    return sorted(cell["count"] for entry in entries for cell in _counted(entry))
+
+
+def _counted(entry: Content) -> list[Content]:
+    """The seeds' shares of any images at all."""
+    return [cell for cell in entry["measured"] if cell.get("count")]
 
 
 def _figure(entry: Content) -> str:
@@ -148,7 +220,7 @@ def _figure(entry: Content) -> str:
         return f"{published} | –"
     low, high = (100 * bound for bound in entry["interval"])
     text = f"{published} | {100 * entry['mean']:.1f} [{low:.1f}, {high:.1f}]"
-    if len([cell for cell in entry["measured"] if cell and cell["count"]]) > 1:
+    if len(_counted(entry)) > 1:
         least, most = (100 * bound for bound in entry["range"])
         text += f" ({least:.1f}–{most:.1f})"
     return text
