@@ -1,0 +1,294 @@
+"""A table's figures for one seed: which network is measured on what was crafted on which, in which folder.
+
+The networks are known ones: their answers are drawn from what made the network, which image it sees, and by
+which attack on which network the image was crafted. Whatever is wired wrongly gives other figures.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from contragrad import config_file, table4, workspace
+from contragrad.config import AttackSettings
+from contragrad.data.dataset import Examples, Splits
+from contragrad.defences import FILTERS
+from contragrad.engine.memo import DictMemo
+from contragrad.evaluate import Share
+from contragrad.evolution.genome import parse
+from contragrad.evolution.search import Member
+from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Measured as Outcome
+from contragrad.evolution.trial import Trial
+from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.history import SEEN
+from contragrad.recipes import RECIPES, Found
+from contragrad.refine import FullTraining
+from contragrad.reproduce import experiment, figures
+from contragrad.reproduce.definition import Column, Definition, names, read
+from contragrad.reproduce.experiment import Place
+from contragrad.reproduce.figures import Measured
+from contragrad.reproduce.measures import cell
+from contragrad.tasks import task_name
+from contragrad.workspace import Workspace
+
+CONFIG = config_file.read(None, ["--device=cpu", "--attack.steps=3"])
+CALIBRATED = Fraction(3, 255)
+IMAGES = 24
+CLASSES = 3
+
+CODES: list[str] = []
+"""What a pixel of a crafted image says: the network and the attack by which it was crafted."""
+
+
+def code(text: str) -> int:
+    if text not in CODES:
+        CODES.append(text)
+    return CODES.index(text) + 1
+
+
+def answer(network: str, image: int, crafted: str, seen_through: str) -> int:
+    return int(fingerprint("test/1", network, image, crafted, seen_through)[:8], 16) % CLASSES
+
+
+class Known(nn.Module):
+    """A network that is told by what made it."""
+
+    def __init__(self, made_by: str) -> None:
+        super().__init__()
+        self.made_by = made_by
+        self.nothing = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        corner = (images[:, 0, 0, :3] * 255).round().long().tolist()
+        answers = [
+            answer(self.made_by, image, CODES[crafted - 1] if crafted else "", filter_of(through))
+            for image, crafted, through in corner
+        ]
+        return F.one_hot(torch.tensor(answers), CLASSES).float()
+
+
+def filter_of(number: int) -> str:
+    return ["", *FILTERS][number]
+
+
+def through(name: str) -> Any:
+    """A filter that marks what goes through it."""
+
+    def marked(images: Tensor) -> Tensor:
+        images = images.clone()
+        images[:, 0, 0, 2] = (list(FILTERS).index(name) + 1) / 255
+        return images
+
+    return marked
+
+
+def on(source: str, attack: AttackSettings) -> str:
+    return f"{attack} on {source}"
+
+
+def craft(network: Known, images: Tensor, labels: Tensor, attack: AttackSettings, *, seed: int) -> Tensor:
+    crafted = images.float() / 255
+    crafted[:, 0, 0, 1] = code(on(network.made_by, attack)) / 255
+    return crafted
+
+
+def made_by(task: FullTraining, data: str) -> str:
+    return f"{task.architecture}, {task.objective}, {task.epochs} epochs, seed {task.seed}, on {data}"
+
+
+@dataclass
+class World:
+    """Run folders by data set, whose networks are there once they are asked for."""
+
+    folder: Path
+    diverged: Sequence[str] = ()
+    places: dict[str, Place] = field(default_factory=dict)
+    open: list[str] = field(default_factory=list)
+
+    def place(self, data: str) -> Place:
+        if data not in self.places:
+            first = 30 * len(self.places)
+            images = torch.zeros(IMAGES, 1, 4, 4, dtype=torch.uint8)
+            images[:, 0, 0, 0] = torch.arange(first, first + IMAGES)
+            test = Examples(images, (torch.arange(IMAGES) * (len(self.places) + 1) // 5) % CLASSES)
+            folder = Workspace(
+                folder=self.folder / data, config=CONFIG, data=data, problem=Problem(1, 4, 4, 3), weights=None
+            )
+            nobody: Any = None
+            self.places[data] = Place(
+                workspace=folder, splits=Splits(test, test, test), memo=DictMemo(), executor=nobody
+            )
+        return self.places[data]
+
+    @contextmanager
+    def opened(self, setup: object, name: str, data: str | None, progress: object) -> Iterator[Place]:
+        self.open.append(data or "own")
+        yield self.place(data or "own")
+        self.open.pop()
+
+    def train(
+        self, there: Workspace, tasks: Sequence[FullTraining], executor: object, progress: object
+    ) -> tuple[FullTraining, ...]:
+        assert self.open == [there.data], "trained in another folder than the one that is open"
+        return tuple(task for task in tasks if task.name not in self.diverged)
+
+
+def member(number: int, fitness: float) -> Member:
+    return Member(Trial(parse(f"conv({number},3) fc(4)"), 20), Outcome(fitness, 1.0))
+
+
+FOUND = Found(
+    [member(1, 0.5), member(2, 0.6), member(3, 0.4)], [member(4, 0.1), member(5, 0.7), member(6, 0.2)]
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    there = World(tmp_path)
+    monkeypatch.setattr(experiment, "searched", lambda *where, randomly: FOUND)
+    monkeypatch.setattr(experiment, "opened", there.opened)
+    monkeypatch.setattr(table4, "train", there.train)
+    monkeypatch.setattr(
+        table4, "trained_network", lambda folder, normal, task: Known(made_by(task, folder.data))
+    )
+    monkeypatch.setattr(figures, "material", lambda *what: None)
+    monkeypatch.setattr(
+        figures, "load_reference", lambda folder, splits: Known(f"the reference of {folder.data}")
+    )
+    monkeypatch.setattr(figures, "calibrate", lambda *what: CALIBRATED)
+    monkeypatch.setattr(figures, "FILTERS", {name: through(name) for name in FILTERS})
+    monkeypatch.setattr(workspace, "craft", craft)
+    return there
+
+
+class Silent:
+    """Progress that nobody sees."""
+
+    def stage(self, text: str) -> None:
+        """Says nothing."""
+
+
+def measured(definition: Definition) -> Measured:
+    nothing: Any = None
+    silent: Any = Silent()
+    return figures.measured(definition, nothing, silent)
+
+
+# What is to be expected.
+
+
+def made(name: str, data: str) -> tuple[str, str]:
+    """What made the network of a row or the source of a column, and through which filter it sees."""
+    training = (
+        RECIPES[name].training(name, CONFIG, FOUND)
+        if name in RECIPES
+        else FullTraining(
+            name=name,
+            architecture=f"torchvision {name}",
+            objective="cross-entropy",
+            epochs=CONFIG.reference.epochs,
+            seed=stream_seed(CONFIG.seed, "source", name),
+        )
+    )
+    if training is None:
+        return f"the reference of {data}", RECIPES[name].filter or ""
+    return made_by(training, data), ""
+
+
+def answers(name: str, place: Place, crafted: str) -> Tensor:
+    images = place.splits.test.images[:, 0, 0, 0].tolist()
+    network, seen_through = made(name, place.workspace.data)
+    return torch.tensor([answer(network, image, crafted, seen_through) for image in images])
+
+
+def crafted_by(column: Column, place: Place) -> str:
+    if column.source is None:
+        return ""
+    source, _ = made(column.source, place.workspace.data)
+    return on(source, column.crafted_by(CONFIG.attack, CALIBRATED))
+
+
+def expected(definition: Definition, world: World, name: str, column: Column) -> Share:
+    place = world.place(column.data or "own")
+    return cell(
+        column.measure,
+        place.splits.test.labels,
+        answers(name, place, crafted_by(column, place)),
+        clean=answers(name, place, ""),
+        source=answers(column.source or "reference", place, ""),
+    )
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_figure_is_of_its_network_and_of_examples_of_its_source(name: str, world: World) -> None:
+    definition = read(name)
+    found = measured(definition)
+    assert found.figures == {
+        network: {column.name: expected(definition, world, network, column) for column in definition.columns}
+        for network in definition.networks
+    }
+    assert found.looks == 1
+
+
+@pytest.mark.parametrize("name", names())
+def test_sources_are_measured_on_themselves(name: str, world: World) -> None:
+    definition = read(name)
+    found = measured(definition)
+    assert list(found.crafted) == [column.name for column in definition.columns if column.source]
+    for column in definition.columns:
+        if column.source is None:
+            continue
+        place, crafted = world.place(column.data or "own"), found.crafted[column.name]
+        labels = place.splits.test.labels
+        clean = answers(column.source, place, "") == labels
+        held = answers(column.source, place, crafted_by(column, place)) == labels
+        assert crafted.attack == column.crafted_by(CONFIG.attack, CALIBRATED)
+        assert crafted.clean == Share(int(clean.sum()), IMAGES)
+        assert crafted.fooled == Share(int((clean & ~held).sum()), int(clean.sum()))
+
+
+@pytest.mark.parametrize("name", names())
+def test_looks_are_noted_where_the_networks_were_measured(name: str, world: World) -> None:
+    definition = read(name)
+    measured(definition)
+    trained = [task for row in definition.networks if (task := RECIPES[row].training(row, CONFIG, FOUND))]
+    assert world.places.keys() == {data or "own" for data in definition.data}
+    for data, place in world.places.items():
+        (look,) = json.loads(place.memo.get_meta(SEEN) or "")
+        sources = {column.source for column in definition.columns if (column.data or "own") == data}
+        assert look.keys() == {task.name for task in trained} | sources - {None, "reference"}
+        assert {task.name: task_name(task, place.workspace) for task in trained}.items() <= look.items()
+
+
+def test_a_source_that_diverged_costs_its_columns_alone(world: World) -> None:
+    world.diverged = ("vgg16_bn",)
+    definition = read("table2")
+    found = measured(definition)
+    assert "VGG" not in found.crafted
+    for network, row in found.figures.items():
+        for column in definition.columns:
+            gap = column.source == "vgg16_bn"
+            wanted = expected(definition, world, network, column)
+            assert row[column.name] == ("the training of vgg16_bn diverged" if gap else wanted)
+
+
+def test_a_network_that_diverged_costs_its_row_alone(world: World) -> None:
+    world.diverged = ("NE+GM 1",)
+    definition = read("table4")
+    found = measured(definition)
+    for network, row in found.figures.items():
+        for column in definition.columns:
+            gap = network == "NE+GM 1"
+            wanted = expected(definition, world, network, column)
+            assert row[column.name] == ("the training of NE+GM 1 diverged" if gap else wanted)
+    (look,) = json.loads(world.place("own").memo.get_meta(SEEN) or "")
+    assert "NE+GM 1" not in look
