@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
     options, rest = parser.parse_known_args(words)
-    if rest and options.command not in ("evolve", "resume", "demo", "reproduce", "calibrate"):
+    if rest and options.command not in ("evolve", "resume", "demo", "reproduce", "calibrate", "audit"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if options.command == "resume" and words[1].startswith("-"):
         parser.error("the run folder comes before the options: contragrad resume RUN --key value")
@@ -109,6 +109,37 @@ def _parser() -> argparse.ArgumentParser:
     )
     reproduce.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder for all of it")
     reproduce.set_defaults(call=_reproduce)
+
+    audit = commands.add_parser(
+        "audit",
+        help="how far a network's resistance holds: a report card",
+        allow_abbrev=False,
+        description="A study's network, or anyone's: an ONNX file, or a factory package.module:function with "
+        "--weights. For the latter two, --config and a study's settings name the data and the reference.",
+    )
+    audit.add_argument(
+        "target", metavar="RUN|MODEL", help="a run folder, model.onnx, or package.module:function"
+    )
+    audit.add_argument(
+        "--network", help="which of the run's networks, as its table calls it; its best if left out"
+    )
+    audit.add_argument("--weights", type=Path, help="safetensors file of a factory's network")
+    audit.add_argument("--config", type=Path, help="study file (YAML) of a model; options override it")
+    audit.add_argument("--out", type=Path, help="run folder to make for a model, or to go on with")
+    audit.add_argument(
+        "--budget",
+        type=float,
+        dest="minutes",
+        metavar="MINUTES",
+        help="what it may take; no limit if left out",
+    )
+    audit.add_argument("--images", type=int, help="test images to attack")
+    audit.add_argument("--steps", type=int, help="gradient steps of the attacks")
+    audit.add_argument("--queries", type=int, help="answers an attacker may ask for, for each image")
+    audit.add_argument("--surrogates", type=int, help="networks that an attacker who knows the recipe trains")
+    audit.add_argument("--tolerated", type=float, help="share an attacker may fool and still be withstood")
+    audit.add_argument("--json", action="store_true", help="for scripts")
+    audit.set_defaults(call=_audit)
 
     show = commands.add_parser("show", help="what a study has found so far", allow_abbrev=False)
     show.add_argument("run", type=Path, help="its run folder")
@@ -205,6 +236,35 @@ def _calibrate(options: argparse.Namespace, overrides: list[str]) -> None:
         print(json.dumps(calibrate.as_json(tried)))
     else:
         Console().print(calibrate.as_table(tried))
+
+
+def _audit(options: argparse.Namespace, overrides: list[str]) -> None:
+    from contragrad.audit import card, command
+    from contragrad.audit.settings import AuditSettings
+    from contragrad.progress import Progress
+
+    given = {
+        name: getattr(options, name)
+        for name in ("minutes", "images", "steps", "queries", "surrogates", "tolerated")
+    }
+    settings = AuditSettings(**{name: value for name, value in given.items() if value is not None})
+    with Progress(Console(stderr=True)) as progress:
+        found, folder = command.audit(
+            options.target,
+            network=options.network,
+            weights=options.weights,
+            study_file=options.config,
+            out=options.out,
+            overrides=overrides,
+            settings=settings,
+            progress=progress,
+        )
+    if options.json:
+        print(json.dumps(card.content(found)))
+        return
+    console = Console()
+    command.printed(found, console)
+    console.print(f"written: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _reproduce(options: argparse.Namespace, overrides: list[str]) -> None:

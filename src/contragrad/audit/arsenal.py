@@ -1,0 +1,165 @@
+"""The sources that an audit has, and how it comes by those that it has not."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from contragrad import table4
+from contragrad.audit import sources
+from contragrad.audit.attackers import REFERENCE, TARGET
+from contragrad.audit.attempts import Named
+from contragrad.audit.settings import AuditSettings
+from contragrad.audit.target import Target
+from contragrad.data.dataset import Examples, Splits, pixels
+from contragrad.engine.executors import Executor
+from contragrad.errors import UserError
+from contragrad.networks.objectives import OBJECTIVES
+from contragrad.progress import Progress, epoch_text
+from contragrad.reference import HAND_ENGINEERED, architecture, construct
+from contragrad.refine import FullTraining
+from contragrad.tasks import task_name
+from contragrad.workspace import Workspace, load_reference, material, normalisation
+
+TIMED = 50
+"""Images on which a gradient is timed."""
+
+GM_STEP = 2.5
+"""What a training step with a penalty costs, in plain ones."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Arsenal:
+    """The sources that an audit has, and how it comes by those that it has not.
+
+    Args:
+        workspace: the run folder.
+        splits: its images.
+        target: the network that is audited.
+        settings: how deep.
+        executor: who trains.
+        progress: who is told.
+        tasks: the trainings of sources, by name.
+        networks: the sources that are there.
+        missing: those that could not be had, and why.
+    """
+
+    workspace: Workspace
+    splits: Splits
+    target: Target
+    settings: AuditSettings
+    executor: Executor
+    progress: Progress
+    tasks: dict[str, FullTraining] = field(init=False)
+    networks: dict[str, Named] = field(init=False)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tasks = sources.trainings(self.workspace, self.target, self.settings.surrogates)
+        reference = load_reference(self.workspace, self.splits)
+        self.networks = {
+            REFERENCE: Named(reference, self.workspace.reference_name),
+            TARGET: Named(self.target.network, self.target.fingerprint),
+        }
+
+    def architectures(self) -> dict[str, str]:
+        """Of the sources that are built here, by name."""
+        texts = {name: task.architecture for name, task in self.tasks.items()}
+        return texts | {REFERENCE: architecture(self.workspace.config.reference)}
+
+    def reachable(self, name: str) -> bool:
+        """Whether the source is there or can be had; if not, notes why."""
+        if name in self.networks or name in self.tasks or name == sources.DISTILLED:
+            return name not in self.missing
+        self.missing[name] = (
+            "fast adversarial training has an L_inf ball, the study's attack another"
+            if name == sources.ADVERSARIAL
+            else "the network's architecture is not known, so it cannot be trained anew"
+        )
+        return False
+
+    def seconds_to_have(self, name: str) -> float:
+        """How long it will take to come by the source."""
+        if name in self.networks:
+            return 0.0
+        step = seconds(self._untrained(name), self.splits.test)
+        if name == sources.DISTILLED:
+            return self.workspace.config.reference.epochs * self.settings.distilled * step
+        task = self.tasks[name]
+        if self.workspace.artefacts.find("network", task_name(task, self.workspace)) is not None:
+            return 0.0
+        penalty = GM_STEP if OBJECTIVES[task.objective].penalty is not None else 1.0
+        return task.epochs * len(self.splits.train) * penalty * step / self.executor.slots
+
+    def seconds_for_gradient(self, name: str) -> float:
+        """How long an input gradient of the source takes for an image."""
+        network = self.networks[name].network if name in self.networks else self._untrained(name)
+        return seconds(network, self.splits.test)
+
+    def _untrained(self, name: str) -> nn.Module:
+        text = (
+            str(HAND_ENGINEERED[sources.OTHER_ARCHITECTURE])
+            if name == sources.DISTILLED
+            else self.tasks[name].architecture
+        )
+        return construct(text, self.workspace.problem, normalisation(self.splits.train), 0)
+
+    def get(self, names: Sequence[str]) -> None:
+        """Comes by the sources, those that are trained all at once; notes why if one cannot be had."""
+        wanted = [name for name in names if name not in self.networks]
+        self._train([self.tasks[name] for name in wanted if name in self.tasks])
+        if sources.DISTILLED in wanted:
+            self._distil()
+
+    def join(self, name: str, members: Sequence[str]) -> bool:
+        """Makes one source of those members that are there; False, noted, if there are no two."""
+        there = [self.networks[member] for member in members if member in self.networks]
+        if len(there) < 2:
+            self.missing[name] = "there are no two sources to join"
+            return False
+        self.networks[name] = sources.ensemble(there)
+        return True
+
+    def _train(self, tasks: Sequence[FullTraining]) -> None:
+        if not tasks:
+            return
+        for objective in {task.objective for task in tasks}:
+            material(self.workspace, objective)  # workers find it there
+        trained = table4.train(self.workspace, tasks, self.executor, self.progress)
+        normal = normalisation(self.splits.train)
+        for task in tasks:
+            if task in trained:
+                network = table4.trained_network(self.workspace, normal, task)
+                name = task_name(task, self.workspace)
+                self.networks[task.name] = Named(network.requires_grad_(False).eval(), name)
+            else:
+                self.missing[task.name] = "its training diverged"
+
+    def _distil(self) -> None:
+        name = sources.DISTILLED
+        self.progress.stage(f"training a {name}")
+        try:
+            self.networks[name] = sources.distilled(
+                self.workspace,
+                self.splits,
+                self.target,
+                self.settings.distilled,
+                lambda message: self.progress.running(name, epoch_text(name, message)),
+            )
+        except UserError as error:
+            self.missing[name] = error.what
+
+
+def seconds(network: nn.Module, examples: Examples) -> float:
+    """How long an image's input gradient takes here, in a batch."""
+    images = pixels(examples.images[:TIMED])
+    device = next(network.parameters()).device
+    taken = []
+    for _ in range(2):  # the first time is slower
+        begun = time.monotonic()
+        part = images.to(device).clone().requires_grad_()
+        torch.autograd.grad(network.eval()(part).sum(), part)
+        taken.append(time.monotonic() - begun)
+    return min(taken) / len(images)

@@ -1,0 +1,209 @@
+"""Who attacks, from weak to strong: each with a threat model in a sentence, sources, and attempts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from contragrad.audit import sources
+from contragrad.audit.attempts import Attempt
+from contragrad.audit.settings import CURVE, AuditSettings
+from contragrad.config import AttackName, AttackSettings
+
+REFERENCE = "reference"
+TARGET = "the network itself"
+
+TRANSFER: tuple[AttackName, ...] = ("mi-fgsm", "ni-fgsm", "di-fgsm", "ti-fgsm", "vmi-fgsm", "sgm")
+"""Attacks made to transfer; the last one for sources with torchvision's skips only."""
+
+
+Groups = tuple[tuple[Attempt, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bout:
+    """An attacker with one source.
+
+    Args:
+        source: the network that he crafts on.
+        attempts: what he tries.
+    """
+
+    source: str
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attacker:
+    """Somebody with means.
+
+    Args:
+        key: his short name.
+        threat: what he knows, has and does, in one sentence.
+        sources: the networks that he crafts on, in the order in which they are worth having.
+        attempts: given a source, epsilon and the audit's settings, what he tries on it: what is tried only
+            when all attackers have had their turn stands in a group of its own.
+        joined: under which name he crafts on all of the sources together; None if he does not.
+    """
+
+    key: str
+    threat: str
+    sources: Callable[[AuditSettings], tuple[str, ...]]
+    attempts: Callable[[str, Fraction, AuditSettings], Groups]
+    joined: str | None = None
+
+    def bouts(self, epsilon: Fraction, settings: AuditSettings) -> list[Bout]:
+        """His bouts with each source, the joined ones left out."""
+        return [
+            Bout(source=source, attempts=group)
+            for source in self.sources(settings)
+            for group in self.attempts(source, epsilon, settings)
+        ]
+
+
+def pgd(epsilon: Fraction, settings: AuditSettings) -> AttackSettings:
+    """The attack that all attackers have."""
+    return AttackSettings(name="linf-pgd", epsilon=epsilon, steps=settings.steps)
+
+
+def _papers(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
+    linf = pgd(epsilon, settings)
+    attacks = (
+        linf,
+        AttackSettings(name="fgsm", epsilon=epsilon),
+        AttackSettings(name="l2-pgd", epsilon=settings.l2_epsilon, steps=settings.steps),
+    )
+    return (tuple(Attempt(source=source, attack=attack) for attack in attacks),)
+
+
+def _reversed(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
+    (group,) = _papers(source, epsilon, settings)
+    return (tuple(replace(each, way="reversed") for each in group),)
+
+
+def _stronger(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
+    group = tuple(
+        Attempt(source=source, attack=AttackSettings(name=name, epsilon=epsilon, steps=settings.steps))
+        for name in TRANSFER
+    )
+    return (group,)
+
+
+def _usual(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
+    momentum = AttackSettings(name="mi-fgsm", epsilon=epsilon, steps=settings.steps)
+    return (tuple(Attempt(source=source, attack=attack) for attack in (pgd(epsilon, settings), momentum)),)
+
+
+def _queries(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
+    attack = AttackSettings(name="linf-pgd", epsilon=epsilon, steps=settings.queries)
+    return ((Attempt(source=source, attack=attack, way="queries"),),)
+
+
+def _white_box(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
+    starts = tuple(
+        Attempt(source=source, attack=pgd(epsilon, settings), restart=restart)
+        for restart in range(settings.restarts)
+    )
+    return (starts, (Attempt(source=source, attack=AttackSettings(name="autoattack", epsilon=epsilon)),))
+
+
+def curve(source: str, epsilon: Fraction, settings: AuditSettings) -> tuple[Attempt, ...]:
+    """PGD on a source at other epsilons, up to the whole range of a pixel."""
+    radii = sorted({min(Fraction(1), epsilon * factor) for factor in CURVE} | {Fraction(1)} - {epsilon})
+    return tuple(Attempt(source=source, attack=pgd(radius, settings)) for radius in radii)
+
+
+def longer(source: str, epsilon: Fraction, settings: AuditSettings) -> tuple[Attempt, ...]:
+    """PGD on a source with twice the steps."""
+    attack = AttackSettings(name="linf-pgd", epsilon=epsilon, steps=2 * settings.steps)
+    return (Attempt(source=source, attack=attack),)
+
+
+def single_step(source: str, epsilon: Fraction) -> tuple[Attempt, ...]:
+    """One step of gradient on a source."""
+    return (Attempt(source=source, attack=AttackSettings(name="fgsm", epsilon=epsilon)),)
+
+
+def noise(epsilon: Fraction) -> Attempt:
+    """Uniform noise of the ball, which every attack should beat."""
+    return Attempt(source=TARGET, attack=AttackSettings(name="linf-pgd", epsilon=epsilon), way="noise")
+
+
+def _numbered(name: Callable[[int], str]) -> Callable[[AuditSettings], tuple[str, ...]]:
+    return lambda settings: tuple(name(number) for number in range(1, settings.surrogates + 1))
+
+
+ATTACKERS: tuple[Attacker, ...] = (
+    Attacker(
+        key="reference",
+        threat="Has the public reference, not the network; crafts on it with FGSM, L_inf-PGD and L_2-PGD.",
+        sources=lambda settings: (REFERENCE,),
+        attempts=_papers,
+    ),
+    Attacker(
+        key="reversed",
+        threat="Has the public reference, knows that gradients were turned against it, and turns the sign "
+        "of its perturbations.",
+        sources=lambda settings: (REFERENCE,),
+        attempts=_reversed,
+    ),
+    Attacker(
+        key="stronger transfer",
+        threat="Has the public reference and attacks that were made to transfer: MI, NI, DI, TI, VMI and, "
+        "if it is a ResNet or DenseNet, SGM.",
+        sources=lambda settings: (REFERENCE,),
+        attempts=_stronger,
+    ),
+    Attacker(
+        key="unseen sources",
+        threat="Has ordinary networks for the same task that the network was never trained against, and "
+        "all of them together.",
+        sources=lambda settings: (
+            sources.ANOTHER,
+            sources.OTHER_ARCHITECTURE,
+            sources.ADVERSARIAL,
+            *sources.FAMILIES,
+        ),
+        attempts=_usual,
+        joined=sources.ORDINARY,
+    ),
+    Attacker(
+        key="undefended twin",
+        threat="Knows the architecture and the training data, not the recipe; trains it the ordinary way.",
+        sources=lambda settings: (sources.TWIN,),
+        attempts=_usual,
+    ),
+    Attacker(
+        key="distillation",
+        threat="Has images without labels and may ask the network for its answers; trains a copy on them.",
+        sources=lambda settings: (sources.DISTILLED,),
+        attempts=_usual,
+    ),
+    Attacker(
+        key="recipe",
+        threat="Knows the recipe, the reference and the training data, not the architecture; trains "
+        "surrogates by the recipe.",
+        sources=_numbered(sources.stranger),
+        attempts=_usual,
+    ),
+    Attacker(
+        key="recipe and architecture",
+        threat="Knows all but the random numbers: trains surrogates of the same architecture by the recipe, "
+        "and crafts on each and on all together.",
+        sources=_numbered(sources.surrogate),
+        attempts=_usual,
+        joined=sources.SURROGATES,
+    ),
+    Attacker(
+        key="queries",
+        threat="Sees the network's logits for images of his choice, and no gradient (Square Attack).",
+        sources=lambda settings: (TARGET,),
+        attempts=_queries,
+    ),
+    Attacker(
+        key="white box",
+        threat="Has the network itself (PGD from several starts, AutoAttack).",
+        sources=lambda settings: (TARGET,),
+        attempts=_white_box,
+    ),
+)
+"""From weak to strong, by what each must know or have."""

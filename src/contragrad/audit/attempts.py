@@ -1,0 +1,124 @@
+"""One attempt of an attacker: examples crafted on a source, and what holds against them, image by image."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from contragrad.artefacts import Artefacts
+from contragrad.attacks import craft, perturbation_norm
+from contragrad.audit.queries import square
+from contragrad.config import AttackSettings
+from contragrad.data.dataset import Examples, pixels
+from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.networks.inference import predict
+from contragrad.networks.randomness import generator
+
+Way = Literal["gradient", "reversed", "noise", "queries"]
+"""How examples come about: by the attack's gradient steps; the same perturbations with their sign turned;
+uniform noise of the ball; random search by the answers of the source, with as many queries as steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Examples to be crafted.
+
+    Args:
+        source: name of the network they are crafted on.
+        attack: name, epsilon and steps.
+        way: how they come about.
+        restart: which random start.
+    """
+
+    source: str
+    attack: AttackSettings
+    way: Way = "gradient"
+    restart: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A network and the fingerprint of its weights."""
+
+    network: nn.Module
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What came of an attempt, for each of N images.
+
+    Args:
+        right: whether the target gave the example its label, bool (N,).
+        source: whether the source itself did, bool (N,).
+        linf: the perturbation's largest absolute value, float (N,).
+        l2: its Euclidean length, float (N,).
+        queries: how many answers the source gave, (N,); empty where none are counted.
+    """
+
+    right: Tensor
+    source: Tensor
+    linf: Tensor
+    l2: Tensor
+    queries: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """Where attempts are made: on which images, against which network.
+
+    Args:
+        examples: N test images with their labels.
+        identity: names them.
+        target: the network whose answers count.
+        seed: names all streams of random numbers.
+        artefacts: keeps what came of attempts.
+    """
+
+    examples: Examples
+    identity: str
+    target: Named
+    seed: int
+    artefacts: Artefacts
+
+    def attempt(self, attempt: Attempt, source: Named) -> Held:
+        """What comes of the attempt; made once and kept.
+
+        Raises:
+            FloatingPointError: if the source's gradients are not finite.
+        """
+        what = (attempt.attack, attempt.way, attempt.restart)
+        names = (source.fingerprint, self.target.fingerprint, self.identity)
+        name = fingerprint("attempt/1", *what, *names, self.seed)
+        tensors = self.artefacts.obtain("attempt", name, lambda: self._tensors(attempt, source.network))
+        return Held(**tensors)
+
+    def _tensors(self, attempt: Attempt, source: nn.Module) -> dict[str, Tensor]:
+        images, labels = self.examples.images, self.examples.labels.cpu()
+        crafted, queries = _crafted(attempt, source, self.examples, self.seed)
+        return {
+            "right": predict(self.target.network, crafted) == labels,
+            "source": predict(source, crafted) == labels,
+            "linf": perturbation_norm(crafted, images, "linf").float(),
+            "l2": perturbation_norm(crafted, images, "l2").float(),
+            "queries": queries,
+        }
+
+
+def _crafted(attempt: Attempt, source: nn.Module, examples: Examples, seed: int) -> tuple[Tensor, Tensor]:
+    """The examples (N, C, H, W), and the answers that each took if they were counted."""
+    images, labels, attack = examples.images, examples.labels, attempt.attack
+    own = stream_seed(seed, "audit", attempt.way, attempt.restart)
+    match attempt.way:
+        case "queries":
+            return square(source, images, labels, attack.epsilon, attack.steps, seed=own)
+        case "noise":
+            radius = float(attack.epsilon)
+            noise = torch.rand(images.shape, generator=generator(own, "noise")) * 2 * radius - radius
+            crafted = (pixels(images) + noise).clamp(0, 1)
+        case "gradient" | "reversed":
+            crafted = craft(source, images, labels, attack, seed=own)
+            if attempt.way == "reversed":
+                crafted = (2 * pixels(images) - crafted).clamp(0, 1)
+    return crafted, torch.empty(0)

@@ -1,0 +1,81 @@
+"""What is to be run, in the order in which it is worth most: a source, and an attacker's attempts on it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from contragrad.audit.attackers import ATTACKERS, Bout
+from contragrad.audit.attempts import Attempt
+from contragrad.audit.settings import AuditSettings
+from contragrad.config import AttackName
+
+SHARE = 0.9
+"""Share of the time left that estimates may add up to."""
+
+WORK: dict[AttackName, float] = {"vmi-fgsm": 6.0}
+"""Gradients that an attack takes for an image in each of its steps, where it is not one."""
+
+AUTOATTACK = (100.0, 5000.0)
+"""Gradients that AutoAttack takes for an image that its first part fools, and for one that no part fools."""
+
+
+def rounds(
+    epsilon: Fraction, settings: AuditSettings, architectures: Mapping[str, str]
+) -> list[list[tuple[str, Bout]]]:
+    """Every attacker's first bout, then everyone's second, and so on, with his key; no joined sources.
+
+    Args:
+        epsilon: the stated radius.
+        settings: the audit's.
+        architectures: of the sources, by name, where they are known.
+    """
+    columns = [
+        [(attacker.key, _fitting(bout, architectures)) for bout in attacker.bouts(epsilon, settings)]
+        for attacker in ATTACKERS
+    ]
+    longest = max(map(len, columns))
+    return [[column[place] for column in columns if place < len(column)] for place in range(longest)]
+
+
+def _fitting(bout: Bout, architectures: Mapping[str, str]) -> Bout:
+    text = architectures.get(bout.source, "")
+    return replace(bout, attempts=tuple(attempt for attempt in bout.attempts if fits(attempt, text)))
+
+
+def fits(attempt: Attempt, architecture: str) -> bool:
+    """Whether the attack can be made on such a network: SGM needs torchvision's skips."""
+    return attempt.attack.name != "sgm" or architecture.startswith(
+        ("torchvision resnet", "torchvision densenet")
+    )
+
+
+def gradients(attempts: Sequence[Attempt], firm: float = 1.0) -> float:
+    """Gradients that the attempts take for one image, an answer without gradient counting a third.
+
+    Args:
+        attempts: what is tried.
+        firm: the share of images that plain attacks on the source do not fool.
+    """
+    total = 0.0
+    for attempt in attempts:
+        name = attempt.attack.name
+        if attempt.way == "queries":
+            total += attempt.attack.steps / 3
+        elif name == "autoattack":
+            total += AUTOATTACK[0] + firm * AUTOATTACK[1]
+        elif attempt.way != "noise":
+            total += (1 if name == "fgsm" else attempt.attack.steps) * WORK.get(name, 1.0)
+    return total
+
+
+def affordable(costs: Sequence[float], left: float | None) -> list[bool]:
+    """Which of these fit into the seconds that are left, the cheapest first; all without a limit."""
+    if left is None:
+        return [True] * len(costs)
+    chosen = [False] * len(costs)
+    room = SHARE * left
+    for place in sorted(range(len(costs)), key=lambda place: costs[place]):
+        if costs[place] <= room:
+            chosen[place] = True
+            room -= costs[place]
+    return chosen

@@ -1,0 +1,218 @@
+"""The report card: a verdict in sentences, a row for each attempt, and the checks, as values and as text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from contragrad.audit.attackers import ATTACKERS, Attacker
+from contragrad.audit.checks.baselines import NEITHER
+from contragrad.audit.checks.check import Check, Result, said
+from contragrad.audit.checks.claim import gain
+from contragrad.audit.checks.every import judged
+from contragrad.audit.findings import Findings, Standing, Tried, shares
+from contragrad.evaluate import Share
+
+MASKING = 13
+"""The check whose failure means that gradients are hidden."""
+
+
+def verdict(findings: Findings) -> str:
+    """What the audit comes to, in a few sentences."""
+    facts, by_key = findings.facts, {attacker.key: attacker for attacker in ATTACKERS}
+    radius = f"L_inf {facts.epsilon}"
+    clean = shares(findings.clean)
+    lines = [
+        f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
+        f"what follows is of those, at {radius}."
+    ]
+    strongest, weakest = findings.withstood, findings.defeated_by
+    if strongest is None:
+        lines.append("It withstands none of the attackers who were run.")
+    else:
+        lines.append(f"The strongest attacker it withstands: {_told(findings, by_key[strongest])}")
+    if weakest is None:
+        lines.append("None of the attackers who were run defeats it.")
+    else:
+        lines.append(f"The weakest attacker who defeats it: {_told(findings, by_key[weakest])}")
+    weakened = [key for key in by_key if findings.standing(key) == "weakened"]
+    if weakened:
+        lines.append(
+            "Between the two, it is weakened by: "
+            + "; ".join(f"{key} (fools {said(findings.fooled(findings.tried[key]))})" for key in weakened)
+            + "."
+        )
+    left = [key for key in by_key if findings.standing(key) == "not run"]
+    if left:
+        lines.append(f"Not run, so nothing is known of: {', '.join(left)}.")
+    if text := gain(findings):
+        lines.append(text)
+    masked = next(result for check, result in judged(findings) if check.number == MASKING)
+    if masked.verdict == "FAIL":
+        lines.append(
+            f"Its gradients mislead the white-box attack ({masked.figure}), whose figure is too good."
+        )
+    return " ".join(lines)
+
+
+def _told(findings: Findings, attacker: Attacker) -> str:
+    fooled = findings.fooled(findings.tried[attacker.key])
+    return f"{attacker.key}, who fools {said(fooled)}. {attacker.threat}"
+
+
+def content(findings: Findings) -> dict[str, Any]:
+    """The card as plain values."""
+    facts = findings.facts
+    return {
+        "title": title(findings),
+        "verdict": verdict(findings),
+        "target": {
+            "name": facts.target,
+            "architecture": facts.architecture,
+            "objective": facts.objective,
+            "epochs": facts.epochs,
+            "weights": facts.weights,
+            "fingerprint": facts.fingerprint,
+        },
+        "reference": facts.reference,
+        "epsilon": str(facts.epsilon),
+        "l2_epsilon": str(findings.settings.l2_epsilon),
+        "images": findings.images,
+        "clean_accuracy": _share(shares(findings.clean)),
+        "withstood": findings.withstood,
+        "defeated_by": findings.defeated_by,
+        "rule": rule(findings),
+        "attackers": [_attacker(findings, attacker) for attacker in ATTACKERS],
+        "compared": {
+            name: {
+                "clean_accuracy": _share(shares(each.clean)),
+                "adversarial_accuracy": _share(shares(each.adversarial)),
+                "architecture": each.architecture,
+                "objective": each.objective,
+                "epochs": each.epochs,
+            }
+            for name, each in findings.compared.items()
+        },
+        "more": [_row(findings, each) for each in findings.extra],
+        "left_out": dict(findings.missing),
+        "checks": [
+            {
+                "number": check.number,
+                "question": check.question,
+                "verdict": result.verdict,
+                "figure": result.figure,
+                "source": check.source,
+            }
+            for check, result in judged(findings)
+        ],
+        "statement": NEITHER,
+    }
+
+
+def title(findings: Findings) -> str:
+    """What is measured, and no more."""
+    return f"transfer resistance of {findings.facts.target} from {findings.facts.reference}"
+
+
+def rule(findings: Findings) -> str:
+    """When an attacker is withstood, and when he defeats."""
+    tolerated = 100 * findings.settings.tolerated
+    return (
+        f"withstood: the attacker's best example of each image fools at most {tolerated:g} % of those that "
+        "the network classifies correctly, by the upper end of the 95 % Wilson interval; defeated: at least "
+        "half of them, by its lower end, or all"
+    )
+
+
+def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
+    tried = findings.tried.get(attacker.key, ())
+    return {
+        "attacker": attacker.key,
+        "threat": attacker.threat,
+        "standing": findings.standing(attacker.key),
+        "fooled": _share(findings.fooled(tried)) if tried else None,
+        "accuracy": _share(shares(findings.survivors(tried))) if tried else None,
+        "attempts": [_row(findings, each) for each in tried],
+        "left_out": {
+            name: findings.missing[name]
+            for name in (*attacker.sources(findings.settings), attacker.joined or "")
+            if name in findings.missing
+        },
+    }
+
+
+def _row(findings: Findings, each: Tried) -> dict[str, Any]:
+    attempt, held = each.attempt, each.held
+    row: dict[str, Any] = {
+        "source": attempt.source,
+        "attack": attempt.attack.name if attempt.way == "gradient" else attempt.way,
+        "epsilon": str(attempt.attack.epsilon),
+        "steps": attempt.attack.steps,
+        "restart": attempt.restart,
+        "accuracy": _share(shares(findings.clean & held.right)),
+        "fooled": _share(findings.fooled([each])),
+        "source_fooled": _share(findings.source_fooled(each)),
+        "transferred": _share(findings.transferred(each)),
+        "mean_linf": float(held.linf.mean()),
+        "mean_l2": float(held.l2.mean()),
+    }
+    if len(held.queries):
+        row["fooled_by_queries"] = by_queries(findings, each)
+    return row
+
+
+def by_queries(findings: Findings, each: Tried) -> list[list[float]]:
+    """How large a share of the correctly classified images is fooled within how many answers."""
+    counted = int(findings.clean.sum())
+    needed = each.held.queries[findings.clean & ~each.held.right].sort().values.tolist()
+    budgets = [10**power * step for power in range(5) for step in (1, 2, 5)]
+    return [
+        [budget, sum(count <= budget for count in needed) / counted if counted else 0.0]
+        for budget in budgets
+        if budget <= each.attempt.attack.steps
+    ]
+
+
+def _share(share: Share) -> dict[str, Any]:
+    interval = None if share.interval is None else list(share.interval)
+    return {"share": share.share, "hits": share.hits, "count": share.count, "interval": interval}
+
+
+def attackers_table(findings: Findings) -> Table:
+    """A row for each attacker, from weak to strong."""
+    table = Table(title="attackers, from weak to strong", title_justify="left", caption=rule(findings))
+    for column in ("attacker", "sources", "accuracy (all images)", "fooled (of the correct)", "standing"):
+        table.add_column(column, overflow="fold")
+    colours: dict[Standing, str] = {
+        "withstood": "green",
+        "weakened": "yellow",
+        "defeated": "red",
+        "not run": "dim",
+    }
+    for attacker in ATTACKERS:
+        tried, standing = findings.tried.get(attacker.key, ()), findings.standing(attacker.key)
+        sources = len({each.attempt.source for each in tried})
+        table.add_row(
+            attacker.key,
+            str(sources),
+            said(shares(findings.survivors(tried))) if tried else "–",
+            said(findings.fooled(tried)) if tried else "–",
+            f"[{colours[standing]}]{standing}[/]",
+        )
+    return table
+
+
+def checks_table(judgements: Sequence[tuple[Check, Result]]) -> Table:
+    """A row for each check."""
+    table = Table(title="checks", title_justify="left", caption=NEITHER)
+    for column in ("", "check", "verdict", "figure"):
+        table.add_column(column, overflow="fold")
+    colours = {"PASS": "green", "FAIL": "red", "UNKNOWN": "dim"}
+    for check, result in judgements:
+        table.add_row(
+            str(check.number),
+            check.question,
+            f"[{colours[result.verdict]}]{result.verdict}[/]",
+            result.figure,
+        )
+    return table

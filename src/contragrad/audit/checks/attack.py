@@ -1,0 +1,171 @@
+"""Checks 7 to 12: whether the attacks work."""
+
+from fractions import Fraction
+from itertools import pairwise
+
+from contragrad.audit.attackers import REFERENCE, TARGET
+from contragrad.audit.checks.check import (
+    AUTOATTACK,
+    BINARISATION,
+    CARLINI,
+    INDICATORS,
+    TRANSFER_EVALUATION,
+    Check,
+    Result,
+    decided,
+    said,
+    unknown,
+)
+from contragrad.audit.findings import Findings, Tried, shares
+
+SLACK = 0.02
+"""Share of images by which two attacks may differ and still count as equally strong."""
+
+ROUNDING = 1e-6
+"""By how much a float32 perturbation may seem to leave its ball."""
+
+
+def conduct(findings: Findings) -> Result:
+    """The network answers the same twice, with logits; no example leaves its ball."""
+    probes = findings.probes
+    beyond = max(
+        (
+            float((each.held.linf - float(each.attempt.attack.epsilon)).max())
+            for tried in (*findings.tried.values(), findings.extra)
+            for each in tried
+            if each.attempt.attack.name != "l2-pgd"
+        ),
+        default=0.0,
+    )
+    faults = [
+        text
+        for text, wrong in (
+            ("two answers to the same images differ", not probes.deterministic),
+            ("its answers are probabilities, not logits", not probes.logits),
+            (f"an example lies {beyond:.2g} outside of its ball", beyond > ROUNDING),
+        )
+        if wrong
+    ]
+    return decided(
+        not faults, "; ".join(faults) or f"deterministic, logits, at most {max(beyond, 0.0):.1g} outside"
+    )
+
+
+def white_box_curve(findings: Findings) -> list[Tried]:
+    """PGD on the target itself by growing epsilon."""
+    steps = findings.settings.steps
+    found = findings.find(TARGET, name="linf-pgd", way="gradient", restart=0, steps=steps)
+    return sorted(found, key=lambda each: each.attempt.attack.epsilon)
+
+
+def monotone(findings: Findings) -> Result:
+    """More epsilon fools more, the whole range of a pixel fools all, many steps fool more than one."""
+    curve = white_box_curve(findings)
+    largest = curve[-1].attempt.attack.epsilon if curve else Fraction(0)
+    if len(curve) < 3 or largest < 1:
+        return unknown("accuracy by epsilon was not measured")
+    falling = [shares(findings.clean & each.held.right) for each in curve]
+    heights = [share.share or 0.0 for share in falling]
+    rises = max(after - before for before, after in pairwise(heights))
+    chance = 1 / findings.facts.classes
+    figure = f"largest rise {100 * rises:.1f} points; at epsilon {largest} still right on {said(falling[-1])}"
+    holds = rises <= SLACK and heights[-1] <= chance
+    single = findings.find(TARGET, name="fgsm")
+    own = [each for each in curve if each.attempt.attack.epsilon == findings.facts.epsilon]
+    if single and own:
+        one, many = findings.fooled(single), findings.fooled(own)
+        figure += f"; one step fools {said(one)}, {findings.settings.steps} fool {said(many)}"
+        holds = holds and (many.share or 0.0) >= (one.share or 0.0) - SLACK
+    return decided(holds, figure)
+
+
+def converged(findings: Findings) -> Result:
+    """Twice the steps, and more random starts, change little."""
+    parts = []
+    holds = True
+    for source in (REFERENCE, TARGET):
+        usual = findings.find(
+            source,
+            name="linf-pgd",
+            way="gradient",
+            restart=0,
+            steps=findings.settings.steps,
+            epsilon=findings.facts.epsilon,
+        )
+        longer = findings.find(
+            source, name="linf-pgd", steps=2 * findings.settings.steps, epsilon=findings.facts.epsilon
+        )
+        if not usual or not longer:
+            return unknown(f"twice the steps on {source} were not run")
+        change = (findings.fooled(longer).share or 0.0) - (findings.fooled(usual).share or 0.0)
+        parts.append(f"twice the steps on {source}: {100 * change:+.1f} points")
+        holds = holds and change <= SLACK
+    starts = findings.find(
+        TARGET, name="linf-pgd", way="gradient", steps=findings.settings.steps, epsilon=findings.facts.epsilon
+    )
+    if len(starts) > 1:
+        change = (findings.fooled(starts).share or 0.0) - (findings.fooled(starts[:1]).share or 0.0)
+        parts.append(f"{len(starts)} starts: {100 * change:+.1f} points")
+        holds = holds and change <= SLACK
+    return decided(holds, "; ".join(parts))
+
+
+def noise(findings: Findings) -> Result:
+    """Noise of the same radius fools fewer than gradients do."""
+    noisy, own = findings.find(TARGET, way="noise"), findings.tried.get("white box", ())
+    if not noisy or not own:
+        return unknown("noise or the white box was not run")
+    random, best = findings.fooled(noisy), findings.fooled(own)
+    reference = findings.fooled(findings.tried.get("reference", ()))
+    figure = (
+        f"noise fools {said(random)}, the reference's examples {said(reference)}, the white box {said(best)}"
+    )
+    return decided(random.hits < best.hits or best.count == 0 or random.hits == 0, figure)
+
+
+def lengths(findings: Findings) -> Result:
+    """The examples use the room that epsilon gives."""
+    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.facts.epsilon)
+    if not own:
+        return unknown("no L_inf-PGD on the reference")
+    linf, l2 = float(own[0].held.linf.mean()), float(own[0].held.l2.mean())
+    radius = float(findings.facts.epsilon)
+    return decided(linf >= radius / 2, f"mean L_inf {linf:.4f} of {radius:.4f}, mean L_2 {l2:.3f}")
+
+
+def planted(findings: Findings) -> Result:
+    """PGD fools a linear network just where theory says."""
+    can, did, against = findings.probes.planted
+    if not can:
+        return unknown("no image of the linear network can be fooled at this epsilon")
+    figure = (
+        f"of {can} images of a linear network that can be fooled, PGD fools {did}; {against} against theory"
+    )
+    return decided(did >= (1 - SLACK) * can and not against, figure)
+
+
+CHECKS = (
+    Check(
+        number=7,
+        question="Deterministic logits, examples inside of their balls",
+        source=AUTOATTACK,
+        judge=conduct,
+    ),
+    Check(
+        number=8,
+        question="Success grows with epsilon up to all images, and with steps",
+        source=CARLINI,
+        judge=monotone,
+    ),
+    Check(
+        number=9, question="Twice the steps and more starts change little", source=INDICATORS, judge=converged
+    ),
+    Check(number=10, question="Noise is weaker than gradients", source=CARLINI, judge=noise),
+    Check(
+        number=11,
+        question="Perturbations use their ball; their lengths are given",
+        source=TRANSFER_EVALUATION,
+        judge=lengths,
+    ),
+    Check(number=12, question="The attack finds what is planted", source=BINARISATION, judge=planted),
+)

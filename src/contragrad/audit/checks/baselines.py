@@ -1,0 +1,118 @@
+"""Checks 24 to 29: what it is compared with, and what a reader can do with it."""
+
+from pathlib import Path
+
+from contragrad.audit.attackers import REFERENCE
+from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
+from contragrad.audit.findings import Findings, mcnemar, shares
+from contragrad.audit.sources import TWIN, stranger, surrogate
+
+SIGNIFICANT = 0.05
+
+DISTURBED = 0.05
+"""By how much more than the reference the network may lose under a disturbance."""
+
+NEITHER = "These checks are neither necessary nor sufficient: a network may pass all of them and be broken."
+"""What every card says.
+
+Source: Carlini et al. 2019, section 1.
+"""
+
+
+def ablation(findings: Findings) -> Result:
+    """The network is better than its undefended twin, and than the recipe on another architecture."""
+    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.facts.epsilon)
+    twin, other = findings.compared.get(TWIN), findings.compared.get(stranger(1))
+    if not own or twin is None or other is None:
+        return unknown("the undefended twin or the recipe on another architecture is missing")
+    mine = own[0].held.right
+    p = mcnemar(mine, twin.adversarial)
+    figure = (
+        f"on the reference's examples: the network {said(shares(mine))}, its undefended twin "
+        f"{said(shares(twin.adversarial))} (McNemar's p = {p:.2g}), the recipe on a drawn architecture "
+        f"{said(shares(other.adversarial))}"
+    )
+    better = int(mine.sum()) > int(twin.adversarial.sum()) and p < SIGNIFICANT
+    return decided(better and int(mine.sum()) > int(other.adversarial.sum()), figure)
+
+
+def filters(findings: Findings) -> Result:
+    """Input filters are compared with elsewhere."""
+    return unknown(
+        "the network has no input filter; JPEG and bilateral filtering of the reference stand in table 6, "
+        "against an attacker who does not know of them"
+    )
+
+
+def same_budget(findings: Findings) -> Result:
+    """What it is compared with was trained for as long."""
+    kin = {
+        name: each.epochs
+        for name, each in findings.compared.items()
+        if name in (TWIN, surrogate(1), stranger(1))
+    }
+    if not kin:
+        return unknown("nothing was trained to compare with")
+    figure = f"the network {findings.facts.epochs} epochs; " + ", ".join(
+        f"{name} {epochs}" for name, epochs in kin.items()
+    )
+    return decided(all(epochs == findings.facts.epochs for epochs in kin.values()), figure)
+
+
+def disturbances(findings: Findings) -> Result:
+    """Noise, rotation and shift cost it no more than they cost the reference."""
+    clean = shares(findings.clean).share or 0.0
+    reference = shares(findings.source_clean[REFERENCE]).share or 0.0
+    parts, holds = [], True
+    for name, (mine, other) in findings.probes.corruptions.items():
+        lost, its = clean - (mine.share or 0.0), reference - (other.share or 0.0)
+        parts.append(f"{name}: {100 * lost:.1f} points lost, the reference {100 * its:.1f}")
+        holds = holds and lost <= its + DISTURBED
+    return decided(holds, "; ".join(parts))
+
+
+def released(findings: Findings) -> Result:
+    """Weights and the names that make it again are there."""
+    facts = findings.facts
+    figure = (
+        f"{facts.weights}; weights {facts.fingerprint[:12]}, settings {facts.settings_fingerprint[:12]}, "
+        f"seed {facts.seed}"
+    )
+    return decided(Path(facts.weights).is_file(), figure)
+
+
+def statement(findings: Findings) -> Result:
+    """The card says what checks are not, and what was left out."""
+    if findings.missing:
+        return unknown(f"{NEITHER} Left out: {', '.join(findings.missing)}.")
+    return decided(True, NEITHER)
+
+
+CHECKS = (
+    Check(
+        number=24,
+        question="Better than its twin, and than the recipe elsewhere",
+        source=CARLINI,
+        judge=ablation,
+    ),
+    Check(
+        number=25,
+        question="Filters are compared with, and known to the attacker",
+        source=CARLINI,
+        judge=filters,
+    ),
+    Check(number=26, question="Baselines were trained for as long", source=LOTOS, judge=same_budget),
+    Check(
+        number=27,
+        question="Other disturbances cost no more than they cost the reference",
+        source=CARLINI,
+        judge=disturbances,
+    ),
+    Check(number=28, question="Weights and names to make it again are there", source=CARLINI, judge=released),
+    Check(
+        number=29,
+        question="Nothing was left out, and the card says what checks are not",
+        source=OWN,
+        judge=statement,
+    ),
+)

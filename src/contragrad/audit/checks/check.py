@@ -1,0 +1,87 @@
+"""A check's verdict, and the sources that checks are taken from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from contragrad.audit.findings import Findings
+from contragrad.evaluate import Share
+
+Verdict = Literal["PASS", "FAIL", "UNKNOWN"]
+
+CARLINI = "Carlini et al. 2019, On evaluating adversarial robustness"
+AUTOATTACK = "Croce and Hein 2020, AutoAttack's flags"
+INDICATORS = "Pintor et al. 2022, Indicators of attack failure"
+BINARISATION = "Zimmermann et al. 2022, binarisation test"
+TRANSFER_EVALUATION = "Zhao et al. 2023, revisiting transferable adversarial examples"
+TA_BENCH = "Li et al. 2023, TA-Bench"
+TRS = "Yang et al. 2021, TRS"
+LOTOS = "LOTOS, reviews of ICLR 2025"
+PUBDEF = "PubDef, reviews of ICLR 2024"
+BLACK_BOX = "Mahmood et al. 2021, Beware the black-box"
+CROSSMAX = "Jordan 2024, evaluating CrossMax"
+OWN = "contragrad"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a check came to.
+
+    Args:
+        verdict: FAIL is a reason to mistrust the evaluation or the network; UNKNOWN was not measured.
+        figure: what was measured.
+    """
+
+    verdict: Verdict
+    figure: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A question to an evaluation.
+
+    Args:
+        number: in the list of section E of the peers' survey.
+        question: what is checked.
+        source: who asks for it.
+        judge: findings -> result.
+    """
+
+    number: int
+    question: str
+    source: str
+    judge: Callable[[Findings], Result]
+
+
+def decided(holds: bool, figure: str) -> Result:
+    """PASS if it holds, FAIL otherwise."""
+    return Result(verdict="PASS" if holds else "FAIL", figure=figure)
+
+
+def unknown(why: str) -> Result:
+    """Not measured, and why."""
+    return Result(verdict="UNKNOWN", figure=why)
+
+
+def said(share: Share) -> str:
+    """A share as people read it, with its interval."""
+    if share.interval is None:
+        return "no image counts"
+    low, high = share.interval
+    return f"{100 * share.hits / share.count:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def attackers_result(findings: Findings, *keys: str) -> Result:
+    """PASS if all of these attackers are withstood, FAIL if one is not, UNKNOWN if one was not run."""
+    standings = {key: findings.standing(key) for key in keys}
+    figures = [
+        f"{key}: fools {said(findings.fooled(findings.tried[key]))}, {standing}"
+        for key, standing in standings.items()
+        if standing != "not run"
+    ]
+    if any(standing in ("weakened", "defeated") for standing in standings.values()):
+        return Result(verdict="FAIL", figure="; ".join(figures))
+    if "not run" in standings.values():
+        left = ", ".join(key for key, standing in standings.items() if standing == "not run")
+        return unknown("; ".join([*figures, f"not run: {left}"]))
+    return Result(verdict="PASS", figure="; ".join(figures))

@@ -1,0 +1,145 @@
+"""Checks 1 to 6: what is claimed, and in which figures."""
+
+import torch
+
+from contragrad.audit.attackers import ATTACKERS, REFERENCE
+from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
+from contragrad.audit.findings import Findings, mcnemar, shares
+from contragrad.audit.sources import TWIN
+
+STRONG = 0.99
+"""Share of its own images that a source must be fooled on for its examples to be strong."""
+
+ENOUGH_IMAGES = 1000
+ENOUGH_SEEDS = 3
+
+
+def threat_models(findings: Findings) -> Result:
+    """Every attacker who was run has a threat model, and the target's name does not claim more."""
+    run = [attacker for attacker in ATTACKERS if findings.tried.get(attacker.key)]
+    claims = "robust" in findings.facts.target.lower()
+    sources = {each.attempt.source for attacker in run for each in findings.tried[attacker.key]}
+    figure = (
+        f"{len(run)} attackers with threat models, {len(sources)} sources, epsilon {findings.facts.epsilon}"
+    )
+    if claims:
+        return decided(False, f"the network is called {findings.facts.target}; {figure}")
+    return decided(bool(run) and all(attacker.threat for attacker in run), figure)
+
+
+def clean_accuracy(findings: Findings) -> Result:
+    """Clean accuracy is known, and above chance."""
+    share = shares(findings.clean)
+    chance = 1 / findings.facts.classes
+    above = share.interval is not None and share.interval[0] > chance
+    return decided(above, f"{said(share)}; chance is {100 * chance:.1f} %")
+
+
+def denominators(findings: Findings) -> Result:
+    """Each attempt has images to count by all three denominators."""
+    every = [each for tried in findings.tried.values() for each in tried]
+    if not every:
+        return unknown("no attempt was made")
+    fewest = min(findings.transferred(each).count for each in every)
+    figure = (
+        f"{findings.images} images, {int(findings.clean.sum())} of them classified correctly; at least "
+        f"{fewest} where the source was right and is fooled"
+    )
+    return decided(fewest > 0 and bool(findings.clean.any()), figure)
+
+
+def strong_sources(findings: Findings) -> Result:
+    """PGD fools each source itself on nearly all images."""
+    own = findings.facts.epsilon
+    found = {
+        each.attempt.source: findings.source_fooled(each)
+        for attacker in ATTACKERS
+        for each in findings.tried.get(attacker.key, ())
+        if each.attempt.attack.name == "linf-pgd" and each.attempt.way == "gradient"
+        if each.attempt.attack.epsilon == own
+    }
+    if not found:
+        return unknown("no source was attacked by PGD")
+    weakest = min(found, key=lambda name: found[name].share or 0.0)
+    figure = f"weakest of {len(found)} sources: {weakest}, fooled on {said(found[weakest])} of its own"
+    return decided((found[weakest].share or 0.0) >= STRONG, figure)
+
+
+def worst_case(findings: Findings) -> Result:
+    """The worst case is taken per image; it must not be better than any single attempt."""
+    every = [each for tried in findings.tried.values() for each in tried]
+    if len(every) < 2:
+        return unknown(f"{len(every)} attempts")
+    lowest = min(int((findings.clean & each.held.right).sum()) for each in every)
+    together = int(findings.survivors(every).sum())
+    figure = f"right under all {len(every)} attempts: {together}; under the worst single one: {lowest}"
+    return decided(together <= lowest, figure)
+
+
+def enough(findings: Findings) -> Result:
+    """Images, seeds of the recipe, and that the test images did not choose the network."""
+    facts = findings.facts
+    seeds = [
+        float(torch.count_nonzero(each.adversarial)) / findings.images
+        for name, each in findings.compared.items()
+        if each.architecture == facts.architecture and each.objective == facts.objective
+    ]
+    figure = f"{findings.images} images; the recipe from {len(seeds) + 1} seeds"
+    if seeds:
+        spread = ", ".join(f"{100 * share:.1f}" for share in seeds)
+        figure += f", the others' adversarial accuracy {spread} %"
+    if facts.selected_on_test:
+        return decided(False, f"the network was selected on the test images; {figure}")
+    if facts.looks is not None and facts.looks > 1:
+        return decided(False, f"the test images were looked at {facts.looks} times; {figure}")
+    if facts.selected_on_test is None:
+        return unknown(f"how the network was selected is not known; {figure}")
+    if findings.images < ENOUGH_IMAGES or len(seeds) + 1 < ENOUGH_SEEDS:
+        return unknown(figure)
+    return decided(True, figure)
+
+
+def gain(findings: Findings) -> str:
+    """What the network is worth beside its undefended twin, on the same examples of the reference."""
+    twin = findings.compared.get(TWIN)
+    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.facts.epsilon)
+    if twin is None or not own:
+        return ""
+    mine, other = shares(own[0].held.right), shares(twin.adversarial)
+    p = mcnemar(own[0].held.right, twin.adversarial)
+    return (
+        f"Its undefended twin classifies {said(other)} of the reference's examples correctly, it "
+        f"{said(mine)} (McNemar's p = {p:.2g})."
+    )
+
+
+CHECKS = (
+    Check(
+        number=1,
+        question="Each attacker has a stated threat model, and no more is claimed",
+        source=CARLINI,
+        judge=threat_models,
+    ),
+    Check(
+        number=2,
+        question="Clean accuracy stands beside adversarial accuracy, and above chance",
+        source=CARLINI,
+        judge=clean_accuracy,
+    ),
+    Check(
+        number=3, question="All denominators are given, and count images", source=LOTOS, judge=denominators
+    ),
+    Check(
+        number=4,
+        question=f"Each source is fooled on {STRONG:.0%} of its own images",
+        source=CARLINI,
+        judge=strong_sources,
+    ),
+    Check(number=5, question="The worst case is taken for each image", source=CARLINI, judge=worst_case),
+    Check(
+        number=6,
+        question="1,000 images, three seeds, and a test set that chose nothing",
+        source=OWN,
+        judge=enough,
+    ),
+)

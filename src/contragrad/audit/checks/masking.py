@@ -1,0 +1,78 @@
+"""Checks 13 to 16: whether gradients are hidden, and what the architecture alone is worth."""
+
+from contragrad.audit.checks.check import (
+    AUTOATTACK,
+    CARLINI,
+    CROSSMAX,
+    Check,
+    Result,
+    attackers_result,
+    decided,
+    said,
+    unknown,
+)
+from contragrad.audit.findings import Findings
+
+NO_GRADIENT = 0.01
+"""Share of images without a gradient from which on gradients count as hidden."""
+
+FAINT = 1e-3
+"""Length of input gradients, in the reference's, below which they count as vanishing."""
+
+
+def order(findings: Findings) -> Result:
+    """The white box fools at least as many as every attacker who has less."""
+    own = findings.tried.get("white box", ())
+    if not own:
+        return unknown("the white box was not run")
+    best = findings.fooled(own)
+    others = {
+        key: findings.fooled(tried) for key, tried in findings.tried.items() if key != "white box" and tried
+    }
+    if not others:
+        return unknown("no other attacker was run")
+    strongest = max(others, key=lambda key: others[key].hits)
+    figure = f"white box fools {said(best)}; of the others {strongest} fools most, {said(others[strongest])}"
+    if others[strongest].hits > best.hits:
+        return decided(False, f"gradient masking: {figure}")
+    return decided(True, figure)
+
+
+def hidden(findings: Findings) -> Result:
+    """No image is fooled by an attacker without gradients that the white box does not fool."""
+    asked, own = findings.tried.get("queries", ()), findings.tried.get("white box", ())
+    if not asked or not own:
+        return unknown("queries or the white box were not run")
+    only = int((findings.survivors(own) & ~findings.survivors(asked)).sum())
+    figure = (
+        f"{only} of {findings.images} images are fooled by queries and not by the white box; a hard-label "
+        "attack was not run"
+    )
+    return decided(only <= NO_GRADIENT * findings.images, figure)
+
+
+def present(findings: Findings) -> Result:
+    """Input gradients are there, finite, and of usual length."""
+    probes = findings.probes
+    figure = (
+        f"zero for {100 * probes.zero_gradients:.1f} %, not finite for "
+        f"{100 * probes.broken_gradients:.1f} %, lost in cross-entropy for {100 * probes.saturated:.1f} % "
+        f"(attacks climb log-odds), median length {probes.gradient_ratio:.3g} of the reference's"
+    )
+    missing = probes.zero_gradients + probes.broken_gradients
+    return decided(missing <= NO_GRADIENT and probes.gradient_ratio >= FAINT, figure)
+
+
+def twin(findings: Findings) -> Result:
+    """An undefended network of the same architecture does not give the network away."""
+    return attackers_result(findings, "undefended twin")
+
+
+CHECKS = (
+    Check(number=13, question="The white box is the strongest attacker", source=CARLINI, judge=order),
+    Check(
+        number=14, question="No attacker without gradients goes beyond it", source=AUTOATTACK, judge=hidden
+    ),
+    Check(number=15, question="Input gradients are there", source=AUTOATTACK, judge=present),
+    Check(number=16, question="Examples of its undefended twin are withstood", source=CROSSMAX, judge=twin),
+)

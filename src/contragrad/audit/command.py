@@ -1,0 +1,166 @@
+"""`contragrad audit`: from a run or a model to a report card."""
+
+import io
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from contragrad import config_file, history, run
+from contragrad.audit import card, target
+from contragrad.audit.arsenal import Arsenal
+from contragrad.audit.checks.every import judged
+from contragrad.audit.findings import Facts, Findings
+from contragrad.audit.plots import PICTURES
+from contragrad.audit.runner import Runner
+from contragrad.audit.settings import AuditSettings
+from contragrad.audit.target import Target
+from contragrad.errors import UserError
+from contragrad.files import named, write_text
+from contragrad.fingerprint import fingerprint
+from contragrad.progress import Progress
+from contragrad.reference import architecture
+from contragrad.workspace import Workspace
+
+CARD = "card.json"
+TEXT = "card.txt"
+
+
+def audit(
+    given: str,
+    *,
+    network: str | None,
+    weights: Path | None,
+    study_file: Path | None,
+    out: Path | None,
+    overrides: Sequence[str],
+    settings: AuditSettings,
+    progress: Progress,
+) -> tuple[Findings, Path]:
+    """Audits a network of a study that has ended, or anyone's network, and writes its card.
+
+    What a killed audit has trained and attacked is found again.
+
+    Args:
+        given: a run folder, an ONNX file, or a factory `package.module:function`.
+        network: which of the run's.
+        weights: the factory's.
+        study_file: names a model's data and reference.
+        out: a model's run folder.
+        overrides: settings that differ from the file's.
+        settings: how deep.
+        progress: who is told.
+
+    Returns:
+        What was found, and the card's folder.
+
+    Raises:
+        UserError: if the network, the data or the reference cannot be had, or do not fit each other.
+    """
+    begun = time.monotonic()
+    of_run = is_run(given)
+    _require_fitting(of_run, network, weights, study_file, out, overrides)
+    folder = Path(given) if of_run else Path(str(out))
+    config = history.stored_config(folder) if of_run else config_file.read(study_file, overrides)
+    dataset, workspace = run.entered(config, folder, progress)
+    with run.opened(workspace, dataset, progress) as (_, splits):
+        if of_run:
+            chosen = target.of_run(workspace, splits, network)
+            looks, selected = history.load(folder).looks, config.fitness_split == "test"
+        else:
+            chosen = target.of_file(workspace, splits, given, weights)
+            looks, selected = None, None
+        with run.executor_of(workspace) as executor:
+            arsenal = Arsenal(
+                workspace=workspace,
+                splits=splits,
+                target=chosen,
+                settings=settings,
+                executor=executor,
+                progress=progress,
+            )
+            known = facts(workspace, chosen, selected=selected, looks=looks)
+            found = Runner(arsenal=arsenal, begun=begun).run(known)
+    return found, _written(found, folder / "audit" / _slug(chosen.name))
+
+
+def _require_fitting(
+    of_run: bool,
+    network: str | None,
+    weights: Path | None,
+    study_file: Path | None,
+    out: Path | None,
+    overrides: Sequence[str],
+) -> None:
+    """Refuses what belongs to the other kind of target.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if of_run:
+        wrong = {
+            "--weights": weights,
+            "--config": study_file,
+            "--out": out,
+            "settings": tuple(overrides) or None,
+        }
+        remedy = "leave it out: a run has its settings, data and weights"
+    else:
+        wrong, remedy = {"--network": network}, "leave it out: a model is one network"
+    for option, value in wrong.items():
+        if value is not None:
+            raise UserError(f"{option} does not go with such a target", where="audit", remedy=remedy)
+    if not of_run and out is None:
+        raise UserError("there is no folder for the audit", where="--out", remedy="a folder to make")
+
+
+def facts(workspace: Workspace, chosen: Target, *, selected: bool | None, looks: int | None) -> Facts:
+    """What is known of the target beside measurements."""
+    config = workspace.config
+    return Facts(
+        target=chosen.name,
+        reference=architecture(config.reference),
+        architecture=chosen.architecture,
+        objective=chosen.objective,
+        epochs=chosen.epochs,
+        epsilon=config.attack.epsilon,
+        classes=workspace.problem.classes,
+        selected_on_test=selected,
+        looks=looks,
+        weights=str(chosen.weights),
+        fingerprint=chosen.fingerprint,
+        settings_fingerprint=fingerprint("settings/1", config),
+        seed=config.seed,
+    )
+
+
+def is_run(given: str) -> bool:
+    """Whether a run folder is meant, not a model."""
+    return Path(given).is_dir() or (":" not in given and not given.endswith(".onnx"))
+
+
+def printed(findings: Findings, console: Console) -> None:
+    """Shows the card."""
+    console.rule(card.title(findings), align="left")
+    console.print(card.verdict(findings), markup=False, highlight=False)
+    console.print(card.attackers_table(findings))
+    console.print(card.checks_table(judged(findings)))
+
+
+def _written(findings: Findings, folder: Path) -> Path:
+    with named(folder, "the folder cannot be made"):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / CARD, json.dumps(card.content(findings), indent=1) + "\n")
+    page = Console(width=120, file=io.StringIO())
+    with page.capture() as text:
+        printed(findings, page)
+    write_text(folder / TEXT, text.get())
+    for name, draw in PICTURES.items():
+        draw(findings, folder / name)
+    return folder
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-") or "network"

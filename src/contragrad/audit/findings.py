@@ -1,0 +1,201 @@
+"""What an audit has found, as plain values and masks over images, and the figures that follow from it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+import torch
+from scipy.stats import binomtest
+from torch import Tensor
+
+from contragrad.audit.attackers import ATTACKERS
+from contragrad.audit.attempts import Attempt, Held
+from contragrad.audit.probes import Probes
+from contragrad.audit.settings import AuditSettings
+from contragrad.evaluate import Share
+
+Standing = Literal["withstood", "weakened", "defeated", "not run"]
+
+DEFEATED = 0.5
+"""Share of correctly classified images from which on an attacker who fools them has defeated the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An attempt and what came of it."""
+
+    attempt: Attempt
+    held: Held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Another network on the images and on the reference's examples by PGD.
+
+    Args:
+        clean: whether it is right on the images, bool (N,).
+        adversarial: whether it is right on the examples, bool (N,).
+        architecture: its text.
+        objective: what it was trained for.
+        epochs: for how long.
+    """
+
+    clean: Tensor
+    adversarial: Tensor
+    architecture: str
+    objective: str
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of the target and its data beside measurements.
+
+    Args:
+        target: its name.
+        reference: the reference's architecture.
+        architecture: the target's text; None if it is not known.
+        objective: what it was trained for.
+        epochs: for how long.
+        epsilon: the stated radius.
+        classes: how many.
+        selected_on_test: the study chose it on the test images; None if nobody knows how it was chosen.
+        looks: how often the study measured networks on the test images; None outside of a study.
+        weights: its file.
+        fingerprint: of its weights.
+        settings_fingerprint: of the study's settings.
+        seed: the audit's.
+    """
+
+    target: str
+    reference: str
+    architecture: str | None
+    objective: str
+    epochs: int
+    epsilon: Fraction
+    classes: int
+    selected_on_test: bool | None
+    looks: int | None
+    weights: str
+    fingerprint: str
+    settings_fingerprint: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All that checks and the card are made of.
+
+    Args:
+        facts: about the target.
+        settings: how deep the audit was to go.
+        clean: whether the target is right on the images, bool (N,).
+        source_clean: the same of every source, by name.
+        tried: each attacker's attempts, by his key.
+        extra: attempts that only checks need: more steps, other epsilons, noise.
+        compared: other networks beside the target: its twin, others of the same recipe.
+        missing: the sources that were not had, and why.
+        probes: what was measured on the target itself.
+    """
+
+    facts: Facts
+    settings: AuditSettings
+    clean: Tensor
+    source_clean: Mapping[str, Tensor]
+    tried: Mapping[str, tuple[Tried, ...]]
+    extra: tuple[Tried, ...] = ()
+    compared: Mapping[str, Compared] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    probes: Probes
+
+    @property
+    def images(self) -> int:
+        """How many were attacked."""
+        return len(self.clean)
+
+    def survivors(self, tried: Iterable[Tried]) -> Tensor:
+        """Whether the target is right on an image and on all of its examples, bool (N,): the worst case."""
+        found = self.clean.clone()
+        for each in tried:
+            found &= each.held.right
+        return found
+
+    def fooled(self, tried: Iterable[Tried]) -> Share:
+        """Of the images that the target classifies correctly, those of which some example fools it."""
+        held = self.survivors(tried)
+        return Share(int((self.clean & ~held).sum()), int(self.clean.sum()))
+
+    def source_fooled(self, each: Tried) -> Share:
+        """Of the images that the source classifies correctly, those whose example fools it."""
+        clean = self.source_clean[each.attempt.source]
+        return Share(int((clean & ~each.held.source).sum()), int(clean.sum()))
+
+    def transferred(self, each: Tried) -> Share:
+        """Of the images that both classify correctly and the source is fooled on, those that fool both."""
+        counted = self.clean & self.source_clean[each.attempt.source] & ~each.held.source
+        return Share(int((counted & ~each.held.right).sum()), int(counted.sum()))
+
+    def standing(self, key: str) -> Standing:
+        """How the target stands against an attacker."""
+        tried = self.tried.get(key, ())
+        if not tried:
+            return "not run"
+        return standing(self.fooled(tried), self.settings.tolerated)
+
+    def find(self, source: str, **what: object) -> list[Tried]:
+        """All attempts on a source whose attempt or attack has these values."""
+        every = (*(each for tried in self.tried.values() for each in tried), *self.extra)
+        return [
+            each
+            for each in every
+            if each.attempt.source == source
+            and all(
+                getattr(each.attempt if hasattr(each.attempt, name) else each.attempt.attack, name) == value
+                for name, value in what.items()
+            )
+        ]
+
+    @property
+    def withstood(self) -> str | None:
+        """The key of the strongest attacker who is withstood."""
+        found = [attacker.key for attacker in ATTACKERS if self.standing(attacker.key) == "withstood"]
+        return found[-1] if found else None
+
+    @property
+    def defeated_by(self) -> str | None:
+        """The key of the weakest attacker who defeats the target."""
+        return next(
+            (attacker.key for attacker in ATTACKERS if self.standing(attacker.key) == "defeated"), None
+        )
+
+
+def standing(fooled: Share, tolerated: float) -> Standing:
+    """Withstood or defeated if the interval of the share that is fooled says so, weakened in between.
+
+    No image to fool is no ground to call a network anything but defeated.
+    """
+    if fooled.interval is None:
+        return "defeated"
+    low, high = fooled.interval
+    if high <= tolerated:
+        return "withstood"
+    return "defeated" if low >= DEFEATED or fooled.share == 1 else "weakened"
+
+
+def mcnemar(first: Tensor, second: Tensor) -> float:
+    """The exact p-value of McNemar's test that two networks are right equally often on the same images.
+
+    Args:
+        first: whether the one is right, bool (N,).
+        second: whether the other is.
+    """
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    if only_first + only_second == 0:
+        return 1.0
+    return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
+
+
+def shares(right: Tensor) -> Share:
+    """The share of images that are right."""
+    return Share(int(torch.count_nonzero(right)), len(right))

@@ -1,0 +1,108 @@
+"""The card's pictures: sources x attacks, accuracy by epsilon, cosines with each source's gradients."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
+from contragrad.audit.findings import Findings, Tried, shares
+from contragrad.audit.sources import surrogate
+from contragrad.pictures import picture
+
+Matrix = dict[str, dict[str, float]]
+"""Source -> attack -> accuracy."""
+
+
+def matrix(findings: Findings) -> Matrix:
+    """The target's accuracy on the examples of each source by each attack; the worst of several starts."""
+    found: dict[str, dict[str, list[Tried]]] = {}
+    for attacker in ATTACKERS:
+        for each in findings.tried.get(attacker.key, ()):
+            found.setdefault(each.attempt.source, {}).setdefault(attack_name(each), []).append(each)
+    return {
+        source: {name: shares(findings.survivors(tried)).share or 0.0 for name, tried in row.items()}
+        for source, row in found.items()
+    }
+
+
+def attack_name(each: Tried) -> str:
+    """What an attempt's attack is called in a table."""
+    name = each.attempt.attack.name
+    match each.attempt.way:
+        case "gradient":
+            return name
+        case "reversed":
+            return f"{name}, reversed"
+        case way:
+            return way
+
+
+def draw_matrix(findings: Findings, path: Path) -> None:
+    """Writes a picture with a row for each source and a column for each attack; white was not run."""
+    found = matrix(findings)
+    attacks = list(dict.fromkeys(name for row in found.values() for name in row))
+    grid = [[row.get(name, float("nan")) for name in attacks] for row in found.values()]
+    with picture(path) as figure:
+        figure.set_layout_engine("constrained")
+        figure.set_size_inches(2.8 + 0.62 * len(attacks), 1.8 + 0.34 * len(found))
+        axes = figure.subplots()
+        image = axes.imshow(grid, cmap="RdYlGn", vmin=0, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(attacks)), attacks, rotation=45, ha="right", fontsize=8)
+        axes.set_yticks(range(len(found)), list(found), fontsize=8)
+        for row, values in enumerate(grid):
+            for column, value in enumerate(values):
+                if value == value:
+                    axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8)
+        axes.set_title(
+            f"accuracy in % on examples by source and attack, ε = {findings.facts.epsilon}", fontsize=9
+        )
+        figure.colorbar(image, ax=axes, label="accuracy")
+
+
+def draw_curves(findings: Findings, path: Path) -> None:
+    """Writes a picture of accuracy under PGD against epsilon, a line for each source that has one."""
+    with picture(path) as figure:
+        figure.set_layout_engine("constrained")
+        figure.set_size_inches(6.4, 4)
+        axes = figure.subplots()
+        for source in (REFERENCE, surrogate(1), TARGET):
+            if points := curve(findings, source):
+                axes.plot(*zip(*points, strict=True), marker="o", label=f"crafted on {source}")
+        axes.axvline(float(findings.facts.epsilon), color="grey", linewidth=0.8, linestyle="--")
+        axes.set_xscale("symlog", base=2, linthresh=float(findings.facts.epsilon) / 4)
+        ticks = sorted({radius for source in (REFERENCE, TARGET) for radius, _ in curve(findings, source)})
+        axes.set_xticks(ticks, [f"{255 * radius:g}" for radius in ticks], fontsize=8)
+        axes.minorticks_off()
+        axes.set(xlabel="ε in grey levels (of 255); dashed: the stated one", ylabel="accuracy", ylim=(0, 1))
+        axes.legend(fontsize=8)
+
+
+def curve(findings: Findings, source: str) -> list[tuple[float, float]]:
+    """Epsilon and accuracy under PGD on a source, from 0 on."""
+    steps = findings.settings.steps
+    tried: Sequence[Tried] = findings.find(source, name="linf-pgd", way="gradient", restart=0, steps=steps)
+    if len(tried) < 2:
+        return []
+    points = {
+        float(each.attempt.attack.epsilon): shares(findings.clean & each.held.right).share or 0.0
+        for each in tried
+    }
+    return sorted({0.0: shares(findings.clean).share or 0.0, **points}.items())
+
+
+def draw_alignment(findings: Findings, path: Path) -> None:
+    """Writes histograms of the cosine between the target's input gradient and each source's."""
+    aligned = findings.probes.aligned
+    with picture(path) as figure:
+        figure.set_layout_engine("constrained")
+        figure.set_size_inches(6.4, 1.4 * len(aligned) + 0.6)
+        panels = figure.subplots(len(aligned), squeeze=False, sharex=True)
+        for axes, (name, cosines) in zip(panels[:, 0], aligned.items(), strict=True):
+            axes.hist(cosines.tolist(), bins=50, range=(-1, 1))
+            axes.axvline(0, color="grey", linewidth=0.8)
+            axes.set_title(f"{name}: mean {float(cosines.mean()):+.2f}", fontsize=9)
+            axes.set_yticks([])
+        panels[-1, 0].set_xlabel("cosine between input gradients")
+
+
+PICTURES = {"matrix.png": draw_matrix, "curves.png": draw_curves, "alignment.png": draw_alignment}
+"""File -> what draws it."""

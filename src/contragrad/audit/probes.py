@@ -1,0 +1,235 @@
+"""What is measured on a network itself, beside attacks: its gradients, its answers, other disturbances."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.transforms import functional as transforms
+
+from contragrad.attacks import craft
+from contragrad.config import AttackSettings
+from contragrad.data.dataset import Examples, pixels
+from contragrad.evaluate import Share
+from contragrad.networks.inference import BATCH, predict
+from contragrad.networks.misalignment import log_odds, unit
+from contragrad.networks.randomness import generator
+
+PATH = 5
+"""Steps of PGD along which gradients are compared."""
+
+CORRUPTIONS = {
+    "noise": lambda images, seed: (
+        images + 0.05 * torch.randn(images.shape, generator=generator(seed, "corruption"))
+    ).clamp(0, 1),
+    "rotation by 15°": lambda images, seed: transforms.rotate(images, 15.0),
+    "shift by 2 pixels": lambda images, seed: transforms.affine(
+        images, angle=0.0, translate=[2, 2], scale=1.0, shear=[0.0]
+    ),
+}
+"""Name -> float images (N, C, H, W) in [0, 1] and a seed to the same, disturbed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """What was measured on a network itself.
+
+    Args:
+        deterministic: asked twice, it gives the same logits.
+        logits: its answers are no probabilities.
+        zero_gradients: the share of images with a zero input gradient.
+        broken_gradients: the share with one that is not finite.
+        saturated: the share whose cross-entropy has a zero gradient where the log-odds have none.
+        gradient_ratio: median length of its input gradients, in those of the reference.
+        aligned: cosine of its input gradient with each source's at each image, (N,), by the source's name.
+        aligned_nearby: mean cosine with the reference's in noise of epsilon around the images.
+        aligned_on_path: the same along the reference's path of PGD.
+        curvature: mean relative change of its input gradient in noise of epsilon.
+        corruptions: for each disturbance, the target's accuracy and the reference's.
+        planted: images of a linear network that an attack of epsilon can fool by theory, and those of them
+            that PGD fools, and those that it fools against theory.
+    """
+
+    deterministic: bool
+    logits: bool
+    zero_gradients: float
+    broken_gradients: float
+    saturated: float
+    gradient_ratio: float
+    aligned: Mapping[str, Tensor] = field(default_factory=dict)
+    aligned_nearby: float
+    aligned_on_path: float
+    curvature: float
+    corruptions: Mapping[str, tuple[Share, Share]]
+    planted: tuple[int, int, int]
+
+
+def probe(
+    network: nn.Module,
+    reference: nn.Module,
+    others: Mapping[str, nn.Module],
+    examples: Examples,
+    attack: AttackSettings,
+    *,
+    seed: int,
+) -> Probes:
+    """Measures a network on images and beside its reference.
+
+    Args:
+        network: maps images in [0, 1] to logits.
+        reference: the same.
+        others: further sources that its gradients are compared with.
+        examples: N images.
+        attack: epsilon, and the steps of the test on a linear network.
+        seed: names what is drawn.
+    """
+    images, labels = pixels(examples.images), examples.labels
+    radius = float(attack.epsilon)
+    own, its = gradients(network, images, labels), gradients(reference, images, labels)
+    flat = own.flatten(1)
+    shown = torch.rand(images.shape, generator=generator(seed, "nearby")) * 2 - 1
+    nearby = (images + radius * shown).clamp(0, 1)
+    moved = gradients(network, nearby, labels)
+    lengths, other = (each.flatten(1).double().norm(dim=1) for each in (own, its))
+    change = (moved - own).flatten(1).double().norm(dim=1) / lengths.clamp_min(1e-30)
+    return Probes(
+        deterministic=bool(torch.equal(answers(network, images), answers(network, images))),
+        logits=not _probabilities(answers(network, images)),
+        zero_gradients=float((flat == 0).all(1).double().mean()),
+        broken_gradients=float((~flat.isfinite()).any(1).double().mean()),
+        saturated=saturation(network, images, labels),
+        gradient_ratio=float(lengths.median() / other.median().clamp_min(1e-30)),
+        aligned={"reference": cosines(own, its)}
+        | {name: cosines(own, gradients(each, images, labels)) for name, each in others.items()},
+        aligned_nearby=float(cosines(moved, gradients(reference, nearby, labels)).mean()),
+        aligned_on_path=_on_path(network, reference, images, labels, attack, seed),
+        curvature=float(change[lengths > 0].mean()) if (lengths > 0).any() else 0.0,
+        corruptions={
+            name: (
+                _share(network, disturbed := disturb(images, seed), labels),
+                _share(reference, disturbed, labels),
+            )
+            for name, disturb in CORRUPTIONS.items()
+        },
+        planted=planted(images, attack, seed),
+    )
+
+
+def gradients(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """The input gradients (N, C, H, W) of the log-odds against the labels, on the CPU.
+
+    They have the direction of the cross-entropy's, and keep it where the network is certain.
+    """
+    return _gradients(network, images, labels, log_odds)
+
+
+def _gradients(network: nn.Module, images: Tensor, labels: Tensor, loss: object) -> Tensor:
+    network.eval()
+    device = next(network.parameters()).device
+    found = []
+    for part, own in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
+        part = part.to(device).clone().requires_grad_()
+        with torch.enable_grad():
+            total = loss(network(part), own.to(device)).sum()  # type: ignore[operator]
+        found.append(torch.autograd.grad(total, part)[0].cpu())
+    return torch.cat(found)
+
+
+def saturation(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """The share of images whose cross-entropy has a zero gradient in float32 where the log-odds have none."""
+    lost = _gradients(
+        network, images, labels, lambda logits, own: F.cross_entropy(logits, own, reduction="sum")
+    )
+    there = gradients(network, images, labels)
+    return float(((lost.flatten(1) == 0).all(1) & (there.flatten(1) != 0).any(1)).double().mean())
+
+
+def cosines(first: Tensor, second: Tensor) -> Tensor:
+    """The cosine (N,) between two gradients of each image; 0 where one is zero."""
+    return (unit(first).flatten(1) * unit(second).flatten(1)).sum(1)
+
+
+@torch.no_grad()
+def answers(network: nn.Module, images: Tensor) -> Tensor:
+    """The logits (N, classes) in evaluation mode, on the CPU."""
+    network.eval()
+    device = next(network.parameters()).device
+    return torch.cat([network(part.to(device)).cpu() for part in torch.split(images, BATCH)])
+
+
+def _probabilities(outputs: Tensor) -> bool:
+    return bool((outputs >= 0).all() and (outputs.sum(1) - 1).abs().max() < 1e-3)
+
+
+def _share(network: nn.Module, images: Tensor, labels: Tensor) -> Share:
+    return Share(int((predict(network, images) == labels.cpu()).sum()), len(labels))
+
+
+def _on_path(
+    network: nn.Module,
+    reference: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attack: AttackSettings,
+    seed: int,
+) -> float:
+    path = [
+        craft(
+            reference,
+            images,
+            labels,
+            AttackSettings(
+                name="linf-pgd",
+                epsilon=attack.epsilon * Fraction(step, PATH),
+                steps=step,
+                random_start=False,
+            ),
+            seed=seed,
+        )
+        for step in range(1, PATH + 1)
+    ]
+    found = [
+        cosines(gradients(network, point, labels), gradients(reference, point, labels)).mean()
+        for point in path
+    ]
+    return float(torch.stack(found).mean())
+
+
+class Planted(nn.Module):
+    """A linear network of two classes; its weights stand in units of the mean image."""
+
+    def __init__(self, weights: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(weights, requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) -> logits (B, 2)."""
+        margin = images.flatten(1) @ self.weights - self.bias
+        return torch.stack([margin, -margin], 1)
+
+
+def planted(images: Tensor, attack: AttackSettings, seed: int) -> tuple[int, int, int]:
+    """Attacks a linear network whose answer is known, at images drawn away from black and white.
+
+    An L_inf attack of radius ε fools it just where |w·x - b| < ε ‖w‖₁.
+
+    Returns:
+        Images that can be fooled, those of them that are, and those that are against theory.
+    """
+    radius = float(attack.epsilon)
+    inside = images.flatten(1) * max(0.0, 1 - 2 * radius) + min(radius, 0.5)
+    inside = inside.reshape(images.shape)
+    weights = torch.randn(images[0].numel(), generator=generator(seed, "planted"))
+    margins = inside.flatten(1) @ weights
+    # Their median splits the classes; scaled so that about half of the images can be fooled.
+    bias = margins.median()
+    network = Planted(weights, bias)
+    labels = predict(network, inside)
+    reach = radius * float(weights.abs().sum())
+    can = (margins - bias).abs() < reach
+    crafted = craft(network, inside, labels, attack, seed=seed)
+    fooled = predict(network, crafted) != labels
+    return int(can.sum()), int((fooled & can).sum()), int((fooled & ~can).sum())

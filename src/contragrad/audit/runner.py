@@ -1,0 +1,193 @@
+"""An audit from its sources to its findings, as deep as its time allows; what is there is not made again."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from contragrad.audit import attackers, sources
+from contragrad.audit.arsenal import Arsenal
+from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, Bout
+from contragrad.audit.attempts import Attempt, Field, Named
+from contragrad.audit.bouts import affordable, gradients, rounds
+from contragrad.audit.findings import Compared, Facts, Findings, Tried
+from contragrad.audit.probes import probe
+from contragrad.data.dataset import Examples
+from contragrad.fingerprint import fingerprint
+from contragrad.networks.inference import predict
+from contragrad.networks.randomness import generator
+
+COSINES_WITH = (sources.ANOTHER, sources.TWIN, sources.surrogate(1), sources.stranger(1))
+"""Sources beside the reference whose gradients the target's are compared with."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Runner:
+    """An audit under way.
+
+    Args:
+        arsenal: its sources.
+        begun: when, by the monotonic clock.
+        tried: what came of attempts, by attacker.
+    """
+
+    arsenal: Arsenal
+    begun: float
+    tried: dict[str, list[Tried]] = field(
+        default_factory=lambda: {attacker.key: [] for attacker in ATTACKERS}
+    )
+
+    @property
+    def epsilon(self) -> Fraction:
+        """The stated radius."""
+        return self.arsenal.workspace.config.attack.epsilon
+
+    @property
+    def seed(self) -> int:
+        """The study's."""
+        return self.arsenal.workspace.config.seed
+
+    def left(self) -> float | None:
+        """Seconds left of the budget; None without one."""
+        minutes = self.arsenal.settings.minutes
+        return None if minutes is None else self.begun + 60 * minutes - time.monotonic()
+
+    def run(self, facts: Facts) -> Findings:
+        """Every attacker, as far as the time allows."""
+        arsenal, settings = self.arsenal, self.arsenal.settings
+        examples = sample(arsenal.splits.test, settings.images, self.seed)
+        arena = self._field(examples, arsenal.networks[TARGET])
+        for bouts in rounds(self.epsilon, settings, arsenal.architectures()):
+            self._round(bouts, arena)
+        for attacker in ATTACKERS:
+            if attacker.joined and arsenal.join(attacker.joined, attacker.sources(settings)):
+                for group in attacker.attempts(attacker.joined, self.epsilon, settings):
+                    self._round([(attacker.key, Bout(source=attacker.joined, attempts=group))], arena)
+        extra = tuple(self._extra(arena))
+        arsenal.progress.stage("measuring the network itself")
+        clean = self._clean(examples)
+        return Findings(
+            facts=facts,
+            settings=settings,
+            clean=clean[TARGET],
+            source_clean=clean,
+            tried={key: tuple(found) for key, found in self.tried.items()},
+            extra=extra,
+            compared=dict(self._compared(examples)),
+            missing=arsenal.missing,
+            probes=probe(
+                arsenal.networks[TARGET].network,
+                arsenal.networks[REFERENCE].network,
+                {name: found.network for name, found in arsenal.networks.items() if name in COSINES_WITH},
+                examples,
+                attackers.pgd(self.epsilon, settings),
+                seed=self.seed,
+            ),
+        )
+
+    def _field(self, examples: Examples, target: Named) -> Field:
+        return Field(
+            examples=examples,
+            identity=fingerprint("audited/1", self.arsenal.workspace.split_name, len(examples)),
+            target=target,
+            seed=self.seed,
+            artefacts=self.arsenal.workspace.artefacts,
+        )
+
+    def _round(self, bouts: list[tuple[str, Bout]], arena: Field) -> None:
+        """Bouts of several attackers: their sources trained together where they are trained, then fought."""
+        arsenal = self.arsenal
+        there = [(key, bout) for key, bout in bouts if arsenal.reachable(bout.source)]
+        costs = [
+            arsenal.seconds_to_have(bout.source) + self._crafting(bout, len(arena.examples))
+            for _, bout in there
+        ]
+        left = self.left()
+        fits = affordable(costs, left)
+        for (key, bout), cost, fit in zip(there, costs, fits, strict=True):
+            if not fit:
+                what = bout.source if bout.source != TARGET else f"{key}: {bout.attempts[0].attack.name}"
+                arsenal.missing[what] = (
+                    f"it would take about {cost / 60:.1f} minutes, and {max(0.0, left or 0.0) / 60:.1f} "
+                    "were left"
+                )
+        chosen = [pair for pair, fit in zip(there, fits, strict=True) if fit]
+        arsenal.get([bout.source for _, bout in chosen])
+        for key, bout in chosen:
+            if bout.source in arsenal.networks:
+                self._fight(key, bout, arena)
+
+    def _fight(self, key: str, bout: Bout, arena: Field) -> None:
+        progress, source = self.arsenal.progress, self.arsenal.networks[bout.source]
+        for attempt in bout.attempts:
+            progress.running(key, f"{key}: {attempt.attack.name} on {bout.source}")
+            self.tried[key].append(Tried(attempt, arena.attempt(attempt, source)))
+        progress.done(key, f"{key}: {len(bout.attempts)} attempts on {bout.source}")
+
+    def _crafting(self, bout: Bout, images: int) -> float:
+        """Seconds that the attempts may take; AutoAttack's is long only where PGD has not fooled."""
+        held = self.tried["white box"]
+        firm = float(torch.stack([each.held.right for each in held]).all(0).double().mean()) if held else 1.0
+        work = images * gradients(bout.attempts, firm)
+        return work * self.arsenal.seconds_for_gradient(bout.source)
+
+    def _extra(self, arena: Field) -> Iterator[Tried]:
+        """What only checks need: noise, more steps, and PGD at other epsilons."""
+        settings, arsenal = self.arsenal.settings, self.arsenal
+        wanted: list[tuple[str, tuple[Attempt, ...]]] = [
+            (TARGET, (attackers.noise(self.epsilon),)),
+            (TARGET, attackers.single_step(TARGET, self.epsilon)),
+            *((name, attackers.longer(name, self.epsilon, settings)) for name in (REFERENCE, TARGET)),
+            *(
+                (name, attackers.curve(name, self.epsilon, settings))
+                for name in (TARGET, REFERENCE, sources.surrogate(1))
+            ),
+        ]
+        for source, attempts in wanted:
+            if source not in arsenal.networks:
+                continue
+            cost = self._crafting(Bout(source=source, attempts=attempts), len(arena.examples))
+            if not affordable([cost], self.left())[0]:
+                arsenal.missing[f"{source}: more steps or other epsilons"] = (
+                    f"it would take about {cost / 60:.1f} minutes"
+                )
+                continue
+            for attempt in attempts:
+                arsenal.progress.running("more", f"{attempt.attack.name} on {source}")
+                yield Tried(attempt, arena.attempt(attempt, arsenal.networks[source]))
+            arsenal.progress.forget("more")
+
+    def _clean(self, examples: Examples) -> dict[str, Tensor]:
+        """Whether each source is right on the images."""
+        labels = examples.labels.cpu()
+        networks = self.arsenal.networks
+        return {name: predict(each.network, examples.images) == labels for name, each in networks.items()}
+
+    def _compared(self, examples: Examples) -> Iterator[tuple[str, Compared]]:
+        """The twin and the surrogates as targets themselves: is it the recipe, and is it the seed?"""
+        target, networks = self.arsenal.target, self.arsenal.networks
+        attempt = Attempt(source=REFERENCE, attack=attackers.pgd(self.epsilon, self.arsenal.settings))
+        for name, task in self.arsenal.tasks.items():
+            kin = task.architecture == target.architecture or task.objective == target.objective
+            if name not in networks or not kin:
+                continue
+            held = self._field(examples, networks[name]).attempt(attempt, networks[REFERENCE])
+            yield (
+                name,
+                Compared(
+                    clean=predict(networks[name].network, examples.images) == examples.labels.cpu(),
+                    adversarial=held.right,
+                    architecture=task.architecture,
+                    objective=task.objective,
+                    epochs=task.epochs,
+                ),
+            )
+
+
+def sample(test: Examples, count: int, seed: int) -> Examples:
+    """So many test images, drawn at random and in a random order; all if there are not so many."""
+    chosen = torch.randperm(len(test), generator=generator(seed, "audited"))[:count]
+    return Examples(test.images[chosen], test.labels[chosen])

@@ -1,0 +1,147 @@
+"""The network that is audited, and what is known of how it was made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from contragrad import history, table4
+from contragrad.config import Keep, Objective
+from contragrad.data.dataset import Splits
+from contragrad.errors import UserError
+from contragrad.networks.network import placed
+from contragrad.reference import architecture, construct, load_weights
+from contragrad.refine import FullTraining
+from contragrad.tasks import task_name
+from contragrad.workspace import Workspace, load_reference, normalisation
+
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The network that is audited.
+
+    Args:
+        name: what it is called.
+        network: maps images in [0, 1], float32 (B, C, H, W), to logits (B, classes).
+        fingerprint: names its weights.
+        architecture: the text that `reference.construct` takes; None if it cannot be built anew.
+        objective: what it was trained for, as far as an attacker who knows the recipe knows.
+        epochs: for how long.
+        keep: which of its weights were kept.
+        seed: its training's; None if it is not known.
+        weights: the file that it was read from.
+    """
+
+    name: str
+    network: nn.Module
+    fingerprint: str
+    architecture: str | None
+    objective: Objective
+    epochs: int
+    keep: Keep
+    seed: int | None
+    weights: Path
+
+
+def of_run(workspace: Workspace, splits: Splits, name: str | None) -> Target:
+    """A network of a study that has ended: the one of that name in its table, or its best evolved one.
+
+    Raises:
+        UserError: if the study has no such network.
+    """
+    if name == REFERENCE:
+        return _reference(workspace, splits)
+    state = history.load(workspace.folder).state
+    if state is None or not state.finished:
+        raise UserError(
+            "the study has not ended",
+            where=str(workspace.folder),
+            remedy=f"contragrad resume {workspace.folder}",
+        )
+    tasks = {task.name: task for task in table4.final_trainings(workspace, state)}
+    chosen = tasks.get(name or next(task for task in tasks if task.startswith("NE+")))
+    if chosen is None:
+        raise UserError(
+            f"the study has no network {name}",
+            where="--network",
+            remedy=f"one of: {', '.join([REFERENCE, *tasks])}",
+        )
+    return _trained(workspace, splits, chosen)
+
+
+def _reference(workspace: Workspace, splits: Splits) -> Target:
+    config = workspace.config
+    return Target(
+        name=REFERENCE,
+        network=load_reference(workspace, splits),
+        fingerprint=workspace.reference_name,
+        architecture=architecture(workspace.config.reference),
+        objective="cross-entropy",
+        epochs=config.reference.epochs,
+        keep="last",
+        seed=None,
+        weights=workspace.artefacts.path("network", workspace.reference_name),
+    )
+
+
+def _trained(workspace: Workspace, splits: Splits, task: FullTraining) -> Target:
+    name = task_name(task, workspace)
+    if workspace.artefacts.find("network", name) is None:
+        raise UserError(
+            f"the weights of {task.name} are not there",
+            where=str(workspace.artefacts.path("network", name)),
+            remedy=f"contragrad resume {workspace.folder}",
+        )
+    return Target(
+        name=task.name,
+        network=table4.trained_network(workspace, normalisation(splits.train), task),
+        fingerprint=name,
+        architecture=task.architecture,
+        objective=task.objective,
+        epochs=task.epochs,
+        keep=task.keep,
+        seed=task.seed,
+        weights=workspace.artefacts.path("network", name),
+    )
+
+
+def of_file(workspace: Workspace, splits: Splits, given: str, weights: Path | None) -> Target:
+    """Anyone's network: an ONNX file, or a factory `package.module:function` with its weights.
+
+    The recipe an attacker knows is that of the settings: the objective, and as many epochs as the reference.
+
+    Raises:
+        UserError: if it cannot be had, or does not fit the data.
+    """
+    from contragrad.artefacts import network_fingerprint
+    from contragrad.onnx_model import load_onnx
+
+    config = workspace.config
+    path = Path(given).expanduser()
+    if path.suffix == ".onnx":
+        if weights is not None:
+            raise UserError("an ONNX file holds its weights", where="--weights", remedy="leave it out")
+        network, text, path_of_weights = load_onnx(path, workspace.problem), None, path
+    else:
+        if weights is None:
+            raise UserError(
+                "the factory's network has no weights", where="--weights", remedy="a safetensors file"
+            )
+        text = f"factory {given}"
+        network = construct(text, workspace.problem, normalisation(splits.train), config.seed)
+        load_weights(network, weights)
+        path_of_weights = weights
+    network = placed(network.requires_grad_(False).eval(), workspace.device)
+    return Target(
+        name=path.stem if text is None else given,
+        network=network,
+        fingerprint=network_fingerprint(network),
+        architecture=text,
+        objective=config.training.objective,
+        epochs=config.reference.epochs,
+        keep="last",
+        seed=None,
+        weights=path_of_weights,
+    )
