@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from contragrad.recipes import RECIPES, Found
 from contragrad.refine import FullTraining
 from contragrad.reproduce import experiment, figures
 from contragrad.reproduce.definition import Column, Definition, names, read
+from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell
@@ -41,7 +41,7 @@ from contragrad.tasks import task_name
 from contragrad.workspace import Workspace
 
 CONFIG = config_file.read(None, ["--device=cpu", "--attack.steps=3"])
-CALIBRATED = Fraction(3, 255)
+CALIBRATION = Calibration(greys=3, target=0.1, reached=0.1, images="validation")
 IMAGES = 24
 CLASSES = 3
 
@@ -164,7 +164,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(
         figures, "load_reference", lambda folder, splits: Known(f"the reference of {folder.data}")
     )
-    monkeypatch.setattr(figures, "calibrate", lambda *what: CALIBRATED)
+    monkeypatch.setattr(figures, "calibrate", lambda *what: CALIBRATION)
     monkeypatch.setattr(figures, "FILTERS", {name: through(name) for name in FILTERS})
     monkeypatch.setattr(workspace, "craft", craft)
     return there
@@ -214,7 +214,7 @@ def crafted_by(column: Column, place: Place) -> str:
     if column.source is None:
         return ""
     source, _ = made(column.source, place.workspace.data)
-    return on(source, column.crafted_by(CONFIG.attack, CALIBRATED))
+    return on(source, column.crafted_by(CONFIG.attack, CALIBRATION.epsilon))
 
 
 def expected(definition: Definition, world: World, name: str, column: Column) -> Share:
@@ -251,7 +251,7 @@ def test_sources_are_measured_on_themselves(name: str, world: World) -> None:
         labels = place.splits.test.labels
         clean = answers(column.source, place, "") == labels
         held = answers(column.source, place, crafted_by(column, place)) == labels
-        assert crafted.attack == column.crafted_by(CONFIG.attack, CALIBRATED)
+        assert crafted.attack == column.crafted_by(CONFIG.attack, CALIBRATION.epsilon)
         assert crafted.clean == Share(int(clean.sum()), IMAGES)
         assert crafted.fooled == Share(int((clean & ~held).sum()), int(clean.sum()))
 

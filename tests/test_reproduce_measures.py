@@ -18,7 +18,7 @@ from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
 from contragrad.reproduce import epsilon, experiment, figures
 from contragrad.reproduce.definition import Column, Measure, parse
-from contragrad.reproduce.epsilon import STRONGEST, nearest
+from contragrad.reproduce.epsilon import STRONGEST, Calibration, nearest
 from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell
 
@@ -112,6 +112,8 @@ def test_where_no_image_counts_there_is_no_share() -> None:
 
 # The epsilon at which the reference is as often right as the published one.
 
+CALIBRATION = Calibration(greys=3, target=0.1, reached=0.1, images="validation")
+
 PLACES = range(1, STRONGEST + 1)
 
 
@@ -159,36 +161,52 @@ def test_few_places_are_looked_at(values: list[float], wanted: float) -> None:
     assert len(set(looked)) <= 7
 
 
-def test_epsilon_is_calibrated_in_grey_levels_on_the_images_of_the_fitness(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("split", "part"), [("validation", "validation"), ("test", "train")])
+def test_epsilon_is_calibrated_in_grey_levels_and_never_on_the_test_images(
+    split: str, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = config_file.read(None, ["--attack.steps=7"])
+    config = config_file.read(None, ["--attack.steps=7", f"--fitness_split={split}"])
     seen: list[AttackSettings] = []
 
-    def crafted(workspace: object, splits: object, part: str, *, attack: AttackSettings) -> Fraction:
-        assert part == "validation"
+    def crafted(workspace: object, splits: object, of: str, *, attack: AttackSettings) -> Fraction:
+        assert of == part
         seen.append(attack)
         return attack.epsilon
 
     def accuracy(network: object, images: Fraction, labels: str) -> float:
-        assert (network, labels) == ("the reference", "labels of the fitness images")
+        assert (network, labels) == ("the reference", f"labels of {part}")
         return 1 - 20 * float(images)
 
     monkeypatch.setattr(epsilon, "load_reference", lambda workspace, splits: "the reference")
     monkeypatch.setattr(epsilon, "adversarial_of", crafted)
     monkeypatch.setattr(epsilon, "accuracy", accuracy)
-    fitness = SimpleNamespace(labels="labels of the fitness images")
-    place: Any = SimpleNamespace(
-        workspace=SimpleNamespace(config=config), splits=SimpleNamespace(validation=fitness)
-    )
+    parts = {each: SimpleNamespace(labels=f"labels of {each}") for each in ("train", "test")}
+    # With the paper's protocol the validation images are the test's.
+    parts["validation"] = SimpleNamespace(labels="labels of validation") if split != "test" else parts["test"]
+    place: Any = SimpleNamespace(workspace=SimpleNamespace(config=config), splits=SimpleNamespace(**parts))
     column = Column(
         name="any", measure="accuracy", source="reference", attack={"name": "fgsm"}, calibrated=True
     )
-    # 1 - 20 ε is 0.3725 at 8 grey levels and 0.2941 at 9.
-    assert epsilon.calibrate(place, column, 0.36) == Fraction(8, 255)
-    assert epsilon.calibrate(place, column, 0.31) == Fraction(9, 255)
+    # 1 - 20 ε is 0.3725 at 8 grey levels and 0.2941 at 9, 0.9216 at 1 and negative at 32.
+    for target, greys, clamped in ((0.36, 8, False), (0.31, 9, False), (0.95, 1, True), (0.9, 1, False)):
+        found = epsilon.calibrate(place, column, target)
+        assert found.epsilon == Fraction(greys, 255)
+        assert found.clamped == clamped
+        assert (found.target, found.images) == (target, "training" if part == "train" else part)
+        assert found.reached == pytest.approx(1 - 20 * greys / 255)
     assert {(attack.name, attack.steps) for attack in seen} == {("fgsm", 7)}
     assert all((attack.epsilon * 255).denominator == 1 for attack in seen)
+
+
+@pytest.mark.parametrize(
+    ("greys", "reached", "clamped"),
+    [(1, 0.4, True), (1, 0.5, False), (1, 0.6, False), (32, 0.6, True), (32, 0.4, False), (7, 0.6, False)],
+)
+def test_an_epsilon_at_an_end_is_clamped_if_the_target_lies_beyond(
+    greys: int, reached: float, clamped: bool
+) -> None:
+    found = Calibration(greys=greys, target=0.5, reached=reached, images="validation")
+    assert found.clamped == clamped
 
 
 def test_the_calibrated_epsilon_is_kept_whatever_data_come_after(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,11 +221,11 @@ networks:
 """
 
     def of_data(definition: object, columns: list[Column], *rest: object) -> Measured:
-        calibrated = Fraction(3, 255) if any(column.calibrated for column in columns) else None
-        return Measured(figures={}, crafted={}, calibrated=calibrated, looks=1)
+        chosen = CALIBRATION if any(column.calibrated for column in columns) else None
+        return Measured(figures={}, crafted={}, calibration=chosen, looks=1)
 
     monkeypatch.setattr(experiment, "searched", lambda *where, randomly: None)
     monkeypatch.setattr(experiment, "opened", lambda *where: nullcontext())
     monkeypatch.setattr(figures, "_of_data", of_data)
     nowhere: Any = None
-    assert figures.measured(parse("small", text), nowhere, nowhere).calibrated == Fraction(3, 255)
+    assert figures.measured(parse("small", text), nowhere, nowhere).calibration == CALIBRATION

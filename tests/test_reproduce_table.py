@@ -19,6 +19,7 @@ from contragrad.config import AttackSettings
 from contragrad.evaluate import Share, wilson
 from contragrad.reproduce import table
 from contragrad.reproduce.definition import Definition, parse
+from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Crafted, Figures, Measured
 
@@ -57,7 +58,7 @@ def seeds(setup: Setup, *numbers: int) -> list[Setup]:
 DIVERGED = "its training diverged"
 
 
-def measured(calibrated: Fraction | None = None, **rows: Sequence[tuple[int, int] | None]) -> Measured:
+def measured(**rows: Sequence[tuple[int, int] | None]) -> Measured:
     """One seed's figures; a network's are those of the two columns, None where there is none."""
     names = {"reference": "reference", "evolved": "NE+GM 1", "ordinary": "NE 1 without GM"}
     return Measured(
@@ -69,7 +70,7 @@ def measured(calibrated: Fraction | None = None, **rows: Sequence[tuple[int, int
             for row, name in names.items()
         },
         crafted={"attacked": Crafted(attack=AttackSettings(), clean=Share(120, 200), fooled=Share(90, 120))},
-        calibrated=calibrated,
+        calibration=None,
         looks=1,
     )
 
@@ -152,7 +153,7 @@ def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:
     assert found["table"] == "small"
     assert found["title"] == "two columns"
     assert found["identity"] == "its identity"
-    assert (found["scale"], found["seeds"], found["calibrated_epsilon"]) == ("smoke", [0], [None])
+    assert (found["scale"], found["seeds"], found["calibration"]) == ("smoke", [0], [None])
     assert found["depth"] == {"generations": 1, "epochs": 1, "refinement": 1}
     assert list(found["columns"]) == ["clean", "attacked"]
     assert list(found["networks"]) == ["reference", "NE+GM 1", "NE 1 without GM"]
@@ -372,13 +373,32 @@ def test_a_seed_in_which_no_image_counts_gives_neither_a_range_nor_a_number_of_i
 
 
 def test_the_calibrated_epsilon_of_each_seed_is_said(setup: Setup) -> None:
-    found = [
-        replace(seed, calibrated=Fraction(greys, 255))
-        for seed, greys in zip((FIRST, SECOND), (3, 7), strict=True)
-    ]
+    near = Calibration(greys=3, target=0.088, reached=0.091, images="validation")
+    far = replace(near, greys=32, reached=0.2)
+    found = [replace(FIRST, calibration=near), replace(SECOND, calibration=far)]
     shown = content(DEFINITION, seeds(setup, 0, 1), found)
-    assert shown["calibrated_epsilon"] == ["1/85", "7/255"]
-    assert "calibrated ε: 1/85, 7/255" in table.printed(shown)
+    assert shown["calibration"] == [
+        {
+            "greys": 3,
+            "target": 0.088,
+            "reached": 0.091,
+            "images": "validation",
+            "epsilon": "1/85",
+            "clamped": False,
+        },
+        {
+            "greys": 32,
+            "target": 0.088,
+            "reached": 0.2,
+            "images": "validation",
+            "epsilon": "32/255",
+            "clamped": True,
+        },
+    ]
+    said = in_one_line(table.printed(shown))
+    first = "seed 0: 3/255, where the reference classifies 9.1 % of the validation images correctly; "
+    assert f"{first}published 8.8 % calibrated" in said
+    assert "published 8.8 %, which no ε reaches that was tried" in said
 
 
 def test_a_second_look_at_the_test_images_is_said(setup: Setup) -> None:

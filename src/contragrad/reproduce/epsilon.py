@@ -1,7 +1,9 @@
 """The epsilon that the paper does not give: the one at which the reference is as often right as published."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from contragrad.fitness import accuracy
 from contragrad.reproduce.definition import Column
@@ -13,20 +15,54 @@ STRONGEST = 32
 """Grey levels up to which epsilon is calibrated."""
 
 
-def calibrate(place: Place, column: Column, published: float) -> Fraction:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """An epsilon, and what it was chosen by.
+
+    Args:
+        greys: epsilon in grey levels.
+        target: the published adversarial accuracy of the reference.
+        reached: that of the reference here, with this epsilon.
+        images: those it was measured on.
+    """
+
+    greys: int
+    target: float
+    reached: float
+    images: Literal["validation", "training"]
+
+    @property
+    def epsilon(self) -> Fraction:
+        """In pixel units."""
+        return Fraction(self.greys, GREYS)
+
+    @property
+    def clamped(self) -> bool:
+        """Whether the target lies beyond what was tried."""
+        return (self.greys == 1 and self.reached < self.target) or (
+            self.greys == STRONGEST and self.reached > self.target
+        )
+
+
+def calibrate(place: Place, column: Column, published: float) -> Calibration:
     """The epsilon, in whole grey levels, at which the reference is most nearly as often right as published.
 
-    It is chosen on the images that the fitness is measured on.
+    It is chosen on the validation images, or, where the paper's protocol leaves none, on all training images,
+    which the reference knows; never on the test images.
     """
     workspace, splits = place.workspace, place.splits
-    part, fitness = workspace.config.fitness_split, splits.validation
+    held_out = workspace.config.fitness_split == "validation"
+    part = "validation" if held_out else "train"
+    labels = getattr(splits, part).labels
     reference = load_reference(workspace, splits)
 
     def right(greys: int) -> float:
         attack = column.crafted_by(workspace.config.attack, Fraction(greys, GREYS))
-        return accuracy(reference, adversarial_of(workspace, splits, part, attack=attack), fitness.labels)
+        return accuracy(reference, adversarial_of(workspace, splits, part, attack=attack), labels)
 
-    return Fraction(nearest(right, published), GREYS)
+    greys = nearest(right, published)
+    images: Literal["validation", "training"] = "validation" if held_out else "training"
+    return Calibration(greys=greys, target=published, reached=right(greys), images=images)
 
 
 def nearest(falling: Callable[[int], float], value: float) -> int:

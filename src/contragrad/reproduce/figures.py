@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from torch import nn
 
@@ -18,7 +17,7 @@ from contragrad.recipes import RECIPES, Found
 from contragrad.refine import FullTraining
 from contragrad.reproduce import experiment
 from contragrad.reproduce.definition import Column, Definition
-from contragrad.reproduce.epsilon import calibrate
+from contragrad.reproduce.epsilon import Calibration, calibrate
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.measures import cell
 from contragrad.tasks import task_name
@@ -52,13 +51,13 @@ class Measured:
     Args:
         figures: of the table, or of its columns of one data set.
         crafted: by column, of those whose examples could be crafted.
-        calibrated: the calibrated epsilon, if a column has one.
+        calibration: the calibrated epsilon, if a column has one.
         looks: how many sets of networks were measured on the test images so far.
     """
 
     figures: Figures
     crafted: dict[str, Crafted]
-    calibrated: Fraction | None
+    calibration: Calibration | None
     looks: int
 
 
@@ -78,7 +77,7 @@ def measured(definition: Definition, setup: Setup, progress: Progress) -> Measur
     return Measured(
         figures=figures,
         crafted={name: each for part in parts for name, each in part.crafted.items()},
-        calibrated=next((part.calibrated for part in parts if part.calibrated), None),
+        calibration=next((part.calibration for part in parts if part.calibration), None),
         looks=max(part.looks for part in parts),
     )
 
@@ -89,17 +88,17 @@ def _of_data(
     trained = _trained(definition, columns, place, found, progress)
     networks = dict(_networks(definition, trained, place))
     progress.stage("measuring on the test images")
-    test, calibrated = place.splits.test, None
+    test, calibration = place.splits.test, None
     clean = {name: predict(network, test.images) for name, network in networks.items()}
     figures: Figures = {name: {} for name in definition.networks}
     crafted = {}
     for column in columns:
         source, answers = column.source or REFERENCE, clean
         if column.source in networks:
-            attack = place.workspace.config.attack
             if column.calibrated:
-                calibrated = calibrate(place, column, definition.networks[REFERENCE][column.name])
-            attack = column.crafted_by(attack, calibrated)
+                calibration = calibrate(place, column, definition.networks[REFERENCE][column.name])
+            own = place.workspace.config.attack
+            attack = column.crafted_by(own, calibration.epsilon if calibration else None)
             network = (_name(source, place), networks[source])
             images = adversarial_of(place.workspace, place.splits, "test", source=network, attack=attack)
             shown = networks.keys() & {source, *definition.networks}
@@ -118,7 +117,7 @@ def _of_data(
                 else cell(column.measure, test.labels, answers[name], clean=clean[name], source=clean[source])
             )
     looks = note_look(place.memo, table4.names(place.workspace, trained))
-    return Measured(figures=figures, crafted=crafted, calibrated=calibrated, looks=looks)
+    return Measured(figures=figures, crafted=crafted, calibration=calibration, looks=looks)
 
 
 def _trained(

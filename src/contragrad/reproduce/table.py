@@ -17,6 +17,7 @@ from contragrad.files import write_text
 from contragrad.fingerprint import fingerprint
 from contragrad.history import LOOKS
 from contragrad.reproduce.definition import Column, Definition
+from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Crafted, Measured
 
@@ -64,7 +65,10 @@ def content(
             "epochs": config.search.epochs,
             "refinement": config.refine.epochs,
         },
-        "calibrated_epsilon": [None if seed.calibrated is None else str(seed.calibrated) for seed in found],
+        "calibration": [
+            None if each is None else asdict(each) | {"epsilon": str(each.epsilon), "clamped": each.clamped}
+            for each in (seed.calibration for seed in found)
+        ],
         "looks": max(seed.looks for seed in found),
         "columns": {column.name: _column(column, found) for column in definition.columns},
         "networks": {
@@ -156,8 +160,13 @@ def as_text(table: Content) -> Group:
     lines += _missing(table)
     left_open = ", ".join(f"{key} {value}" for key, value in table["left_open"].items())
     lines += [f"left open by the paper, or chosen otherwise: {left_open}"]
-    if any(table["calibrated_epsilon"]):
-        lines.append(f"calibrated ε: {', '.join(map(str, table['calibrated_epsilon']))}")
+    lines += [
+        f"calibrated ε, seed {seed}: {each['greys']}/{GREYS}, where the reference classifies "
+        f"{100 * each['reached']:.1f} % of the {each['images']} images correctly; published "
+        f"{100 * each['target']:.1f} %{', which no ε reaches that was tried' if each['clamped'] else ''}"
+        for seed, each in zip(seeds, table["calibration"], strict=True)
+        if each is not None
+    ]
     depth = table["depth"]
     lines.append(
         f"depth: {depth['generations']} generations, {depth['epochs']} epochs a child at first, "
