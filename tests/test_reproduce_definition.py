@@ -182,6 +182,22 @@ def test_a_column_crafts_with_the_studys_attack_and_what_it_changes() -> None:
     assert calibrated == AttackSettings(epsilon=Fraction(1, 255), steps=7, random_start=False)
 
 
+def test_a_step_s_length_is_taken_over_into_no_other_ball() -> None:
+    step = Fraction(1, 255)
+    own = AttackSettings(epsilon=Fraction(4, 255), step_size=step)
+    five = {name: column.crafted_by(own, None) for name, column in columns_of("table5").items()}
+    assert {name: attack.step_size for name, attack in five.items()} == {
+        "L_inf-PGD": step,
+        "L_2-PGD": None,
+        "FGSM": None,
+    }
+    calibrated = columns_of("table4")["at calibrated ε"]
+    assert calibrated.crafted_by(own, Fraction(4, 255)).step_size == step
+    assert calibrated.crafted_by(own, Fraction(3, 255)).step_size is None
+    itself = Column(name="any", measure="accuracy", attack={"name": "l2-pgd", "step_size": Fraction(1, 2)})
+    assert itself.crafted_by(own, None).step_size == Fraction(1, 2)
+
+
 def test_epsilon_is_calibrated_in_one_column_of_table_4_alone() -> None:
     found = {(name, column.name) for name in names() for column in read(name).columns if column.calibrated}
     assert found == {("table4", "at calibrated ε")}
@@ -216,6 +232,11 @@ def test_a_small_definition_is_read() -> None:
         ),
         networks={"reference": {"clean": 0.5, "attacked": 0.1}, "NE+GM 1": {}},
     )
+
+
+def test_numbers_of_an_attack_may_be_fractions() -> None:
+    (_, read_) = parsed(column(source="reference", attack={"epsilon": "4/255", "step_size": "1/255"})).columns
+    assert read_.attack == {"epsilon": Fraction(4, 255), "step_size": Fraction(1, 255)}
 
 
 def column(**value: object) -> dict[str, Any]:
@@ -258,18 +279,22 @@ def test_what_would_be_right_is_said() -> None:
     assert "source" in caught.value.remedy
 
 
-NOT_REFUSED: dict[str, tuple[object, str]] = {
+MALFORMED: dict[str, tuple[object, str]] = {
     "an unknown source": (column(source="resnet99"), "small: attacked"),
     "a key too many in the attack": (column(source="reference", attack={"epsilom": 0.1}), "small: attacked"),
     "a key too many at the top": (small(networkz={}), "small"),
     "no columns": ({key: value for key, value in small().items() if key != "columns"}, "small"),
     "a share that is text": (small(networks={"reference": {"clean": "50 %"}}), "small: reference.clean"),
     "an epsilon that is text": (column(source="reference", attack={"epsilon": "eight"}), "small: attacked"),
+    "a step that is text": (
+        column(source="reference", attack={"step_size": "1/0"}),
+        "small: attacked: attack.step_size",
+    ),
     "an empty file": (None, "small"),
 }
 
 
-@pytest.mark.parametrize(("content", "where"), NOT_REFUSED.values(), ids=NOT_REFUSED)
+@pytest.mark.parametrize(("content", "where"), MALFORMED.values(), ids=MALFORMED)
 def test_other_wrong_definitions_are_refused_too(content: object, where: str) -> None:
     with pytest.raises(UserError) as caught:
         parsed(content)

@@ -1,7 +1,7 @@
 """What a table of the paper shows, as its file under studies/tables says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -52,10 +52,10 @@ class Column:
         if self.calibrated:
             assert calibrated is not None
             changes["epsilon"] = calibrated
-        values = {
-            name: getattr(own, name) for name in ("name", "epsilon", "steps", "step_size", "random_start")
-        }
-        return AttackSettings(**values | changes)
+        attack = replace(own, **changes)
+        # A step has a length in its own ball alone.
+        same_ball = (attack.name, attack.epsilon) == (own.name, own.epsilon)
+        return attack if same_ball or "step_size" in changes else replace(attack, step_size=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +130,12 @@ def _column(where: str, name: str, value: dict[str, Any]) -> Column:
     calibrated = attack.get("epsilon") == CALIBRATED
     if calibrated:
         del attack["epsilon"]
-    elif "epsilon" in attack:
+    for key in attack.keys() & {"epsilon", "step_size"}:
         try:
-            attack["epsilon"] = Fraction(str(attack["epsilon"]))
-        except ValueError:
-            _require(
-                False, f"{where}: attack.epsilon", f"a number, a fraction such as 8/255, or {CALIBRATED}"
-            )
+            attack[key] = Fraction(str(attack[key]))
+        except (ValueError, ZeroDivisionError):
+            more = f", or {CALIBRATED}" if key == "epsilon" else ""
+            _require(False, f"{where}: attack.{key}", f"a number, a fraction such as 8/255{more}")
     found = {
         "measure": value.get("measure", "accuracy"),
         "source": value.get("source"),
