@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from contragrad import table4
-from contragrad.config import AttackSettings
+from contragrad.config import AttackSettings, StudyConfig
 from contragrad.defences import FILTERS, Filtered
 from contragrad.evaluate import Share
 from contragrad.fingerprint import stream_seed
@@ -128,7 +128,7 @@ def _trained(
     trainings = [RECIPES[name].training(name, workspace.config, found) for name in definition.networks]
     tasks = [task for task in trainings if task is not None]
     sources = {column.source for column in columns} - {None, REFERENCE}
-    tasks += [source_training(str(source), place) for source in sorted(map(str, sources))]
+    tasks += [source_training(str(source), workspace.config) for source in sorted(map(str, sources))]
     for objective in {task.objective for task in tasks}:
         material(workspace, objective)  # workers find it there
     return table4.train(workspace, tasks, place.executor, progress)
@@ -149,12 +149,11 @@ def _networks(
             yield name, Filtered(reference, FILTERS[chosen])
 
 
-def source_training(source: str, place: Place) -> FullTraining:
+def source_training(source: str, config: StudyConfig) -> FullTraining:
     """How a network that examples are crafted on is trained: with cross-entropy, as the reference is.
 
     Source: section 4.1.2; the paper does not say how its four networks are trained.
     """
-    config = place.workspace.config
     return FullTraining(
         name=source,
         architecture=f"torchvision {source}",
@@ -168,4 +167,4 @@ def _name(source: str, place: Place) -> str:
     """The fingerprint of a source's weights."""
     if source == REFERENCE:
         return place.workspace.reference_name
-    return task_name(source_training(source, place), place.workspace)
+    return task_name(source_training(source, place.workspace.config), place.workspace)
