@@ -133,6 +133,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MINUTES",
         help="what it may take; no limit if left out",
     )
+    audit.add_argument(
+        "--epsilon", help="radius of the L_inf attacks, such as 16/255; the study's if left out"
+    )
     audit.add_argument("--images", type=int, help="test images to attack")
     audit.add_argument("--steps", type=int, help="gradient steps of the attacks")
     audit.add_argument("--queries", type=int, help="answers an attacker may ask for, for each image")
@@ -240,14 +243,12 @@ def _calibrate(options: argparse.Namespace, overrides: list[str]) -> None:
 
 def _audit(options: argparse.Namespace, overrides: list[str]) -> None:
     from contragrad.audit import card, command
-    from contragrad.audit.settings import AuditSettings
     from contragrad.progress import Progress
 
     given = {
         name: getattr(options, name)
-        for name in ("minutes", "images", "steps", "queries", "surrogates", "tolerated")
+        for name in ("minutes", "epsilon", "images", "steps", "queries", "surrogates", "tolerated")
     }
-    settings = AuditSettings(**{name: value for name, value in given.items() if value is not None})
     with Progress(Console(stderr=True)) as progress:
         found, folder = command.audit(
             options.target,
@@ -256,13 +257,13 @@ def _audit(options: argparse.Namespace, overrides: list[str]) -> None:
             study_file=options.config,
             out=options.out,
             overrides=overrides,
-            settings=settings,
+            settings={name: value for name, value in given.items() if value is not None},
             progress=progress,
         )
     if options.json:
         print(json.dumps(card.content(found)))
         return
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     command.printed(found, console)
     console.print(f"written: {folder}", markup=False, highlight=False, soft_wrap=True)
 

@@ -145,7 +145,7 @@ class Arsenal:
                 self.workspace,
                 self.splits,
                 self.target,
-                self.settings.distilled,
+                self.settings,
                 lambda message: self.progress.running(name, epoch_text(name, message)),
             )
         except UserError as error:

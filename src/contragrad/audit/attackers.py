@@ -40,7 +40,7 @@ class Attacker:
         key: his short name.
         threat: what he knows, has and does, in one sentence.
         sources: the networks that he crafts on, in the order in which they are worth having.
-        attempts: given a source, epsilon and the audit's settings, what he tries on it: what is tried only
+        attempts: given a source and the audit's settings, what he tries on it: what is tried only
             when all attackers have had their turn stands in a group of its own.
         joined: under which name he crafts on all of the sources together; None if he does not.
     """
@@ -48,84 +48,94 @@ class Attacker:
     key: str
     threat: str
     sources: Callable[[AuditSettings], tuple[str, ...]]
-    attempts: Callable[[str, Fraction, AuditSettings], Groups]
+    attempts: Callable[[str, AuditSettings], Groups]
     joined: str | None = None
 
-    def bouts(self, epsilon: Fraction, settings: AuditSettings) -> list[Bout]:
+    def bouts(self, settings: AuditSettings) -> list[Bout]:
         """His bouts with each source, the joined ones left out."""
         return [
             Bout(source=source, attempts=group)
             for source in self.sources(settings)
-            for group in self.attempts(source, epsilon, settings)
+            for group in self.attempts(source, settings)
         ]
 
 
-def pgd(epsilon: Fraction, settings: AuditSettings) -> AttackSettings:
+def pgd(settings: AuditSettings) -> AttackSettings:
     """The attack that all attackers have."""
-    return AttackSettings(name="linf-pgd", epsilon=epsilon, steps=settings.steps)
+    return AttackSettings(name="linf-pgd", epsilon=settings.epsilon, steps=settings.steps)
 
 
-def _papers(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
-    linf = pgd(epsilon, settings)
+def _papers(source: str, settings: AuditSettings) -> Groups:
+    linf = pgd(settings)
     attacks = (
         linf,
-        AttackSettings(name="fgsm", epsilon=epsilon),
+        AttackSettings(name="fgsm", epsilon=settings.epsilon),
         AttackSettings(name="l2-pgd", epsilon=settings.l2_epsilon, steps=settings.steps),
     )
     return (tuple(Attempt(source=source, attack=attack) for attack in attacks),)
 
 
-def _reversed(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
-    (group,) = _papers(source, epsilon, settings)
+def _reversed(source: str, settings: AuditSettings) -> Groups:
+    (group,) = _papers(source, settings)
     return (tuple(replace(each, way="reversed") for each in group),)
 
 
-def _stronger(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
+def _stronger(source: str, settings: AuditSettings) -> Groups:
     group = tuple(
-        Attempt(source=source, attack=AttackSettings(name=name, epsilon=epsilon, steps=settings.steps))
+        Attempt(
+            source=source, attack=AttackSettings(name=name, epsilon=settings.epsilon, steps=settings.steps)
+        )
         for name in TRANSFER
     )
     return (group,)
 
 
-def _usual(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
-    momentum = AttackSettings(name="mi-fgsm", epsilon=epsilon, steps=settings.steps)
-    return (tuple(Attempt(source=source, attack=attack) for attack in (pgd(epsilon, settings), momentum)),)
+def _usual(source: str, settings: AuditSettings) -> Groups:
+    momentum = AttackSettings(name="mi-fgsm", epsilon=settings.epsilon, steps=settings.steps)
+    return (tuple(Attempt(source=source, attack=attack) for attack in (pgd(settings), momentum)),)
 
 
-def _queries(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
-    attack = AttackSettings(name="linf-pgd", epsilon=epsilon, steps=settings.queries)
+def _queries(source: str, settings: AuditSettings) -> Groups:
+    attack = AttackSettings(name="linf-pgd", epsilon=settings.epsilon, steps=settings.queries)
     return ((Attempt(source=source, attack=attack, way="queries"),),)
 
 
-def _white_box(source: str, epsilon: Fraction, settings: AuditSettings) -> Groups:
+def _white_box(source: str, settings: AuditSettings) -> Groups:
     starts = tuple(
-        Attempt(source=source, attack=pgd(epsilon, settings), restart=restart)
-        for restart in range(settings.restarts)
+        Attempt(source=source, attack=pgd(settings), restart=restart) for restart in range(settings.restarts)
     )
-    return (starts, (Attempt(source=source, attack=AttackSettings(name="autoattack", epsilon=epsilon)),))
+    return (
+        starts,
+        (Attempt(source=source, attack=AttackSettings(name="autoattack", epsilon=settings.epsilon)),),
+    )
 
 
-def curve(source: str, epsilon: Fraction, settings: AuditSettings) -> tuple[Attempt, ...]:
+def curve(source: str, settings: AuditSettings) -> tuple[Attempt, ...]:
     """PGD on a source at other epsilons, up to the whole range of a pixel."""
-    radii = sorted({min(Fraction(1), epsilon * factor) for factor in CURVE} | {Fraction(1)} - {epsilon})
-    return tuple(Attempt(source=source, attack=pgd(radius, settings)) for radius in radii)
+    scaled = {min(Fraction(1), settings.epsilon * factor) for factor in CURVE}
+    own = pgd(settings)
+    return tuple(
+        Attempt(source=source, attack=replace(own, epsilon=radius))
+        for radius in sorted((scaled | {Fraction(1)}) - {settings.epsilon})
+    )
 
 
-def longer(source: str, epsilon: Fraction, settings: AuditSettings) -> tuple[Attempt, ...]:
+def longer(source: str, settings: AuditSettings) -> tuple[Attempt, ...]:
     """PGD on a source with twice the steps."""
-    attack = AttackSettings(name="linf-pgd", epsilon=epsilon, steps=2 * settings.steps)
+    attack = AttackSettings(name="linf-pgd", epsilon=settings.epsilon, steps=2 * settings.steps)
     return (Attempt(source=source, attack=attack),)
 
 
-def single_step(source: str, epsilon: Fraction) -> tuple[Attempt, ...]:
+def single_step(source: str, settings: AuditSettings) -> tuple[Attempt, ...]:
     """One step of gradient on a source."""
-    return (Attempt(source=source, attack=AttackSettings(name="fgsm", epsilon=epsilon)),)
+    return (Attempt(source=source, attack=AttackSettings(name="fgsm", epsilon=settings.epsilon)),)
 
 
-def noise(epsilon: Fraction) -> Attempt:
+def noise(settings: AuditSettings) -> Attempt:
     """Uniform noise of the ball, which every attack should beat."""
-    return Attempt(source=TARGET, attack=AttackSettings(name="linf-pgd", epsilon=epsilon), way="noise")
+    return Attempt(
+        source=TARGET, attack=AttackSettings(name="linf-pgd", epsilon=settings.epsilon), way="noise"
+    )
 
 
 def _numbered(name: Callable[[int], str]) -> Callable[[AuditSettings], tuple[str, ...]]:

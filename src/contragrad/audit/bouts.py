@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 
 from contragrad.audit.attackers import ATTACKERS, Bout
 from contragrad.audit.attempts import Attempt
@@ -19,18 +18,15 @@ AUTOATTACK = (100.0, 5000.0)
 """Gradients that AutoAttack takes for an image that its first part fools, and for one that no part fools."""
 
 
-def rounds(
-    epsilon: Fraction, settings: AuditSettings, architectures: Mapping[str, str]
-) -> list[list[tuple[str, Bout]]]:
+def rounds(settings: AuditSettings, architectures: Mapping[str, str]) -> list[list[tuple[str, Bout]]]:
     """Every attacker's first bout, then everyone's second, and so on, with his key; no joined sources.
 
     Args:
-        epsilon: the stated radius.
         settings: the audit's.
         architectures: of the sources, by name, where they are known.
     """
     columns = [
-        [(attacker.key, _fitting(bout, architectures)) for bout in attacker.bouts(epsilon, settings)]
+        [(attacker.key, _fitting(bout, architectures)) for bout in attacker.bouts(settings)]
         for attacker in ATTACKERS
     ]
     longest = max(map(len, columns))

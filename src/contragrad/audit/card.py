@@ -10,7 +10,7 @@ from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.check import Check, Result, said
 from contragrad.audit.checks.claim import gain
 from contragrad.audit.checks.every import judged
-from contragrad.audit.findings import Findings, Standing, Tried, shares
+from contragrad.audit.findings import STRONG, Findings, Standing, Tried, shares
 from contragrad.evaluate import Share
 
 MASKING = 13
@@ -20,7 +20,7 @@ MASKING = 13
 def verdict(findings: Findings) -> str:
     """What the audit comes to, in a few sentences."""
     facts, by_key = findings.facts, {attacker.key: attacker for attacker in ATTACKERS}
-    radius = f"L_inf {facts.epsilon}"
+    radius = f"L_inf {findings.settings.epsilon}"
     clean = shares(findings.clean)
     lines = [
         f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
@@ -41,6 +41,12 @@ def verdict(findings: Findings) -> str:
             "Between the two, it is weakened by: "
             + "; ".join(f"{key} (fools {said(findings.fooled(findings.tried[key]))})" for key in weakened)
             + "."
+        )
+    weak = [key for key in by_key if findings.standing(key) == "inconclusive"]
+    if weak:
+        lines.append(
+            f"Inconclusive, because at this epsilon they fool their own sources on fewer than {STRONG:.0%} "
+            f"of the images: {', '.join(weak)}."
         )
     left = [key for key in by_key if findings.standing(key) == "not run"]
     if left:
@@ -75,7 +81,7 @@ def content(findings: Findings) -> dict[str, Any]:
             "fingerprint": facts.fingerprint,
         },
         "reference": facts.reference,
-        "epsilon": str(facts.epsilon),
+        "epsilon": str(findings.settings.epsilon),
         "l2_epsilon": str(findings.settings.l2_epsilon),
         "images": findings.images,
         "clean_accuracy": _share(shares(findings.clean)),
@@ -120,7 +126,8 @@ def rule(findings: Findings) -> str:
     return (
         f"withstood: the attacker's best example of each image fools at most {tolerated:g} % of those that "
         "the network classifies correctly, by the upper end of the 95 % Wilson interval; defeated: at least "
-        "half of them, by its lower end, or all"
+        "half of them, by its lower end, or all; inconclusive: withstood, but no source is fooled itself on "
+        f"{STRONG:.0%} of its images"
     )
 
 
@@ -185,6 +192,7 @@ def attackers_table(findings: Findings) -> Table:
         table.add_column(column, overflow="fold")
     colours: dict[Standing, str] = {
         "withstood": "green",
+        "inconclusive": "blue",
         "weakened": "yellow",
         "defeated": "red",
         "not run": "dim",

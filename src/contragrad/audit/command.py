@@ -3,12 +3,15 @@
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from contragrad import config_file, history, run
+from contragrad.attack_library import norm_of
 from contragrad.audit import card, target
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.checks.every import judged
@@ -17,6 +20,7 @@ from contragrad.audit.plots import PICTURES
 from contragrad.audit.runner import Runner
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
+from contragrad.config import StudyConfig
 from contragrad.errors import UserError
 from contragrad.files import named, write_text
 from contragrad.fingerprint import fingerprint
@@ -36,7 +40,7 @@ def audit(
     study_file: Path | None,
     out: Path | None,
     overrides: Sequence[str],
-    settings: AuditSettings,
+    settings: Mapping[str, Any],
     progress: Progress,
 ) -> tuple[Findings, Path]:
     """Audits a network of a study that has ended, or anyone's network, and writes its card.
@@ -50,7 +54,7 @@ def audit(
         study_file: names a model's data and reference.
         out: a model's run folder.
         overrides: settings that differ from the file's.
-        settings: how deep.
+        settings: how deep, by the names of `AuditSettings`; epsilon as text.
         progress: who is told.
 
     Returns:
@@ -64,6 +68,7 @@ def audit(
     _require_fitting(of_run, network, weights, study_file, out, overrides)
     folder = Path(given) if of_run else Path(str(out))
     config = history.stored_config(folder) if of_run else config_file.read(study_file, overrides)
+    depth = _settings(settings, config)
     dataset, workspace = run.entered(config, folder, progress)
     with run.opened(workspace, dataset, progress) as (_, splits):
         if of_run:
@@ -77,13 +82,36 @@ def audit(
                 workspace=workspace,
                 splits=splits,
                 target=chosen,
-                settings=settings,
+                settings=depth,
                 executor=executor,
                 progress=progress,
             )
             known = facts(workspace, chosen, selected=selected, looks=looks)
             found = Runner(arsenal=arsenal, begun=begun).run(known)
     return found, _written(found, folder / "audit" / _slug(chosen.name))
+
+
+def _settings(given: Mapping[str, Any], config: StudyConfig) -> AuditSettings:
+    """The audit's settings; without an epsilon, the study's.
+
+    Raises:
+        UserError: if a value is wrong, or if the study's epsilon is that of another norm.
+    """
+    if "epsilon" not in given:
+        if norm_of(config.attack.name) != "linf":
+            raise UserError(
+                f"the study's attack {config.attack.name} has no L_inf radius",
+                where="--epsilon",
+                remedy="an L_inf radius, such as 8/255",
+            )
+        return AuditSettings(**given, epsilon=config.attack.epsilon)
+    try:
+        epsilon = Fraction(given["epsilon"])
+    except (ValueError, ZeroDivisionError) as error:
+        raise UserError(
+            f"{given['epsilon']} is no number", where="--epsilon", remedy="a number, or such as 8/255"
+        ) from error
+    return AuditSettings(**{**given, "epsilon": epsilon})
 
 
 def _require_fitting(
@@ -99,6 +127,7 @@ def _require_fitting(
     Raises:
         UserError: naming the option.
     """
+    wrong: dict[str, object]
     if of_run:
         wrong = {
             "--weights": weights,
@@ -125,7 +154,6 @@ def facts(workspace: Workspace, chosen: Target, *, selected: bool | None, looks:
         architecture=chosen.architecture,
         objective=chosen.objective,
         epochs=chosen.epochs,
-        epsilon=config.attack.epsilon,
         classes=workspace.problem.classes,
         selected_on_test=selected,
         looks=looks,

@@ -2,20 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Literal
 
 import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
-from contragrad.audit.attackers import ATTACKERS
+from contragrad.audit.attackers import ATTACKERS, TARGET
 from contragrad.audit.attempts import Attempt, Held
 from contragrad.audit.probes import Probes
 from contragrad.audit.settings import AuditSettings
 from contragrad.evaluate import Share
 
-Standing = Literal["withstood", "weakened", "defeated", "not run"]
+Standing = Literal["withstood", "inconclusive", "weakened", "defeated", "not run"]
+
+STRONG = 0.9
+"""Share of its own images that some source must be fooled on for its examples to be worth withstanding."""
 
 DEFEATED = 0.5
 """Share of correctly classified images from which on an attacker who fools them has defeated the network."""
@@ -58,7 +60,6 @@ class Facts:
         architecture: the target's text; None if it is not known.
         objective: what it was trained for.
         epochs: for how long.
-        epsilon: the stated radius.
         classes: how many.
         selected_on_test: the study chose it on the test images; None if nobody knows how it was chosen.
         looks: how often the study measured networks on the test images; None outside of a study.
@@ -73,7 +74,6 @@ class Facts:
     architecture: str | None
     objective: str
     epochs: int
-    epsilon: Fraction
     classes: int
     selected_on_test: bool | None
     looks: int | None
@@ -137,11 +137,14 @@ class Findings:
         return Share(int((counted & ~each.held.right).sum()), int(counted.sum()))
 
     def standing(self, key: str) -> Standing:
-        """How the target stands against an attacker."""
+        """How the target stands against an attacker; inconclusive if he hardly fools his own sources."""
         tried = self.tried.get(key, ())
         if not tried:
             return "not run"
-        return standing(self.fooled(tried), self.settings.tolerated)
+        found = standing(self.fooled(tried), self.settings.tolerated)
+        own = max(self.source_fooled(each).share or 0.0 for each in tried)
+        transferred = any(each.attempt.source != TARGET for each in tried)
+        return "inconclusive" if found == "withstood" and transferred and own < STRONG else found
 
     def find(self, source: str, **what: object) -> list[Tried]:
         """All attempts on a source whose attempt or attack has these values."""

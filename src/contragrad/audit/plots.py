@@ -53,7 +53,7 @@ def draw_matrix(findings: Findings, path: Path) -> None:
                 if value == value:
                     axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8)
         axes.set_title(
-            f"accuracy in % on examples by source and attack, ε = {findings.facts.epsilon}", fontsize=9
+            f"accuracy in % on examples by source and attack, ε = {findings.settings.epsilon}", fontsize=9
         )
         figure.colorbar(image, ax=axes, label="accuracy")
 
@@ -67,8 +67,8 @@ def draw_curves(findings: Findings, path: Path) -> None:
         for source in (REFERENCE, surrogate(1), TARGET):
             if points := curve(findings, source):
                 axes.plot(*zip(*points, strict=True), marker="o", label=f"crafted on {source}")
-        axes.axvline(float(findings.facts.epsilon), color="grey", linewidth=0.8, linestyle="--")
-        axes.set_xscale("symlog", base=2, linthresh=float(findings.facts.epsilon) / 4)
+        axes.axvline(float(findings.settings.epsilon), color="grey", linewidth=0.8, linestyle="--")
+        axes.set_xscale("symlog", base=2, linthresh=float(findings.settings.epsilon) / 4)
         ticks = sorted({radius for source in (REFERENCE, TARGET) for radius, _ in curve(findings, source)})
         axes.set_xticks(ticks, [f"{255 * radius:g}" for radius in ticks], fontsize=8)
         axes.minorticks_off()

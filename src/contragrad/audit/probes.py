@@ -1,6 +1,6 @@
 """What is measured on a network itself, beside attacks: its gradients, its answers, other disturbances."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -17,10 +17,13 @@ from contragrad.networks.inference import BATCH, predict
 from contragrad.networks.misalignment import log_odds, unit
 from contragrad.networks.randomness import generator
 
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Logits (B, classes) and labels (B,) -> losses."""
+
 PATH = 5
 """Steps of PGD along which gradients are compared."""
 
-CORRUPTIONS = {
+CORRUPTIONS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "noise": lambda images, seed: (
         images + 0.05 * torch.randn(images.shape, generator=generator(seed, "corruption"))
     ).clamp(0, 1),
@@ -125,14 +128,14 @@ def gradients(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return _gradients(network, images, labels, log_odds)
 
 
-def _gradients(network: nn.Module, images: Tensor, labels: Tensor, loss: object) -> Tensor:
+def _gradients(network: nn.Module, images: Tensor, labels: Tensor, loss: Loss) -> Tensor:
     network.eval()
     device = next(network.parameters()).device
     found = []
     for part, own in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
         part = part.to(device).clone().requires_grad_()
         with torch.enable_grad():
-            total = loss(network(part), own.to(device)).sum()  # type: ignore[operator]
+            total = loss(network(part), own.to(device)).sum()
         found.append(torch.autograd.grad(total, part)[0].cpu())
     return torch.cat(found)
 

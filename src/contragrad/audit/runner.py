@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -41,11 +40,6 @@ class Runner:
     )
 
     @property
-    def epsilon(self) -> Fraction:
-        """The stated radius."""
-        return self.arsenal.workspace.config.attack.epsilon
-
-    @property
     def seed(self) -> int:
         """The study's."""
         return self.arsenal.workspace.config.seed
@@ -60,11 +54,11 @@ class Runner:
         arsenal, settings = self.arsenal, self.arsenal.settings
         examples = sample(arsenal.splits.test, settings.images, self.seed)
         arena = self._field(examples, arsenal.networks[TARGET])
-        for bouts in rounds(self.epsilon, settings, arsenal.architectures()):
+        for bouts in rounds(settings, arsenal.architectures()):
             self._round(bouts, arena)
         for attacker in ATTACKERS:
             if attacker.joined and arsenal.join(attacker.joined, attacker.sources(settings)):
-                for group in attacker.attempts(attacker.joined, self.epsilon, settings):
+                for group in attacker.attempts(attacker.joined, settings):
                     self._round([(attacker.key, Bout(source=attacker.joined, attempts=group))], arena)
         extra = tuple(self._extra(arena))
         arsenal.progress.stage("measuring the network itself")
@@ -83,7 +77,7 @@ class Runner:
                 arsenal.networks[REFERENCE].network,
                 {name: found.network for name, found in arsenal.networks.items() if name in COSINES_WITH},
                 examples,
-                attackers.pgd(self.epsilon, settings),
+                attackers.pgd(settings),
                 seed=self.seed,
             ),
         )
@@ -138,13 +132,10 @@ class Runner:
         """What only checks need: noise, more steps, and PGD at other epsilons."""
         settings, arsenal = self.arsenal.settings, self.arsenal
         wanted: list[tuple[str, tuple[Attempt, ...]]] = [
-            (TARGET, (attackers.noise(self.epsilon),)),
-            (TARGET, attackers.single_step(TARGET, self.epsilon)),
-            *((name, attackers.longer(name, self.epsilon, settings)) for name in (REFERENCE, TARGET)),
-            *(
-                (name, attackers.curve(name, self.epsilon, settings))
-                for name in (TARGET, REFERENCE, sources.surrogate(1))
-            ),
+            (TARGET, (attackers.noise(settings),)),
+            (TARGET, attackers.single_step(TARGET, settings)),
+            *((name, attackers.longer(name, settings)) for name in (REFERENCE, TARGET)),
+            *((name, attackers.curve(name, settings)) for name in (TARGET, REFERENCE, sources.surrogate(1))),
         ]
         for source, attempts in wanted:
             if source not in arsenal.networks:
@@ -169,7 +160,7 @@ class Runner:
     def _compared(self, examples: Examples) -> Iterator[tuple[str, Compared]]:
         """The twin and the surrogates as targets themselves: is it the recipe, and is it the seed?"""
         target, networks = self.arsenal.target, self.arsenal.networks
-        attempt = Attempt(source=REFERENCE, attack=attackers.pgd(self.epsilon, self.arsenal.settings))
+        attempt = Attempt(source=REFERENCE, attack=attackers.pgd(self.arsenal.settings))
         for name, task in self.arsenal.tasks.items():
             kin = task.architecture == target.architecture or task.objective == target.objective
             if name not in networks or not kin:

@@ -14,6 +14,7 @@ class AuditSettings:
     """How deep an audit goes.
 
     Args:
+        epsilon: radius of the L_inf attacks, in pixel units.
         images: test images that are attacked, drawn at random.
         steps: gradient steps of the attacks on single networks.
         restarts: random starts of the white-box attack.
@@ -25,6 +26,7 @@ class AuditSettings:
         minutes: what the audit may take; None is no limit.
     """
 
+    epsilon: Fraction = Fraction(8, 255)
     images: int = 1000
     steps: int = 40
     restarts: int = 5
@@ -45,6 +47,8 @@ class AuditSettings:
                 where="--tolerated",
                 remedy="more than 0, less than 0.5, from which on a network counts as defeated",
             )
+        if not 0 < self.epsilon <= 1:
+            raise UserError(f"{self.epsilon} is no radius", where="--epsilon", remedy="more than 0, up to 1")
         if self.l2_epsilon <= 0:
             raise UserError(f"{self.l2_epsilon} is no radius", where="--l2-epsilon", remedy="more than 0")
         if self.minutes is not None and not self.minutes > 0:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.audit.attempts import Named
+from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
 from contragrad.config import Objective, SearchSettings
 from contragrad.data.dataset import Examples, Splits, pixels
@@ -125,7 +126,7 @@ def distilled(
     workspace: Workspace,
     splits: Splits,
     target: Target,
-    answers: int,
+    settings: AuditSettings,
     report: Callable[[dict[str, float]], None],
 ) -> Named:
     """A network trained on what the target answers to so many images, made once and kept.
@@ -144,21 +145,13 @@ def distilled(
     text = str(HAND_ENGINEERED[OTHER_ARCHITECTURE])
     seed = stream_seed(config.seed, "audit", DISTILLED)
     passes = (config.reference.epochs, config.training.without_gm)
-    name = fingerprint(
-        "distilled/1",
-        text,
-        target.fingerprint,
-        workspace.split_name,
-        answers,
-        config.attack.epsilon,
-        seed,
-        *passes,
-    )
+    asked = (settings.distilled, settings.epsilon)
+    name = fingerprint("distilled/1", text, target.fingerprint, workspace.split_name, *asked, seed, *passes)
     normal = normalisation(splits.train)
     network = construct(text, workspace.problem, normal, seed).to(workspace.device)
     artefacts = workspace.artefacts
     if artefacts.find("network", name) is None:
-        asked = questions(splits.train.images, answers, float(config.attack.epsilon), seed)
+        images = questions(splits.train.images, settings.distilled, float(settings.epsilon), seed)
         task = FullTraining(
             name=DISTILLED,
             architecture=text,
@@ -170,7 +163,7 @@ def distilled(
             network,
             task,
             name=name,
-            examples=Examples(asked, predict(target.network, asked)),
+            examples=Examples(images, predict(target.network, images)),
             material=Material(),
             training=config.training,
             checkpoint_every=config.refine.checkpoint_every,

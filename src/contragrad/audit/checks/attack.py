@@ -71,7 +71,7 @@ def monotone(findings: Findings) -> Result:
     figure = f"largest rise {100 * rises:.1f} points; at epsilon {largest} still right on {said(falling[-1])}"
     holds = rises <= SLACK and heights[-1] <= chance
     single = findings.find(TARGET, name="fgsm")
-    own = [each for each in curve if each.attempt.attack.epsilon == findings.facts.epsilon]
+    own = [each for each in curve if each.attempt.attack.epsilon == findings.settings.epsilon]
     if single and own:
         one, many = findings.fooled(single), findings.fooled(own)
         figure += f"; one step fools {said(one)}, {findings.settings.steps} fool {said(many)}"
@@ -90,19 +90,17 @@ def converged(findings: Findings) -> Result:
             way="gradient",
             restart=0,
             steps=findings.settings.steps,
-            epsilon=findings.facts.epsilon,
+            epsilon=findings.settings.epsilon,
         )
         longer = findings.find(
-            source, name="linf-pgd", steps=2 * findings.settings.steps, epsilon=findings.facts.epsilon
+            source, name="linf-pgd", steps=2 * findings.settings.steps, epsilon=findings.settings.epsilon
         )
         if not usual or not longer:
             return unknown(f"twice the steps on {source} were not run")
         change = (findings.fooled(longer).share or 0.0) - (findings.fooled(usual).share or 0.0)
         parts.append(f"twice the steps on {source}: {100 * change:+.1f} points")
         holds = holds and change <= SLACK
-    starts = findings.find(
-        TARGET, name="linf-pgd", way="gradient", steps=findings.settings.steps, epsilon=findings.facts.epsilon
-    )
+    starts = [each for each in findings.tried.get("white box", ()) if each.attempt.attack.name == "linf-pgd"]
     if len(starts) > 1:
         change = (findings.fooled(starts).share or 0.0) - (findings.fooled(starts[:1]).share or 0.0)
         parts.append(f"{len(starts)} starts: {100 * change:+.1f} points")
@@ -125,11 +123,11 @@ def noise(findings: Findings) -> Result:
 
 def lengths(findings: Findings) -> Result:
     """The examples use the room that epsilon gives."""
-    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.facts.epsilon)
+    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.settings.epsilon)
     if not own:
         return unknown("no L_inf-PGD on the reference")
     linf, l2 = float(own[0].held.linf.mean()), float(own[0].held.l2.mean())
-    radius = float(findings.facts.epsilon)
+    radius = float(findings.settings.epsilon)
     return decided(linf >= radius / 2, f"mean L_inf {linf:.4f} of {radius:.4f}, mean L_2 {l2:.3f}")
 
 

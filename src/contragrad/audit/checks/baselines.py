@@ -21,7 +21,7 @@ Source: Carlini et al. 2019, section 1.
 
 def ablation(findings: Findings) -> Result:
     """The network is better than its undefended twin, and than the recipe on another architecture."""
-    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.facts.epsilon)
+    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.settings.epsilon)
     twin, other = findings.compared.get(TWIN), findings.compared.get(stranger(1))
     if not own or twin is None or other is None:
         return unknown("the undefended twin or the recipe on another architecture is missing")

@@ -84,4 +84,6 @@ def attackers_result(findings: Findings, *keys: str) -> Result:
     if "not run" in standings.values():
         left = ", ".join(key for key, standing in standings.items() if standing == "not run")
         return unknown("; ".join([*figures, f"not run: {left}"]))
+    if "inconclusive" in standings.values():
+        return unknown("; ".join([*figures, "the sources are hardly fooled themselves"]))
     return Result(verdict="PASS", figure="; ".join(figures))

@@ -19,9 +19,7 @@ def threat_models(findings: Findings) -> Result:
     run = [attacker for attacker in ATTACKERS if findings.tried.get(attacker.key)]
     claims = "robust" in findings.facts.target.lower()
     sources = {each.attempt.source for attacker in run for each in findings.tried[attacker.key]}
-    figure = (
-        f"{len(run)} attackers with threat models, {len(sources)} sources, epsilon {findings.facts.epsilon}"
-    )
+    figure = f"{len(run)} attackers, {len(sources)} sources, epsilon {findings.settings.epsilon}"
     if claims:
         return decided(False, f"the network is called {findings.facts.target}; {figure}")
     return decided(bool(run) and all(attacker.threat for attacker in run), figure)
@@ -50,7 +48,7 @@ def denominators(findings: Findings) -> Result:
 
 def strong_sources(findings: Findings) -> Result:
     """PGD fools each source itself on nearly all images."""
-    own = findings.facts.epsilon
+    own = findings.settings.epsilon
     found = {
         each.attempt.source: findings.source_fooled(each)
         for attacker in ATTACKERS
@@ -102,7 +100,7 @@ def enough(findings: Findings) -> Result:
 def gain(findings: Findings) -> str:
     """What the network is worth beside its undefended twin, on the same examples of the reference."""
     twin = findings.compared.get(TWIN)
-    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.facts.epsilon)
+    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.settings.epsilon)
     if twin is None or not own:
         return ""
     mine, other = shares(own[0].held.right), shares(twin.adversarial)

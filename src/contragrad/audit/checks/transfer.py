@@ -78,7 +78,7 @@ def copied(findings: Findings) -> Result:
 
 def disjoint(findings: Findings) -> Result:
     """What was reached against the reference holds against sources that had no part in training."""
-    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.facts.epsilon)
+    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.settings.epsilon)
     other = [
         each for each in findings.tried.get("unseen sources", ()) if each.attempt.attack.name == "linf-pgd"
     ]
