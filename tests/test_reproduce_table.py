@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,37 +22,13 @@ from contragrad.reproduce.definition import Definition, parse
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Crafted, Figures, Measured
-
-TEXT = """
-title: two columns
-experiment: reduced-data
-columns:
-  clean:
-  attacked: {source: reference}
-networks:
-  reference: {clean: 0.5, attacked: 0.088}
-  NE+GM 1: {clean: 0.578}
-  NE 1 without GM:
-"""
-DEFINITION = parse("small", TEXT)
+from contragrad.reproduce.provenance import Content, grounds
+from reproductions import DEFINITION, TEXT, hold_all, seeds
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that looks as if it held the data."""
-    folder = tmp_path_factory.mktemp("data")
-    for name in ("cifar10", "mnist", "kmnist"):
-        (folder / f"{name}_reduced.npz").touch()
-    return folder
-
-
-@pytest.fixture(scope="module")
-def setup(data: Path) -> Setup:
-    return Setup(scale="smoke", seed=0, paper_protocol=False, data=data, out=data / "out")
-
-
-def seeds(setup: Setup, *numbers: int) -> list[Setup]:
-    return [replace(setup, seed=number) for number in numbers]
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
+    return hold_all(tmp_path_factory.mktemp("data"))
 
 
 DIVERGED = "its training diverged"
@@ -84,65 +60,8 @@ SECOND = measured(
 WITHOUT = measured(reference=[(110, 200), (30, 200)], evolved=[None, None], ordinary=[(100, 200), (80, 200)])
 
 
-def content(definition: Definition, setups: Sequence[Setup], found: Sequence[Measured]) -> table.Content:
-    return table.content(definition, setups, found, identity="its identity")
-
-
-# What a table is known by.
-
-
-def test_a_table_of_the_same_definition_and_settings_has_the_same_identity(setup: Setup) -> None:
-    found = table.identity(DEFINITION, seeds(setup, 0, 1))
-    assert found == table.identity(parse("small", TEXT), seeds(setup, 0, 1))
-    # Where it is written and with how many workers changes nothing.
-    moved = replace(setup, out=Path("elsewhere"), overrides=("--workers=3", "--device=cpu"))
-    assert found == table.identity(DEFINITION, seeds(moved, 0, 1))
-
-
-CHANGED_DEFINITIONS = {
-    "its name": ("other", TEXT),
-    "a title": ("small", TEXT.replace("two columns", "both")),
-    "an experiment": ("small", TEXT.replace("reduced-data", "full-data")),
-    "a column's name": ("small", TEXT.replace("clean", "pure")),
-    "a published number": ("small", TEXT.replace("0.578", "0.579")),
-    "a network": ("small", TEXT.replace("NE+GM 1", "NE+GM 2")),
-    "a network more": ("small", f"{TEXT}  NE+GM 2:\n"),
-    "a measure": ("small", TEXT.replace("{source: reference}", "{source: reference, measure: fooling rate}")),
-    "a source": ("small", TEXT.replace("{source: reference}", "{source: resnet18}")),
-    "an attack": ("small", TEXT.replace("{source: reference}", "{source: reference, attack: {steps: 3}}")),
-    "an epsilon": (
-        "small",
-        TEXT.replace("{source: reference}", "{source: reference, attack: {epsilon: 1/255}}"),
-    ),
-    "a calibration": (
-        "small",
-        TEXT.replace("{source: reference}", "{source: reference, attack: {epsilon: calibrated}}"),
-    ),
-    "the data": ("small", TEXT.replace("{source: reference}", "{source: reference, data: mnist}")),
-}
-
-
-@pytest.mark.parametrize(("name", "text"), CHANGED_DEFINITIONS.values(), ids=CHANGED_DEFINITIONS)
-def test_another_definition_is_another_table(name: str, text: str, setup: Setup) -> None:
-    assert (name, text) != ("small", TEXT)
-    assert table.identity(parse(name, text), [setup]) != table.identity(DEFINITION, [setup])
-
-
-CHANGED_SETUPS: dict[str, Callable[[Setup], list[Setup]]] = {
-    "another seed": lambda setup: seeds(setup, 1),
-    "more seeds": lambda setup: seeds(setup, 0, 1),
-    "another scale": lambda setup: [replace(setup, scale="reduced")],
-    "the paper's protocol": lambda setup: [replace(setup, paper_protocol=True)],
-    "a setting of the attack": lambda setup: [replace(setup, overrides=("--attack.steps=4",))],
-    "a setting of the search": lambda setup: [replace(setup, overrides=("--search.generations=2",))],
-    "a setting of the refinement": lambda setup: [replace(setup, overrides=("--refine.epochs=2",))],
-    "the images of a class": lambda setup: [replace(setup, overrides=("--data.train_per_class=59",))],
-}
-
-
-@pytest.mark.parametrize("change", CHANGED_SETUPS.values(), ids=CHANGED_SETUPS)
-def test_other_settings_are_another_table(change: Callable[[Setup], list[Setup]], setup: Setup) -> None:
-    assert table.identity(DEFINITION, change(setup)) != table.identity(DEFINITION, [setup])
+def content(definition: Definition, setups: Sequence[Setup], found: Sequence[Measured]) -> Content:
+    return table.content(definition, grounds(definition, setups), found, identity="its identity")
 
 
 # Its content.
@@ -151,10 +70,9 @@ def test_other_settings_are_another_table(change: Callable[[Setup], list[Setup]]
 def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:
     found = content(DEFINITION, [setup], [FIRST])
     assert found["table"] == "small"
-    assert found["title"] == "two columns"
+    assert found["title"] == "two columns, reduced data"
     assert found["identity"] == "its identity"
     assert (found["scale"], found["seeds"], found["calibration"]) == ("smoke", [0], [None])
-    assert found["depth"] == {"generations": 1, "epochs": 1, "refinement": 1}
     assert list(found["columns"]) == ["clean", "attacked"]
     assert list(found["networks"]) == ["reference", "NE+GM 1", "NE 1 without GM"]
     assert found["networks"]["reference"]["attacked"] == {
@@ -166,17 +84,6 @@ def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:
     }
     assert [row["clean"]["published"] for row in found["networks"].values()] == [0.5, 0.578, None]
     assert [row["attacked"]["published"] for row in found["networks"].values()] == [0.088, None, None]
-
-
-def test_what_the_paper_leaves_open_is_said_with_the_settings_own_values(setup: Setup) -> None:
-    changed = replace(setup, overrides=("--training.gm_weight=3", "--search.channels=[8]"))
-    left = content(DEFINITION, [changed], [FIRST])["left_open"]
-    assert left.keys() == set(table.OPEN)
-    assert (left["attack.epsilon"], left["attack.steps"]) == ("8/255", 3)
-    assert (left["training.gm_weight"], left["search.channels"]) == (3.0, [8])
-    assert left["fitness_split"] == "validation"
-    paper = content(DEFINITION, [replace(setup, paper_protocol=True)], [FIRST])
-    assert paper["left_open"]["fitness_split"] == "test"
 
 
 def test_several_seeds_have_a_mean_a_range_and_the_interval_of_one_test_set(setup: Setup) -> None:
@@ -343,13 +250,13 @@ def test_published_stands_before_measured_in_per_cent(setup: Setup) -> None:
     ]
     assert line("NE+GM 1", text)[2] == f"– | 50.0 {bounds(100, 200)}"
     assert line("NE 1 without GM", text)[1] == f"– | 70.0 {bounds(140, 200)}"
-    assert "small, scale smoke: two columns" in text
+    assert "small, scale smoke: two columns, reduced data" in text
     assert "Wilson intervals of 200 images" in in_one_line(text)
     assert "seeds" not in text
     assert "calibrated ε" not in text
     assert "attack.epsilon 8/255" in text
-    assert "fitness_split validation" in text
-    assert "depth: 1 generations, 1 epochs a child at first, 1 epochs of refinement" in text
+    assert "fitness_split validation (test)" in text
+    assert "data: cifar10, on which the networks are evolved: 540 training, 60 validation, 200 test" in text
 
 
 def test_several_seeds_are_read_with_their_range(setup: Setup) -> None:

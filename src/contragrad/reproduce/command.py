@@ -9,7 +9,7 @@ from rich.console import Console
 from contragrad.errors import UserError
 from contragrad.files import write_text
 from contragrad.progress import Progress
-from contragrad.reproduce import drawings, table
+from contragrad.reproduce import drawings, provenance, table
 from contragrad.reproduce.definition import names, read
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import measured
@@ -48,10 +48,11 @@ def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, p
 def _table(name: str, setups: list[Setup], folder: Path, console: Console, progress: Progress) -> None:
     definition, path = read(name), folder / "table.json"
     there = table.read(path)
-    identity = table.identity(definition, setups)
+    of = provenance.grounds(definition, setups)
+    identity = provenance.identity(definition, of)
     if there is None or there.get("identity") != identity:
         found = [measured(definition, setup, progress) for setup in setups]
-        there = table.content(definition, setups, found, identity=identity)
+        there = table.content(definition, of, found, identity=identity)
         folder.mkdir(parents=True, exist_ok=True)
         table.write(there, path)
         write_text(folder / "table.txt", table.printed(there))

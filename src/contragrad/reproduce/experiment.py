@@ -25,6 +25,9 @@ FILES: dict[DataName, str] = {
 }
 """The reduced sets' files; the fashion one ships with the package too."""
 
+OWN: DataName = "cifar10"
+"""What both experiments evolve networks on."""
+
 PER_CLASS = (1000, 100)
 """Training and test images of a class in a reduced set.
 
@@ -82,7 +85,7 @@ class Setup:
         protocol = ("--fitness_split=test", "--refine.keep=last") if self.paper_protocol else ()
         path = config_file.shipped(f"{experiment}/{self.scale}")
         config = config_file.read(path, (f"--seed={self.seed}", *protocol, *self.overrides))
-        return replace(config, data=data_settings(data or "cifar10", config.data, self.data))
+        return replace(config, data=data_settings(data or OWN, config.data, self.data))
 
     def folder(self, experiment: Experiment, data: DataName | None) -> Path:
         """The run folder."""

@@ -6,65 +6,28 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
 
-from contragrad import config_file
 from contragrad.evaluate import Share, wilson
 from contragrad.files import write_text
-from contragrad.fingerprint import fingerprint
 from contragrad.history import LOOKS
+from contragrad.reproduce import provenance
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.epsilon import GREYS
-from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Crafted, Measured
-
-Content = dict[str, Any]
-
-OPEN = (
-    "attack.epsilon",
-    "attack.steps",
-    "attack.step_size",
-    "attack.random_start",
-    "training.gm_weight",
-    "training.optimiser",
-    "reference.epochs",
-    "search.channels",
-    "search.kernels",
-    "search.limits.flops",
-    "fitness_split",
-)
-"""Settings that the paper leaves open, or on which contragrad's default differs from it."""
-
-
-def identity(definition: Definition, setups: Sequence[Setup]) -> str:
-    """Names what a table depends on: its definition, and the settings of every seed."""
-    # The networks come from the experiment's own data, whatever those of the columns are.
-    data = dict.fromkeys((None, *definition.data))
-    configs = [setup.config(definition.experiment, each) for setup in setups for each in data]
-    return fingerprint("table/1", asdict(definition), configs)
+from contragrad.reproduce.provenance import Content, Ground, told
 
 
 def content(
-    definition: Definition, setups: Sequence[Setup], found: Sequence[Measured], *, identity: str
+    definition: Definition, of: Sequence[Ground], found: Sequence[Measured], *, identity: str
 ) -> Content:
     """The table as plain JSON: for every network and column what was published, and each seed's figure."""
-    config = setups[0].config(definition.experiment, None)
-    settings = config_file.dotted(config)
     return {
         "table": definition.name,
-        "title": definition.title,
         "identity": identity,
-        "scale": setups[0].scale,
-        "seeds": [setup.seed for setup in setups],
-        "left_open": {key: settings[key] for key in OPEN},
-        "depth": {
-            "generations": config.search.generations,
-            "epochs": config.search.epochs,
-            "refinement": config.refine.epochs,
-        },
+        **told(definition, of),
         "calibration": [
             None if each is None else asdict(each) | {"epsilon": str(each.epsilon), "clamped": each.clamped}
             for each in (seed.calibration for seed in found)
@@ -158,8 +121,6 @@ def as_text(table: Content) -> Group:
         shown.add_row(name, *(_figure(row[column]) for column in table["columns"]))
     lines = [_examples(name, column) for name, column in table["columns"].items() if column["source"]]
     lines += _missing(table)
-    left_open = ", ".join(f"{key} {value}" for key, value in table["left_open"].items())
-    lines += [f"left open by the paper, or chosen otherwise: {left_open}"]
     lines += [
         f"calibrated ε, seed {seed}: {each['greys']}/{GREYS}, where the reference classifies "
         f"{100 * each['reached']:.1f} % of the {each['images']} images correctly; published "
@@ -167,11 +128,7 @@ def as_text(table: Content) -> Group:
         for seed, each in zip(seeds, table["calibration"], strict=True)
         if each is not None
     ]
-    depth = table["depth"]
-    lines.append(
-        f"depth: {depth['generations']} generations, {depth['epochs']} epochs a child at first, "
-        f"{depth['refinement']} epochs of refinement (the paper: 50, 20, 1,000)"
-    )
+    lines += provenance.lines(table)
     if table["looks"] > 1:
         lines.append(LOOKS.format(table["looks"]))
     return Group(shown, *lines)

@@ -1,0 +1,206 @@
+"""What a table depends on, as a name, and what its reader must know of it, as plain JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from contragrad import config_file, run
+from contragrad.config import DataSettings, StudyConfig
+from contragrad.data.dataset import Dataset, split
+from contragrad.data.sources import LAYOUT
+from contragrad.evolution import search
+from contragrad.evolution.search import Member
+from contragrad.evolution.trial import Infeasible, Trial
+from contragrad.fingerprint import Plain, fingerprint
+from contragrad.recipes import RECIPES, Found
+from contragrad.reproduce.definition import DataName, Definition
+from contragrad.reproduce.experiment import OWN, Setup
+from contragrad.reproduce.figures import REFERENCE, source_training
+from contragrad.tasks import task_name
+from contragrad.workspace import Workspace
+
+Content = dict[str, Any]
+
+TABLE = "table/2"
+"""Raised by hand when the code shows something else of the same networks: a measure, a filter, a map."""
+
+PAPER: Mapping[str, Plain] = {
+    "fitness_split": "test",
+    "data.validation_fraction": None,
+    "reference.factory": None,
+    "reference.weights": None,
+    "attack.name": "linf-pgd",
+    "training.batch_size": 128,
+    "training.objective": "gm",
+    "training.gm_every": 1,
+    "search.children": 2,
+    "search.minimum_distance": 4.0,
+    "search.generations": 50,
+    "search.mutations_min": 4,
+    "search.mutations_max": 5,
+    "search.epochs": 20,
+    "search.epochs_growth": 5,
+    "search.epochs_growth_every": 10,
+    "search.variation": "mutation",
+    "search.schedule": "sequential",
+    "search.rungs": [],
+    "search.rung_slack": 0.0,
+    "search.limits.blocks": None,
+    "search.limits.parameters": None,
+    "search.limits.flops": None,
+    "refine.epochs": 1000,
+}
+"""What the paper says of a setting; None where it has no such thing. It leaves all others open.
+
+Source: section 4.
+"""
+
+ELSEWHERE = (
+    *("seed", "device", "workers", "refine.checkpoint_every", "reference.architecture"),
+    *("data.source", "data.path", "data.download", "data.image_size"),
+    *("data.train_per_class", "data.test_per_class"),
+)
+"""Settings of which a table tells the effect, or that have none."""
+
+CUT = (
+    "kmnist_reduced.npz is taken to be the file of this project's reduced sets: its training and its test "
+    "images are both cut from KMNIST's official test set"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """A study that a table stands on, before anything is made.
+
+    Args:
+        setup: its seed and scale.
+        data: the data set of its columns; None is the one that the networks are evolved on.
+        workspace: the names of all in it.
+        images: how many there are of each part.
+    """
+
+    setup: Setup
+    data: DataName | None
+    workspace: Workspace
+    images: Mapping[str, int]
+
+    @property
+    def reduced(self) -> bool:
+        """Whether the data set is a part of the published one."""
+        data = self.workspace.config.data
+        return data.source not in LAYOUT or (data.train_per_class, data.test_per_class) != (None, None)
+
+
+def grounds(definition: Definition, setups: Sequence[Setup]) -> tuple[Ground, ...]:
+    """The studies of a table, for each data set and seed; reads the data, and writes nothing.
+
+    Raises:
+        UserError: for whatever in the settings or the data is wrong.
+    """
+    found = []
+    # The networks come from the experiment's own data, whatever those of the columns are.
+    for data in dict.fromkeys((None, *definition.data)):
+        configs = [setup.config(definition.experiment, data) for setup in setups]
+        dataset, workspace = run.open_data(configs[0], Path())  # the same for every seed
+        images = _images(dataset, configs[0])
+        for setup, config in zip(setups, configs, strict=True):
+            folder = setup.folder(definition.experiment, data)
+            own = replace(workspace, config=config, folder=folder)
+            found.append(Ground(setup=setup, data=data, workspace=own, images=images))
+    return tuple(found)
+
+
+def _images(dataset: Dataset, config: StudyConfig) -> dict[str, int]:
+    if config.fitness_split == "test":
+        return {"training": len(dataset.train), "test": len(dataset.test)}
+    parts = split(dataset, config.data.validation_fraction, config.seed)
+    return {"training": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)}
+
+
+def identity(definition: Definition, of: Sequence[Ground]) -> str:
+    """Names what a table depends on: its definition, the settings, and the content of data and weights."""
+    return fingerprint(TABLE, asdict(definition), [_names(definition, ground) for ground in of])
+
+
+def _names(definition: Definition, ground: Ground) -> list[object]:
+    """The settings of a study, and what its evaluations and the table's trainings are called.
+
+    What the search will find is not known, so that its initial candidates stand in for it.
+    """
+    workspace = ground.workspace
+    config = workspace.config
+    initial = search.start(config.search, workspace.problem, config.seed).initial
+    trials = [Trial(genome, search.epochs(config.search, config.search.generations)) for genome in initial]
+    found = Found(*2 * [[Member(trial, Infeasible("stands in")) for trial in trials]])
+    tasks = [RECIPES[name].training(name, config, found) for name in definition.networks]
+    sources = {column.source for column in definition.columns} - {None, REFERENCE}
+    tasks += [source_training(str(source), config) for source in sorted(map(str, sources))]
+    # Where the files lie is no part of it; what they hold is in the names.
+    placeless = replace(config, data=DataSettings(), reference=replace(config.reference, weights=None))
+    return [
+        placeless,
+        workspace.adversarial_name("test"),
+        [workspace.evaluation_name(trial) for trial in trials],
+        [None if task is None else task_name(task, workspace) for task in tasks],
+    ]
+
+
+def told(definition: Definition, of: Sequence[Ground]) -> Content:
+    """Title, scale and seeds, the data, and each setting that is not the paper's, or that it leaves open."""
+    first = [ground for ground in of if ground.setup == of[0].setup]
+    config = first[0].workspace.config
+    settings = config_file.dotted(config)
+    if config.fitness_split == "test":
+        del settings["data.validation_fraction"]
+    extent = "reduced data" if any(ground.reduced for ground in first) else "full data"
+    return {
+        "title": f"{definition.title}, {extent}",
+        "scale": of[0].setup.scale,
+        "seeds": [ground.setup.seed for ground in of if ground.data == of[0].data],
+        "data": [_data(ground) for ground in first],
+        "left_open": {
+            key: value for key, value in settings.items() if key not in PAPER and key not in ELSEWHERE
+        },
+        "differs": {
+            key: {"here": settings[key], "paper": paper}
+            for key, paper in PAPER.items()
+            if key in settings and settings[key] != paper
+        },
+    }
+
+
+def _data(ground: Ground) -> Content:
+    config = ground.workspace.config
+    name = ground.data or OWN
+    return {
+        "name": name,
+        "evolved_on": ground.data is None,
+        "source": config.data.source,
+        "fingerprint": ground.workspace.data,
+        "images": dict(ground.images),
+        "note": CUT if (name, config.data.source) == ("kmnist", "npz") else None,
+    }
+
+
+def lines(shown: Content) -> list[str]:
+    """What `told` tells, for people."""
+    found = []
+    for data in shown["data"]:
+        images = ", ".join(f"{count:,} {part}" for part, count in data["images"].items())
+        evolved = ", on which the networks are evolved" if data["evolved_on"] else ""
+        found.append(
+            f"data: {data['name']}{evolved}: {images} images; {data['source']}, {data['fingerprint']}"
+        )
+        if data["note"]:
+            found.append(f"  {data['note']}")
+    left_open = ", ".join(f"{key} {value}" for key, value in shown["left_open"].items())
+    differs = ", ".join(
+        f"{key} {each['here']} ({'none' if each['paper'] is None else each['paper']})"
+        for key, each in shown["differs"].items()
+    )
+    return [
+        *found,
+        f"settings other than the paper's (its own in brackets): {differs or 'none'}",
+        f"settings that the paper leaves open: {left_open}",
+    ]

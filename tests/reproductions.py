@@ -1,0 +1,48 @@
+"""Data and a definition for tests of the paper's tables: small files, and a table of two columns."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from contragrad.reproduce.definition import DataName, parse
+from contragrad.reproduce.experiment import FILES, Setup
+
+TEXT = """
+title: two columns
+experiment: reduced-data
+columns:
+  clean:
+  attacked: {source: reference}
+networks:
+  reference: {clean: 0.5, attacked: 0.088}
+  NE+GM 1: {clean: 0.578}
+  NE 1 without GM:
+"""
+DEFINITION = parse("small", TEXT)
+
+
+def hold(folder: Path, name: DataName, *, shade: int = 0, train: int = 60, test: int = 20) -> Path:
+    """Puts a reduced set of ten classes there, all of whose images have one shade."""
+    shape = (32, 32, 3) if name == "cifar10" else (28, 28)
+    path = folder / FILES[name]
+    np.savez_compressed(
+        path,
+        x_train=np.full((10 * train, *shape), shade, dtype=np.uint8),
+        y_train=np.arange(10 * train) % 10,
+        x_test=np.full((10 * test, *shape), shade, dtype=np.uint8),
+        y_test=np.arange(10 * test) % 10,
+    )
+    return path
+
+
+def hold_all(folder: Path) -> Setup:
+    """Puts all sets there, and gives a setup of the smallest scale on them."""
+    folder.mkdir(exist_ok=True)
+    for name in FILES:
+        hold(folder, name)
+    return Setup(scale="smoke", seed=0, paper_protocol=False, data=folder, out=folder / "out")
+
+
+def seeds(setup: Setup, *numbers: int) -> list[Setup]:
+    return [replace(setup, seed=number) for number in numbers]

@@ -1,0 +1,226 @@
+"""What a table is known by, and what is said of its data and settings."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contragrad import config_file, workspace
+from contragrad.config import DataSettings
+from contragrad.evolution.shapes import Problem
+from contragrad.recipes import RECIPES
+from contragrad.reproduce import provenance
+from contragrad.reproduce.definition import Definition, names, parse, read
+from contragrad.reproduce.experiment import Setup
+from contragrad.reproduce.provenance import Ground, grounds, lines, told
+from contragrad.workspace import Workspace
+from reproductions import DEFINITION, TEXT, hold, hold_all, seeds
+
+
+@pytest.fixture(scope="module")
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
+    return hold_all(tmp_path_factory.mktemp("data"))
+
+
+def identity(definition: Definition, setups: list[Setup]) -> str:
+    return provenance.identity(definition, grounds(definition, setups))
+
+
+# What a table is known by.
+
+
+def test_a_table_of_the_same_definition_and_settings_has_the_same_identity(setup: Setup) -> None:
+    found = identity(DEFINITION, seeds(setup, 0, 1))
+    assert found == identity(parse("small", TEXT), seeds(setup, 0, 1))
+    # Where it is written and with how many workers changes nothing.
+    moved = replace(setup, out=Path("elsewhere"), overrides=("--workers=3", "--device=cpu"))
+    assert found == identity(DEFINITION, seeds(moved, 0, 1))
+
+
+def test_a_table_is_known_by_what_its_files_hold_and_not_by_their_place(setup: Setup, tmp_path: Path) -> None:
+    other = replace(setup, data=tmp_path)
+    path = hold(tmp_path, "cifar10")
+    assert identity(DEFINITION, [other]) == identity(DEFINITION, [setup])
+    hold(tmp_path, "cifar10", shade=1)
+    assert identity(DEFINITION, [other]) != identity(DEFINITION, [setup])
+    shutil.copy(setup.data / path.name, path)
+    assert identity(DEFINITION, [other]) == identity(DEFINITION, [setup])
+
+
+def test_other_data_of_the_columns_alone_are_another_table(setup: Setup, tmp_path: Path) -> None:
+    definition = parse("small", TEXT.replace("{source: reference}", "{source: reference, data: mnist}"))
+    found = []
+    for shade in (0, 1):
+        hold(tmp_path, "cifar10")
+        hold(tmp_path, "mnist", shade=shade)
+        found.append(identity(definition, [replace(setup, data=tmp_path)]))
+    assert found[0] != found[1]
+
+
+def test_a_table_is_known_by_its_references_given_weights(setup: Setup, tmp_path: Path) -> None:
+    found = []
+    for content, name in ((b"some", "first"), (b"some", "second"), (b"others", "first")):
+        weights = tmp_path / name
+        weights.write_bytes(content)
+        given = replace(setup, overrides=(f"--reference.weights={weights}",))
+        found.append(identity(DEFINITION, [given]))
+    assert found[0] == found[1]
+    assert len({*found, identity(DEFINITION, [setup])}) == 3
+
+
+def test_a_recipe_that_trains_otherwise_is_another_table(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = identity(DEFINITION, [setup])
+    monkeypatch.setitem(RECIPES, "NE 1 without GM", replace(RECIPES["NE 1 without GM"], rank=2))
+    assert identity(DEFINITION, [setup]) != before
+    monkeypatch.undo()
+    monkeypatch.setitem(RECIPES, "NE+GM 2", replace(RECIPES["NE+GM 2"], objective="orthogonal"))
+    assert identity(DEFINITION, [setup]) == before, "it is none of this table's"
+
+
+def test_another_meaning_of_evaluations_is_another_table(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = identity(DEFINITION, [setup])
+    monkeypatch.setattr(workspace, "EVALUATION", "evaluation/next")
+    assert identity(DEFINITION, [setup]) != before
+
+
+CHANGED_DEFINITIONS = {
+    "its name": ("other", TEXT),
+    "a title": ("small", TEXT.replace("two columns", "both")),
+    "an experiment": ("small", TEXT.replace("reduced-data", "full-data")),
+    "a column's name": ("small", TEXT.replace("clean", "pure")),
+    "a published number": ("small", TEXT.replace("0.578", "0.579")),
+    "a network": ("small", TEXT.replace("NE+GM 1", "NE+GM 2")),
+    "a network more": ("small", f"{TEXT}  NE+GM 2:\n"),
+    "a measure": ("small", TEXT.replace("{source: reference}", "{source: reference, measure: fooling rate}")),
+    "a source": ("small", TEXT.replace("{source: reference}", "{source: resnet18}")),
+    "an attack": ("small", TEXT.replace("{source: reference}", "{source: reference, attack: {steps: 3}}")),
+    "an epsilon": (
+        "small",
+        TEXT.replace("{source: reference}", "{source: reference, attack: {epsilon: 1/255}}"),
+    ),
+    "a calibration": (
+        "small",
+        TEXT.replace("{source: reference}", "{source: reference, attack: {epsilon: calibrated}}"),
+    ),
+    "the data": ("small", TEXT.replace("{source: reference}", "{source: reference, data: mnist}")),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), CHANGED_DEFINITIONS.values(), ids=CHANGED_DEFINITIONS)
+def test_another_definition_is_another_table(name: str, text: str, setup: Setup) -> None:
+    assert (name, text) != ("small", TEXT)
+    assert identity(parse(name, text), [setup]) != identity(DEFINITION, [setup])
+
+
+CHANGED_SETUPS: dict[str, Callable[[Setup], list[Setup]]] = {
+    "another seed": lambda setup: seeds(setup, 1),
+    "more seeds": lambda setup: seeds(setup, 0, 1),
+    "another scale": lambda setup: [replace(setup, scale="reduced")],
+    "the paper's protocol": lambda setup: [replace(setup, paper_protocol=True)],
+    "a setting of the attack": lambda setup: [replace(setup, overrides=("--attack.steps=4",))],
+    "a setting of the search": lambda setup: [replace(setup, overrides=("--search.generations=2",))],
+    "a setting of the refinement": lambda setup: [replace(setup, overrides=("--refine.epochs=2",))],
+    "the images of a class": lambda setup: [replace(setup, overrides=("--data.train_per_class=59",))],
+}
+
+
+@pytest.mark.parametrize("change", CHANGED_SETUPS.values(), ids=CHANGED_SETUPS)
+def test_other_settings_are_another_table(change: Callable[[Setup], list[Setup]], setup: Setup) -> None:
+    assert identity(DEFINITION, change(setup)) != identity(DEFINITION, [setup])
+
+
+# What is said of it.
+
+
+def shown(setup: Setup, definition: Definition = DEFINITION) -> provenance.Content:
+    return told(definition, grounds(definition, [setup]))
+
+
+def test_every_setting_is_the_papers_or_said() -> None:
+    keys = set(config_file.dotted(config_file.read(None)))
+    assert keys >= provenance.PAPER.keys() | set(provenance.ELSEWHERE)
+    assert not provenance.PAPER.keys() & set(provenance.ELSEWHERE)
+    left = keys - provenance.PAPER.keys() - set(provenance.ELSEWHERE)
+    assert left >= {
+        *("attack.epsilon", "attack.steps", "attack.step_size", "attack.random_start"),
+        *("training.gm_weight", "training.optimiser", "reference.epochs", "refine.keep"),
+        *("search.population", "search.channels", "search.kernels", "search.hidden"),
+    }
+
+
+def test_settings_are_said_with_their_own_values_and_the_papers(setup: Setup) -> None:
+    changed = (
+        *("--training.gm_weight=3", "--search.channels=[8]", "--training.gm_every=2", "--refine.keep=best"),
+        *("--search.rungs=[0.5]", "--data.validation_fraction=0.2"),
+    )
+    found = shown(replace(setup, overrides=changed))
+    left, differs = found["left_open"], found["differs"]
+    assert (left["attack.epsilon"], left["attack.steps"]) == ("8/255", 3)
+    assert (left["training.gm_weight"], left["search.channels"]) == (3.0, [8])
+    assert left["refine.keep"] == "best"
+    assert differs["fitness_split"] == {"here": "validation", "paper": "test"}
+    assert differs["training.gm_every"] == {"here": 2, "paper": 1}
+    assert differs["search.rungs"] == {"here": [0.5], "paper": []}
+    assert differs["search.generations"] == {"here": 1, "paper": 50}
+    assert differs["data.validation_fraction"] == {"here": 0.2, "paper": None}
+    assert differs["search.limits.flops"] == {"here": 2_000_000, "paper": None}
+    assert "search.mutations_min" not in differs
+    said = " ".join(lines(found))
+    assert "search.generations 1 (50)" in said
+    assert "data.validation_fraction 0.2 (none)" in said
+    assert "training.gm_weight 3.0" in said
+
+
+def test_the_papers_depth_and_protocol_leave_its_limits_alone_to_be_said(setup: Setup) -> None:
+    found = shown(replace(setup, scale="full", paper_protocol=True))
+    assert found["differs"].keys() == {f"search.limits.{name}" for name in ("blocks", "parameters", "flops")}
+
+
+def test_the_data_are_counted_and_named(setup: Setup) -> None:
+    (own,) = shown(setup)["data"]
+    assert own["images"] == {"training": 540, "validation": 60, "test": 200}
+    assert (own["name"], own["source"], own["evolved_on"]) == ("cifar10", "npz", True)
+    assert own["fingerprint"] == grounds(DEFINITION, [setup])[0].workspace.data
+    (paper,) = shown(replace(setup, paper_protocol=True))["data"]
+    assert paper["images"] == {"training": 600, "test": 200}
+    assert (
+        f"540 training, 60 validation, 200 test images; npz, {own['fingerprint']}" in lines(shown(setup))[0]
+    )
+
+
+@pytest.mark.parametrize("name", names())
+def test_where_kmnist_stands_it_is_said_what_it_is_cut_from(name: str, setup: Setup) -> None:
+    definition = read(name)
+    if definition.experiment == "full-data":
+        definition = replace(definition, experiment="reduced-data")
+    found = shown(setup, definition)
+    assert [data["name"] for data in found["data"]] == ["cifar10", *filter(None, definition.data)]
+    (said,) = {"official test set" in " ".join(lines(found))}
+    assert said == ("kmnist" in definition.data)
+
+
+def of(**data: Any) -> Ground:
+    """A study on data that are not there."""
+    config = config_file.read(None, ["--device=cpu"])
+    whole: dict[str, Any] = {"source": "cifar10", "path": "somewhere"}
+    config = replace(config, data=DataSettings(**whole | data))
+    nowhere: Any = Setup(scale="full", seed=0, paper_protocol=False, data=Path(), out=Path())
+    there = Workspace(
+        folder=Path(), config=config, data="its name", problem=Problem(3, 32, 32, 10), weights=None
+    )
+    return Ground(setup=nowhere, data=None, workspace=there, images={"training": 5, "test": 1})
+
+
+def test_a_title_says_full_data_of_all_of_them_alone() -> None:
+    cut = (of(train_per_class=1000), of(test_per_class=100), of(source="npz"), of(source="digits", path=None))
+    assert told(DEFINITION, [of()])["title"] == "two columns, full data"
+    for ground in cut:
+        assert told(DEFINITION, [ground])["title"] == "two columns, reduced data"
+    assert told(DEFINITION, [of(), replace(cut[0], data="mnist")])["title"] == "two columns, reduced data"
