@@ -11,7 +11,7 @@ from contragrad.config import DataSettings, Scale
 from contragrad.data.sources import LAYOUT
 from contragrad.errors import UserError
 from contragrad.reproduce.definition import DataName, Experiment
-from contragrad.reproduce.experiment import FILES, Setup, data_settings
+from contragrad.reproduce.experiment import ELSEWHERE, FILES, Setup, data_settings
 
 NAMES: tuple[DataName, ...] = get_args(DataName)
 SCALES: tuple[Scale, ...] = get_args(Scale)
@@ -29,7 +29,7 @@ def hold_npz(folder: Path, *names: DataName) -> None:
 
 def hold_torchvision(folder: Path, *names: DataName) -> None:
     for name in names:
-        (folder / LAYOUT[name]).mkdir(parents=True)
+        (folder / LAYOUT[name]).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.mark.parametrize("base", [REDUCED, SMOKE], ids=["reduced", "smoke"])
@@ -83,7 +83,21 @@ def test_a_folder_in_a_files_place_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_full_sets_are_torchvisions_and_not_cut(name: DataName, tmp_path: Path) -> None:
     hold_npz(tmp_path, *NAMES)
+    hold_torchvision(tmp_path, name)
     assert data_settings(name, FULL, tmp_path) == replace(FULL, source=name, path=str(tmp_path))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_full_sets_that_are_not_there_are_named_unless_they_are_downloaded(
+    name: DataName, tmp_path: Path
+) -> None:
+    hold_npz(tmp_path, *NAMES)
+    with pytest.raises(UserError, match=f"all of {name} is not in this folder") as caught:
+        data_settings(name, FULL, tmp_path)
+    assert LAYOUT[name] in caught.value.remedy
+    assert "npz" not in caught.value.remedy
+    found = data_settings(name, replace(FULL, download=True), tmp_path)
+    assert found == replace(FULL, source=name, path=str(tmp_path), download=True)
 
 
 def test_the_folder_may_be_relative_or_the_homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +114,7 @@ def test_the_folder_may_be_relative_or_the_homes(tmp_path: Path, monkeypatch: py
 
 def setup(tmp_path: Path, **changes: object) -> Setup:
     hold_npz(tmp_path, *NAMES)
+    hold_torchvision(tmp_path, "cifar10")
     whole = Setup(scale="smoke", seed=7, paper_protocol=False, data=tmp_path, out=tmp_path / "out")
     return replace(whole, **changes)  # type: ignore[arg-type]
 
@@ -143,16 +158,36 @@ def test_a_setting_that_the_papers_protocol_forbids_is_refused(tmp_path: Path) -
         here.config("reduced-data", None)
 
 
-def test_an_option_cannot_give_all_seeds_the_same_seed(tmp_path: Path) -> None:
-    seeds = []
-    for seed in (0, 1):
-        try:
-            seeds.append(
-                setup(tmp_path, seed=seed, overrides=("--seed=5",)).config("reduced-data", None).seed
-            )
-        except UserError:
-            return
-    assert seeds == [0, 1]
+VALUES = {
+    "seed": "5",
+    "data.path": "elsewhere",
+    "data.source": "mnist",
+    "fitness_split": "validation",
+    "training.objective": "orthogonal",
+    "search.variation": "random",
+    "attack.name": "fgsm",
+}
+
+
+@pytest.mark.parametrize("key", ELSEWHERE)
+def test_a_setting_that_reproduce_decides_is_refused_however_it_is_given(key: str, tmp_path: Path) -> None:
+    value = VALUES[key]
+    assert setup(tmp_path).config("reduced-data", None)
+    section, _, name = key.rpartition(".")
+    ways = [(f"--{key}={value}",), (f"--{key}", value), ("--attack.steps=3", f"--{key}={value}")]
+    if section:
+        ways += [(f"--{section}={{{name}: {value}}}",), (f"--{section}", f"{{{name}: {value}}}")]
+    for words in ways:
+        with pytest.raises(UserError, match="is no option of reproduce") as caught:
+            setup(tmp_path, overrides=words).config("reduced-data", None)
+        # A section holds several of them.
+        assert caught.value.remedy in (ELSEWHERE.values() if "{" in words[-1] else {ELSEWHERE[key]})
+
+
+def test_a_setting_that_only_begins_alike_is_taken(tmp_path: Path) -> None:
+    words = ("--data.validation_fraction=0.2", "--training.gm_weight=3", "--search.generations=0")
+    found = setup(tmp_path, overrides=words).config("reduced-data", None)
+    assert (found.data.validation_fraction, found.training.gm_weight) == (0.2, 3)
 
 
 def test_every_run_has_a_folder_of_its_own(tmp_path: Path) -> None:

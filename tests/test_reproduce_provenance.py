@@ -10,6 +10,7 @@ import pytest
 
 from contragrad import config_file, workspace
 from contragrad.config import DataSettings
+from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.recipes import RECIPES
 from contragrad.reproduce import provenance
@@ -134,6 +135,23 @@ CHANGED_SETUPS: dict[str, Callable[[Setup], list[Setup]]] = {
 @pytest.mark.parametrize("change", CHANGED_SETUPS.values(), ids=CHANGED_SETUPS)
 def test_other_settings_are_another_table(change: Callable[[Setup], list[Setup]], setup: Setup) -> None:
     assert identity(DEFINITION, change(setup)) != identity(DEFINITION, [setup])
+
+
+# What is refused before anything is made.
+
+
+def test_a_table_of_more_networks_than_a_search_will_have_is_refused(setup: Setup) -> None:
+    one = replace(setup, overrides=("--search.population=1", "--refine.networks=1"))
+    assert identity(DEFINITION, [one])
+    with pytest.raises(UserError, match="table4 has 2 networks of a population, which is to have 1"):
+        grounds(read("table4"), [one])
+
+
+def test_the_missing_data_of_any_column_are_named(setup: Setup, tmp_path: Path) -> None:
+    for name in ("cifar10", "mnist"):
+        hold(tmp_path, name)
+    with pytest.raises(UserError, match="the reduced kmnist is not in this folder"):
+        grounds(read("table7"), [replace(setup, data=tmp_path)])
 
 
 # What is said of it.

@@ -36,13 +36,15 @@ Source: section 4.2.1.
 
 
 ELSEWHERE = {
-    "--seed": "--seeds",
-    "--data": "--data FOLDER",
-    "--data.path": "--data FOLDER",
-    "--data.source": "--data FOLDER",
-    "--fitness_split": "--protocol",
+    "seed": "--seeds",
+    "data.path": "--data FOLDER",
+    "data.source": "--data FOLDER",
+    "fitness_split": "--protocol",
+    "training.objective": "the tables as they are: other objectives are rows of theirs, and NE+GM is GM's",
+    "search.variation": "the tables as they are: random search is a row of theirs, and NE is evolved",
+    "attack.name": "the tables as they are: the other attacks are columns of table 5, named by them",
 }
-"""Settings that reproduce has options of its own for."""
+"""Settings that reproduce has options of its own for, or that would make names lie; what to do instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +78,12 @@ class Setup:
         Raises:
             UserError: if an override is wrong, or the data set is not in the folder.
         """
-        for option, instead in ELSEWHERE.items():
-            if any(word.partition("=")[0] == option for word in self.overrides):
+        options = {word[2:].partition("=")[0].rstrip("+") for word in self.overrides if word[:2] == "--"}
+        for key, instead in ELSEWHERE.items():
+            # A section can be given as a whole.
+            if option := next((each for each in options if f"{key}.".startswith(f"{each}.")), None):
                 raise UserError(
-                    f"{option} is no option of reproduce", where="the command line", remedy=instead
+                    f"--{option} is no option of reproduce", where="the command line", remedy=instead
                 )
         # The best epoch of a training would be chosen on the test images.
         protocol = ("--fitness_split=test", "--refine.keep=last") if self.paper_protocol else ()
@@ -97,26 +101,26 @@ def data_settings(name: DataName, base: DataSettings, folder: Path) -> DataSetti
 
     Args:
         name: the data set.
-        base: the scale's settings; `npz` asks for the reduced set.
+        base: the scale's settings; `npz` asks for the reduced set, any other source for all of it.
         folder: that of the command line.
 
     Raises:
-        UserError: if it is in neither form there.
+        UserError: if it is not there, in neither form that will do, and is not to be downloaded.
     """
     root = folder.expanduser().resolve()
-    if base.source != "npz":
-        return replace(base, source=name, path=str(root))
-    if (root / FILES[name]).is_file():
+    reduced, layout = base.source == "npz", LAYOUT[name]
+    if reduced and (root / FILES[name]).is_file():
         return replace(base, path=str(root / FILES[name]))
-    if name == "fashion-mnist":
+    if reduced and name == "fashion-mnist":
         return replace(base, source="fashion-mnist-reduced", path=None)
-    layout = LAYOUT[name]
-    if not (root / layout).is_dir():
+    if not (root / layout).is_dir() and not base.download:
         raise UserError(
-            f"the reduced {name} is not in this folder",
+            f"{'the reduced' if reduced else 'all of'} {name} is not in this folder",
             where=f"--data {folder}",
-            remedy=f"a folder with {FILES[name]}, or with torchvision's {layout}",
+            remedy=f"a folder with {f'{FILES[name]}, or with ' * reduced}torchvision's {layout}",
         )
+    if not reduced:
+        return replace(base, source=name, path=str(root))
     train, test = PER_CLASS
     return replace(
         base,

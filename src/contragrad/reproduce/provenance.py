@@ -9,6 +9,7 @@ from contragrad import config_file, run
 from contragrad.config import DataSettings, StudyConfig
 from contragrad.data.dataset import Dataset, split
 from contragrad.data.sources import LAYOUT
+from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Infeasible, Trial
@@ -96,12 +97,20 @@ def grounds(definition: Definition, setups: Sequence[Setup]) -> tuple[Ground, ..
     """The studies of a table, for each data set and seed; reads the data, and writes nothing.
 
     Raises:
-        UserError: for whatever in the settings or the data is wrong.
+        UserError: for whatever in the settings or the data is wrong, or if the search cannot find as many
+            networks as the table has.
     """
     found = []
+    rank = max((RECIPES[name].rank for name in definition.networks), default=1)
     # The networks come from the experiment's own data, whatever those of the columns are.
     for data in dict.fromkeys((None, *definition.data)):
         configs = [setup.config(definition.experiment, data) for setup in setups]
+        if (population := configs[0].search.population) < rank:
+            raise UserError(
+                f"{definition.name} has {rank} networks of a population, which is to have {population}",
+                where="search.population",
+                remedy=f"{rank} or more",
+            )
         dataset, workspace = run.open_data(configs[0], Path())  # the same for every seed
         images = _images(dataset, configs[0])
         for setup, config in zip(setups, configs, strict=True):
