@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from contragrad.errors import UserError
+from contragrad.fingerprint import fingerprint
 
 DIGEST = "sha256"
 
@@ -109,6 +110,11 @@ def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         apart[key] = tensor.clone() if place in taken else tensor
         taken.add(place)
     return apart
+
+
+def network_fingerprint(network: nn.Module) -> str:
+    """A name for a network's weights and buffers: their keys, types, shapes and bytes."""
+    return fingerprint("weights/1", _digest(_apart(dict(network.state_dict()))))
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
