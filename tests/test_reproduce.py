@@ -34,7 +34,7 @@ def everything(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def table(everything: Path, name: str) -> Any:
-    return json.loads((everything / name / "table.json").read_text())
+    return json.loads((everything / name / "seeds-0" / "table.json").read_text())
 
 
 @pytest.mark.parametrize("definition", [read(name) for name in names()], ids=names())
@@ -47,7 +47,9 @@ def test_every_table_has_every_network_in_every_column(everything: Path, definit
             assert entry["published"] == definition.networks[name].get(column.name)
             (measured,) = entry["measured"]
             assert 0 <= measured["hits"] <= measured["count"]
-    assert (everything / definition.name / "table.txt").read_text().count("│") > len(definition.networks)
+    assert (everything / definition.name / "seeds-0" / "table.txt").read_text().count("│") > len(
+        definition.networks
+    )
 
 
 def test_the_tables_agree_where_they_show_the_same(everything: Path) -> None:
@@ -73,15 +75,24 @@ def test_a_table_that_is_there_is_not_made_again(everything: Path, shared_data: 
     files = {path: path.stat().st_mtime_ns for path in everything.rglob("*") if path.is_file()}
     code, output, progress = call("reproduce", "table4", "--data", shared_data, "--out", everything.parent)
     assert code == 0
-    assert "reduced CIFAR-10" in output
+    assert "clean and adversarial accuracy, reduced data" in output
     assert "training" not in progress
     assert files == {path: path.stat().st_mtime_ns for path in everything.rglob("*") if path.is_file()}
+
+
+def test_all_tables_of_one_study_are_one_look_and_its_sources_are_told(everything: Path) -> None:
+    for name in names():
+        found = table(everything, name)
+        assert found["looks"] == 1
+        for column in found["columns"].values():
+            for crafted in column.get("crafted", ()):
+                assert crafted["source_clean_accuracy"]["count"] > 0
 
 
 def test_a_table_that_was_lost_is_measured_again_and_nothing_trained(
     everything: Path, shared_data: Path
 ) -> None:
-    path = everything / "table5" / "table.json"
+    path = everything / "table5" / "seeds-0" / "table.json"
     before = path.read_bytes()
     path.unlink()
     code, _, progress = call("reproduce", "table5", "--data", shared_data, "--out", everything.parent)
@@ -91,17 +102,18 @@ def test_a_table_that_was_lost_is_measured_again_and_nothing_trained(
 
 
 def test_figure_3_is_a_picture_with_its_distances(everything: Path) -> None:
-    found = json.loads((everything / "figure3" / "figure3.json").read_text())
-    assert found["published"] == {"reference+GM": 0.687, "NE+GM 1": 1.297}
-    assert all(0 < distance <= 2 for distance in found["measured"].values())
-    assert found["images"] == 200
-    with Image.open(everything / "figure3" / "figure3.png") as picture:
+    found = json.loads((everything / "figure3" / "seeds-0" / "figure3.json").read_text())
+    published = {name: network["published"] for name, network in found["networks"].items()}
+    assert published == {"reference+GM": 0.687, "NE+GM 1": 1.297}
+    assert all(0 < network["mean"] <= 2 for network in found["networks"].values())
+    assert found["data"][0]["images"]["test"] == 200
+    with Image.open(everything / "figure3" / "seeds-0" / "figure3.png") as picture:
         assert min(picture.size) > 100
 
 
 def test_figure_4_shows_the_hand_engineered_and_the_evolved_networks(everything: Path) -> None:
-    found = {path.stem for path in (everything / "figure4").glob("*.svg")}
-    expected = {"hand-engineered-a", "hand-engineered-b", "evolved-1", "evolved-2"}
+    found = {path.stem for path in (everything / "figure4" / "seeds-0").glob("*.svg")}
+    expected = {"hand-engineered-a", "hand-engineered-b", "seed-0-evolved-1", "seed-0-evolved-2"}
     assert found == {f"figure4-{name}" for name in expected}
 
 
@@ -110,5 +122,6 @@ def test_the_papers_protocol_has_a_folder_of_its_own(shared_data: Path, tmp_path
     words = ("table5", "--protocol", "paper", "--data", shared_data, "--out", tmp_path, *small)
     code, _, progress = call("reproduce", *words)
     assert code == 0, progress
-    found = json.loads((tmp_path / "smoke-paper-protocol" / "table5" / "table.json").read_text())
-    assert found["left_open"]["fitness_split"] == "test"
+    found = json.loads((tmp_path / "smoke-paper-protocol" / "table5" / "seeds-0" / "table.json").read_text())
+    assert "fitness_split" not in found["differs"]
+    assert found["data"][0]["images"] == {"training": 200, "test": 100}

@@ -27,11 +27,12 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Measured as Outcome
 from contragrad.evolution.trial import Trial
+from contragrad.explain import pixel_distance, relative
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.history import SEEN
 from contragrad.recipes import RECIPES, Found
 from contragrad.refine import FullTraining
-from contragrad.reproduce import experiment, figures
+from contragrad.reproduce import experiment, figure3, figures
 from contragrad.reproduce.definition import Column, Definition, names, read
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place
@@ -161,9 +162,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         table4, "trained_network", lambda folder, normal, task: Known(made_by(task, folder.data))
     )
     monkeypatch.setattr(figures, "material", lambda *what: None)
-    monkeypatch.setattr(
-        figures, "load_reference", lambda folder, splits: Known(f"the reference of {folder.data}")
-    )
+    for module in (figures, figure3):
+        monkeypatch.setattr(
+            module, "load_reference", lambda folder, splits: Known(f"the reference of {folder.data}")
+        )
     monkeypatch.setattr(figures, "calibrate", lambda *what: CALIBRATION)
     monkeypatch.setattr(figures, "FILTERS", {name: through(name) for name in FILTERS})
     monkeypatch.setattr(workspace, "craft", craft)
@@ -292,3 +294,39 @@ def test_a_network_that_diverged_costs_its_row_alone(world: World) -> None:
             assert row[column.name] == ("the training of NE+GM 1 diverged" if gap else wanted)
     (look,) = json.loads(world.place("own").memo.get_meta(SEEN) or "")
     assert "NE+GM 1" not in look
+
+
+def test_the_maps_of_figure_3_are_its_networks_and_those_shown_are_classified_correctly(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gradients(network: Known, images: Tensor, labels: Tensor) -> Tensor:
+        """A map that the network and the image make."""
+        maps = []
+        for image in images:
+            seed = int(fingerprint("map/1", network.made_by, int(image[0, 0, 0]))[:8], 16)
+            maps.append(torch.rand(image.shape, generator=torch.Generator().manual_seed(seed)) - 0.5)
+        return torch.stack(maps)
+
+    monkeypatch.setattr(figure3, "integrated_gradients", gradients)
+    nothing: Any = None
+    silent: Any = Silent()
+    found = figure3.maps_of(nothing, silent)
+    place = world.place("own")
+    test = place.splits.test
+    expected_maps = {
+        name: relative(gradients(Known(made(name, "own")[0]), test.images, test.labels))
+        for name in ("reference", "reference+GM", "NE+GM 1")
+    }
+    assert list(found.maps) == list(expected_maps)
+    own = expected_maps.pop("reference")
+    assert found.distances == {
+        name: pytest.approx(pixel_distance(own, theirs).mean().item())
+        for name, theirs in expected_maps.items()
+    }
+    right = sum((answers(name, place, "") == test.labels).long() for name in found.maps)
+    assert isinstance(right, Tensor)
+    shown = [test.images[:, 0, 0, 0].tolist().index(int(image[0, 0, 0])) for image in found.images]
+    assert sorted(right[shown].tolist()) == sorted(right.tolist())[-len(shown) :]
+    assert torch.equal(found.maps["reference"], own[shown])
+    (look,) = json.loads(place.memo.get_meta(SEEN) or "")
+    assert look.keys() == expected_maps.keys()

@@ -1,20 +1,50 @@
 """`contragrad reproduce`: from a table's name to the table, over seeds."""
 
+import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
 
 from contragrad.errors import UserError
-from contragrad.files import write_text
+from contragrad.files import named, write_text
 from contragrad.progress import Progress
-from contragrad.reproduce import drawings, provenance, table
-from contragrad.reproduce.definition import names, read
+from contragrad.recipes import RECIPES
+from contragrad.reproduce import figure3, figure4, provenance, table
+from contragrad.reproduce.definition import Definition, names, read
 from contragrad.reproduce.experiment import Setup
+from contragrad.reproduce.figure3 import FIGURE3
+from contragrad.reproduce.figure4 import FIGURE4
 from contragrad.reproduce.figures import measured
+from contragrad.reproduce.provenance import Content, Ground
 
-FIGURES = ("figure3", "figure4")
+FIGURES = {figure.name: figure for figure in (FIGURE3, FIGURE4)}
+
+EXTRAS = {FIGURE3.name: ("captum", "matplotlib"), FIGURE4.name: ("matplotlib",)}
+"""What a figure needs that contragrad does without."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A table or figure to make.
+
+    Args:
+        definition: what it shows; figures have no columns.
+        setups: a study for each seed.
+        grounds: their names and data.
+        identity: what it is known by.
+        path: the file that is written last, and says that it is there.
+        there: what it holds already, if that is the same.
+    """
+
+    definition: Definition
+    setups: tuple[Setup, ...]
+    grounds: tuple[Ground, ...]
+    identity: str
+    path: Path
+    there: Content | None
 
 
 def choices() -> list[str]:
@@ -25,53 +55,99 @@ def choices() -> list[str]:
 def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, progress: Progress) -> None:
     """Makes a table or figure, or `all`, prints it, and writes it below the setup's folder.
 
-    A table that is there, of the same definition and settings, is printed and not made again; whatever a
-    killed run has trained is found again.
+    A table that is there, of the same definition, settings and data, is printed and not made again; whatever
+    a killed run has trained is found again.
 
     Raises:
-        UserError: for an unknown name, or for whatever in the settings or the data is wrong.
+        UserError: for an unknown name, or for whatever in the settings, the data or the folder is wrong,
+            before the first of them is begun.
     """
     wanted = choices() if what == "all" else [what]
     if unknown := set(wanted) - set(choices()):
         raise UserError(
             f"the paper has no {min(unknown)} here", where="reproduce", remedy=f"all, {', '.join(choices())}"
         )
-    for name in wanted:
-        folder = setup.base / name
-        progress.stage(f"{name}, scale {setup.scale}, seeds {', '.join(map(str, seeds))}")
-        if name in FIGURES:
-            _figure(name, replace(setup, seed=seeds[0]), folder, console, progress)
-        else:
-            _table(name, [replace(setup, seed=seed) for seed in seeds], folder, console, progress)
+    progress.stage("reading the data")
+    plans = [plan(FIGURES.get(name) or read(name), setup, seeds) for name in wanted]
+    for each in plans:
+        progress.stage(f"{each.definition.name}, scale {setup.scale}, seeds {', '.join(map(str, seeds))}")
+        _make(each, console, progress)
 
 
-def _table(name: str, setups: list[Setup], folder: Path, console: Console, progress: Progress) -> None:
-    definition, path = read(name), folder / "table.json"
-    there = table.read(path)
+def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
+    """What is to be made, after all that could refuse it.
+
+    Raises:
+        UserError: for whatever is wrong.
+    """
+    _require_installed(definition)
+    setups = tuple(replace(setup, seed=seed) for seed in seeds)
     of = provenance.grounds(definition, setups)
     identity = provenance.identity(definition, of)
+    folder = setup.base / definition.name / f"seeds-{'-'.join(map(str, seeds))}"
+    path = folder / ("figure3.json" if definition is FIGURE3 else "table.json")
+    there = table.read(path)
     if there is None or there.get("identity") != identity:
-        found = [measured(definition, setup, progress) for setup in setups]
-        there = table.content(definition, of, found, identity=identity)
+        _require_writable(folder)
+        there = None
+    return Plan(definition=definition, setups=setups, grounds=of, identity=identity, path=path, there=there)
+
+
+def _require_installed(definition: Definition) -> None:
+    filters = {RECIPES[name].filter for name in definition.networks}
+    needed = (*EXTRAS.get(definition.name, ()), *(("kornia",) if "bilateral" in filters else ()))
+    if missing := [module for module in needed if find_spec(module) is None]:
+        raise UserError(
+            f"{definition.name} needs {' and '.join(missing)}",
+            where="reproduce",
+            remedy="pip install 'contragrad[paper]'",
+        )
+
+
+def _require_writable(folder: Path) -> None:
+    with named(folder, "the folder cannot be made"):
+        above = next(each for each in (folder, *folder.parents) if each.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        what = "has no writing rights" if above.is_dir() else "is a file"
+        raise UserError(
+            f"the folder cannot be made: {above} {what}", where=str(folder), remedy="another --out"
+        )
+
+
+def _make(plan: Plan, console: Console, progress: Progress) -> None:
+    if plan.definition is FIGURE4:
+        drawn = figure4.architectures(plan.setups, progress)
+        for path in figure4.pictures(drawn, plan.grounds[0].workspace.problem, _folder(plan)):
+            _say("written", path, console)
+        return
+    make, as_text = (_figure3, figure3.as_text) if plan.definition is FIGURE3 else (_table, table.as_text)
+    console.print(as_text(plan.there or make(plan, progress)))
+    _say("written" if plan.there is None else "kept as it was", plan.path, console)
+
+
+def _table(plan: Plan, progress: Progress) -> Content:
+    found = [measured(plan.definition, setup, progress) for setup in plan.setups]
+    shown = table.content(plan.definition, plan.grounds, found, identity=plan.identity)
+    write_text(_folder(plan) / "table.txt", table.printed(shown))
+    table.write(shown, plan.path)
+    return shown
+
+
+def _figure3(plan: Plan, progress: Progress) -> Content:
+    found = [figure3.maps_of(setup, progress) for setup in plan.setups]
+    shown = figure3.content(plan.grounds, found, identity=plan.identity)
+    figure3.picture(found[0], _folder(plan) / "figure3.png")
+    table.write(shown, plan.path)
+    return shown
+
+
+def _folder(plan: Plan) -> Path:
+    """The folder, which is made once there is something to lie in it."""
+    folder = plan.path.parent
+    with named(folder, "the folder cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
-        table.write(there, path)
-        write_text(folder / "table.txt", table.printed(there))
-    console.print(table.as_text(there))
-    console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
+    return folder
 
 
-def _figure(name: str, setup: Setup, folder: Path, console: Console, progress: Progress) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if name == "figure3":
-        content = drawings.figure3(setup, folder, progress)
-        for network, distance in content["measured"].items():
-            console.print(
-                f"total pixel distance of {network} from the reference: published "
-                f"{content['published'][network]:.3f}, measured {distance:.3f}",
-                highlight=False,
-            )
-        paths = [folder / "figure3.png"]
-    else:
-        paths = drawings.figure4(setup, folder, progress)
-    for path in paths:
-        console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
+def _say(what: str, path: Path, console: Console) -> None:
+    console.print(f"{what}: {path}", markup=False, highlight=False, soft_wrap=True)

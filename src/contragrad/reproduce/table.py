@@ -9,6 +9,7 @@ from statistics import mean
 
 from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from contragrad.evaluate import Share, wilson
 from contragrad.files import write_text
@@ -131,7 +132,7 @@ def as_text(table: Content) -> Group:
     lines += provenance.lines(table)
     if table["looks"] > 1:
         lines.append(LOOKS.format(table["looks"]))
-    return Group(shown, *lines)
+    return Group(shown, Text("\n".join(lines)))
 
 
 def _examples(name: str, column: Content) -> str:

@@ -1,0 +1,42 @@
+"""Figure 4: what the architectures are, over seeds."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from contragrad import draw
+from contragrad.evolution.genome import Genome
+from contragrad.evolution.shapes import Problem
+from contragrad.progress import Progress
+from contragrad.recipes import best
+from contragrad.reference import HAND_ENGINEERED
+from contragrad.reproduce import experiment
+from contragrad.reproduce.definition import Definition
+from contragrad.reproduce.experiment import Setup
+
+FIGURE4 = Definition(
+    name="figure4", title="architectures", experiment="reduced-data", columns=(), networks={}
+)
+
+
+def architectures(setups: Sequence[Setup], progress: Progress) -> dict[str, Genome]:
+    """The hand-engineered networks and the last population of each seed, by name.
+
+    Source: figure 4, appendix A.
+    """
+    drawn: dict[str, Genome] = dict(HAND_ENGINEERED)
+    for setup in setups:
+        found = experiment.searched(setup, FIGURE4.experiment, progress, randomly=False)
+        ranked = best(found.evolved, len(found.evolved))
+        drawn |= {
+            f"seed-{setup.seed}-evolved-{rank}": member.trial.genome
+            for rank, member in enumerate(ranked, start=1)
+        }
+    return drawn
+
+
+def pictures(drawn: Mapping[str, Genome], problem: Problem, folder: Path) -> list[Path]:
+    """Writes the drawings into the folder, as SVG."""
+    paths = {name: folder / f"figure4-{name}.svg" for name in drawn}
+    for name, genome in drawn.items():
+        draw.architecture(genome, problem, paths[name], title=name)
+    return list(paths.values())

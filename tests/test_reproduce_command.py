@@ -1,0 +1,326 @@
+"""What `contragrad reproduce` refuses before it begins, where it writes, and what it leaves as it was."""
+
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from contragrad.errors import UserError
+from contragrad.evaluate import Share
+from contragrad.evolution.genome import parse
+from contragrad.evolution.search import Member
+from contragrad.evolution.trial import Measured as Outcome
+from contragrad.evolution.trial import Trial
+from contragrad.history import LOOKS
+from contragrad.progress import Progress
+from contragrad.recipes import Found
+from contragrad.reproduce import command, experiment, figure3, table
+from contragrad.reproduce.command import choices, reproduce
+from contragrad.reproduce.definition import Definition
+from contragrad.reproduce.experiment import Setup
+from contragrad.reproduce.figure3 import Maps
+from contragrad.reproduce.figures import Measured
+from elsewhere import read_only
+from reproductions import hold_all
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Setup:
+    return hold_all(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def setup(held: Setup, tmp_path: Path) -> Setup:
+    return replace(held, out=tmp_path / "out")
+
+
+class Studies:
+    """Studies that nobody runs; their figures are made up, by their seed."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+
+    def measured(self, definition: Definition, setup: Setup, progress: object) -> Measured:
+        self.asked.append((definition.name, setup.seed))
+        share = Share(setup.seed + 1, 10)
+        return Measured(
+            figures={
+                name: {column.name: share for column in definition.columns} for name in definition.networks
+            },
+            crafted={},
+            calibration=None,
+            looks=1,
+        )
+
+    def maps_of(self, setup: Setup, progress: object) -> Maps:
+        self.asked.append(("figure3", setup.seed))
+        maps = torch.linspace(-1, 1, 16).view(1, 4, 4)
+        names = ("reference", "reference+GM", "NE+GM 1")
+        diverged = {"NE+GM 1"} if setup.seed == 9 else set()
+        return Maps(
+            images=torch.zeros(1, 3, 4, 4),
+            maps={name: maps for name in names if name not in diverged},
+            distances={
+                name: (setup.seed + place) / 8
+                for place, name in enumerate(names)
+                if place and name not in diverged
+            },
+            looks=1 + setup.seed // 2,
+        )
+
+    def searched(self, setup: Setup, *where: object, randomly: bool) -> Found:
+        self.asked.append(("figure4", setup.seed))
+        genome = parse("conv(4,3) fc(4)")
+        return Found(
+            [Member(Trial(genome, 1), Outcome(0.5, 0.5)), Member(Trial(genome, 1), Outcome(0.6, 0.6))]
+        )
+
+
+@pytest.fixture
+def studies(monkeypatch: pytest.MonkeyPatch) -> Studies:
+    there = Studies()
+    monkeypatch.setattr(command, "measured", there.measured)
+    monkeypatch.setattr(figure3, "maps_of", there.maps_of)
+    monkeypatch.setattr(experiment, "searched", there.searched)
+    return there
+
+
+def said(what: str, setup: Setup, *seeds: int) -> str:
+    """What a person reads of it."""
+    output = io.StringIO()
+    with Progress(Console(file=io.StringIO())) as progress:
+        reproduce(what, setup, seeds or (0,), Console(file=output, width=200), progress)
+    return output.getvalue()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# What is refused before anything is made.
+
+
+def nothing_made(setup: Setup, studies: Studies) -> bool:
+    return not studies.asked and not setup.out.exists()
+
+
+def test_what_the_paper_has_not_is_refused(setup: Setup, studies: Studies) -> None:
+    with pytest.raises(UserError, match="the paper has no table8 here") as caught:
+        said("table8", setup)
+    assert all(name in caught.value.remedy for name in choices())
+    assert nothing_made(setup, studies)
+
+
+@pytest.mark.parametrize(
+    ("what", "module"),
+    [
+        ("table6", "kornia"),
+        ("figure3", "captum"),
+        ("figure3", "matplotlib"),
+        ("figure4", "matplotlib"),
+        ("all", "kornia"),
+        ("all", "captum"),
+    ],
+)
+def test_a_missing_package_is_named_before_the_first_table(
+    what: str, module: str, setup: Setup, studies: Studies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: None if name == module else name)
+    with pytest.raises(UserError, match=f"needs {module}") as caught:
+        said(what, setup)
+    assert "paper" in caught.value.remedy
+    assert nothing_made(setup, studies)
+
+
+def test_tables_without_the_filter_need_no_package(
+    setup: Setup, studies: Studies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    assert "fooling rate by attack" in said("table5", setup)
+
+
+def test_data_that_a_later_table_lacks_are_named_before_the_first(
+    setup: Setup, studies: Studies, tmp_path: Path
+) -> None:
+    some = hold_all(tmp_path / "some")
+    (some.data / "kmnist_reduced.npz").unlink()
+    with pytest.raises(UserError, match="the reduced kmnist"):
+        said("all", replace(some, out=setup.out))
+    assert nothing_made(setup, studies)
+
+
+WHAT = ("table5", "figure3", "figure4")
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_a_file_in_the_folders_place_is_refused(
+    what: str, setup: Setup, studies: Studies, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for out in (file, file / "below"):
+        with pytest.raises(UserError, match="the folder cannot be made") as caught:
+            said(what, replace(setup, out=out))
+        assert str(out) in caught.value.where
+    assert not studies.asked
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_a_folder_that_cannot_be_written_is_refused(
+    what: str, setup: Setup, studies: Studies, tmp_path: Path
+) -> None:
+    (tmp_path / "locked").mkdir()
+    with read_only(tmp_path / "locked") as locked:
+        with pytest.raises(UserError, match="the folder cannot be made"):
+            said(what, replace(setup, out=locked / "out"))
+        assert not studies.asked
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_no_empty_folder_is_left_of_what_was_refused_later(
+    what: str, setup: Setup, studies: Studies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*what: object, **more: object) -> Any:
+        raise UserError("no")
+
+    monkeypatch.setattr(command, "measured", refuse)
+    monkeypatch.setattr(figure3, "maps_of", refuse)
+    monkeypatch.setattr(experiment, "searched", refuse)
+    with pytest.raises(UserError, match="no"):
+        said(what, setup)
+    assert not setup.out.exists()
+
+
+# Where a table lies, and when it is made.
+
+
+def test_a_table_lies_below_its_scale_and_seeds_and_is_kept(setup: Setup, studies: Studies) -> None:
+    first = said("table5", setup, 0, 2)
+    folder = setup.out / "smoke" / "table5" / "seeds-0-2"
+    assert first.splitlines()[-1] == f"written: {folder / 'table.json'}"
+    assert studies.asked == [("table5", 0), ("table5", 2)]
+    before = files(setup.out)
+    assert set(before) == {f"smoke/table5/seeds-0-2/{name}" for name in ("table.json", "table.txt")}
+    again = said("table5", setup, 0, 2)
+    assert again.splitlines()[-1] == f"kept as it was: {folder / 'table.json'}"
+    assert again.splitlines()[:-1] == first.splitlines()[:-1]
+    assert len(studies.asked) == 2
+    assert files(setup.out) == before
+
+
+def test_fewer_seeds_leave_the_table_of_more_alone(setup: Setup, studies: Studies) -> None:
+    said("table5", setup, 0, 1, 2)
+    before = files(setup.out)
+    said("table5", setup, 0)
+    assert files(setup.out).items() > before.items()
+    for words in ((0, 1, 2), (0,)):
+        assert "kept as it was" in said("table5", setup, *words)
+
+
+def test_a_table_of_other_settings_or_data_is_made_again(
+    setup: Setup, studies: Studies, tmp_path: Path
+) -> None:
+    said("table5", setup)
+    assert "written" in said("table5", replace(setup, overrides=("--refine.epochs=3",)))
+    assert "written" in said("table5", setup)
+    other = hold_all(tmp_path / "other")
+    assert "kept" in said("table5", replace(other, out=setup.out))
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "[]"])
+def test_a_table_that_cannot_be_read_is_made_again(damaged: str, setup: Setup, studies: Studies) -> None:
+    said("table5", setup)
+    path = setup.out / "smoke" / "table5" / "seeds-0" / "table.json"
+    before = path.read_bytes()
+    path.write_text(damaged)
+    assert "written" in said("table5", setup)
+    assert path.read_bytes() == before
+
+
+def test_a_kill_before_the_last_file_leaves_no_table_that_passes_for_whole(
+    setup: Setup, studies: Studies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said("table5", setup)
+    folder = setup.out / "smoke" / "table5" / "seeds-0"
+
+    def killed(*what: object) -> None:
+        raise KeyboardInterrupt
+
+    changed = replace(setup, overrides=("--refine.epochs=3",))
+    with monkeypatch.context() as patch:
+        patch.setattr(table, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            said("table5", changed)
+    assert "refine.epochs 3" in (folder / "table.txt").read_text()
+    assert "written" in said("table5", changed)
+    assert json.loads((folder / "table.json").read_text())["differs"]["refine.epochs"]["here"] == 3
+    assert "refine.epochs 3" in (folder / "table.txt").read_text()
+
+
+# Figures.
+
+
+def test_figure_3_is_of_all_seeds_and_kept_like_a_table(setup: Setup, studies: Studies) -> None:
+    text = said("figure3", setup, 0, 1)
+    folder = setup.out / "smoke" / "figure3" / "seeds-0-1"
+    shown = json.loads((folder / "figure3.json").read_text())
+    assert (shown["scale"], shown["seeds"], shown["looks"]) == ("smoke", [0, 1], 1)
+    assert shown["networks"] == {
+        "reference+GM": {
+            "published": 0.687,
+            "measured": [0.125, 0.25],
+            "mean": 0.1875,
+            "range": [0.125, 0.25],
+        },
+        "NE+GM 1": {"published": 1.297, "measured": [0.25, 0.375], "mean": 0.3125, "range": [0.25, 0.375]},
+    }
+    assert "the formula is ours" in shown["formula"].lower()
+    assert shown["differs"]["search.generations"] == {"here": 1, "paper": 50}
+    assert "reference+GM: published 0.687, measured 0.188 (0.125–0.250 over seeds 0, 1)" in text
+    assert "The formula is ours" in text
+    assert "search.generations 1 (50)" in text
+    with Image.open(folder / "figure3.png") as picture:
+        assert min(picture.size) > 50
+    before = files(setup.out)
+    again = said("figure3", setup, 0, 1)
+    assert len(studies.asked) == 2
+    assert again.splitlines()[:-1] == text.splitlines()[:-1]
+    assert "kept as it was" in again
+    assert files(setup.out) == before
+
+
+def test_figure_3_of_one_seed_has_no_range_and_of_a_diverged_network_no_distance(
+    setup: Setup, studies: Studies
+) -> None:
+    text = said("figure3", setup, 9)
+    assert re.search(r"^reference\+GM: published 0\.687, measured 1\.250$", text, re.M)
+    assert re.search(r"^NE\+GM 1: published 1\.297, measured –$", text, re.M)
+    assert LOOKS.format(5) in " ".join(text.split())
+    both = said("figure3", setup, 0, 9)
+    assert re.search(r"^NE\+GM 1: published 1\.297, measured 0\.250$", both, re.M)
+
+
+def test_figure_4_draws_the_networks_of_every_seed_and_looks_at_no_test_images(
+    setup: Setup, studies: Studies
+) -> None:
+    text = said("figure4", setup, 0, 1)
+    evolved = [f"seed-{seed}-evolved-{rank}" for seed in (0, 1) for rank in (1, 2)]
+    expected = {f"figure4-{name}.svg" for name in ("hand-engineered-a", "hand-engineered-b", *evolved)}
+    folder = setup.out / "smoke" / "figure4" / "seeds-0-1"
+    assert {path.name for path in folder.iterdir()} == expected
+    assert text.count("written: ") == len(expected)
+
+
+def test_all_makes_every_table_and_figure(setup: Setup, studies: Studies) -> None:
+    text = said("all", setup)
+    assert [name for name, _ in studies.asked] == choices()
+    assert {path.name for path in (setup.out / "smoke").iterdir()} == set(choices())
+    assert text.count("written: ") == len(choices()) + 3
