@@ -35,7 +35,7 @@ ORDER = (
 )
 # fmt: on
 
-TORCH = {"torch", "torchvision", "torchattack"}
+TORCH = {"torch", "torchvision", "torchattack", "pyautoattack"}
 
 
 def files() -> dict[str, Path]:

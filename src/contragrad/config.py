@@ -12,7 +12,18 @@ from typing import Literal
 from contragrad.errors import UserError
 from contragrad.fingerprint import EXCLUDED, LATER
 
-AttackName = Literal["fgsm", "linf-pgd", "l2-pgd"]
+AttackName = Literal[
+    "fgsm",
+    "linf-pgd",
+    "l2-pgd",
+    "mi-fgsm",
+    "ni-fgsm",
+    "di-fgsm",
+    "ti-fgsm",
+    "vmi-fgsm",
+    "sgm",
+    "autoattack",
+]
 DataSource = Literal[
     "fashion-mnist-reduced",
     "npz",
@@ -127,11 +138,13 @@ class AttackSettings:
     """How adversarial examples are crafted.
 
     Args:
-        name: the attack.
+        name: the attack. `sgm` is for torchvision's ResNets and DenseNets; `autoattack` reads
+            epsilon alone.
         epsilon: radius of the ball in pixel units, images being in [0, 1]: a number or a fraction of two.
-        steps: gradient steps (an FGSM has one).
-        step_size: length of a step in pixel units; if left out, 2.5 epsilon / steps.
-        random_start: start from a random point of the ball.
+        steps: gradient steps (an `fgsm` has one).
+        step_size: length of a step in pixel units; if left out, 2.5 epsilon / steps of a PGD, and
+            epsilon / steps of the attacks with momentum (`mi-fgsm` to `sgm`).
+        random_start: start from a random point of the ball, where the attack is a PGD.
     """
 
     name: AttackName = "linf-pgd"
