@@ -29,15 +29,16 @@ def craft(
     """Adversarial examples of `network`, on the device of its parameters and in evaluation mode.
 
     The network, its modes, its gradients and the global random state are afterwards as they were.
-    An example depends on all of the arguments, so with a random start also on the image's place.
+    An example depends on all of the arguments, so where an attack draws random numbers also on the image's
+    place.
 
     Args:
         network: maps images in [0, 1], float32 (B, C, H, W), to logits (B, classes).
         images: (N, C, H, W), uint8 or float32 in [0, 1].
         labels: (N,), the classes to be misled from.
         settings: the attack. `fgsm` takes one step of epsilon and reads neither `steps`, `step_size`
-            nor `random_start`.
-        seed: names the random starts.
+            nor `random_start`; the attacks with momentum do not read the last, and `autoattack` none of them.
+        seed: names the attack's random numbers.
 
     Returns:
         float32 (N, C, H, W) on the CPU, in [0, 1] and, to float64 rounding, in the closed
@@ -47,6 +48,7 @@ def craft(
         ValueError: if an image leaves [0, 1] or is NaN, or if images and labels differ in number.
         FloatingPointError: if a gradient or an example is not finite, as a diverged network's are.
         RuntimeError: if the attack left the ball.
+        UserError: if the attack cannot read this network, or needs a package that is missing.
     """
     _require_images(images, labels)
     norm, construct = ATTACKS[settings.name]
