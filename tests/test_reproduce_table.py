@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import sqrt
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -79,6 +80,7 @@ def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:
         "published": 0.088,
         "measured": [{"hits": 20, "count": 200, "interval": wilson(20, 200)}],
         "mean": 0.1,
+        "deviation": None,
         "range": [0.1, 0.1],
         "interval": wilson(20, 200),
     }
@@ -93,6 +95,7 @@ def test_several_seeds_have_a_mean_a_range_and_the_interval_of_one_test_set(setu
     assert [(cell["hits"], cell["count"]) for cell in entry["measured"]] == [(130, 200), (120, 200)]
     assert entry["mean"] == pytest.approx(0.625)
     assert entry["range"] == [0.6, 0.65]
+    assert entry["deviation"] == pytest.approx(sqrt(2 * 0.025**2))
     assert entry["interval"] == pytest.approx(wilson(125, 200))
 
 
@@ -101,7 +104,7 @@ def test_a_network_that_is_missing_in_one_seed_has_the_mean_of_the_others(setup:
     entry = found["networks"]["NE+GM 1"]["attacked"]
     assert entry["measured"][0]["hits"] == 100
     assert entry["measured"][1] == {"missing": DIVERGED}
-    assert (entry["mean"], entry["range"]) == (0.5, [0.5, 0.5])
+    assert (entry["mean"], entry["deviation"], entry["range"]) == (0.5, None, [0.5, 0.5])
     assert entry["interval"] == pytest.approx(wilson(100, 200))
 
 
@@ -112,6 +115,7 @@ def test_a_network_that_is_missing_in_every_seed_has_no_figure(setup: Setup) -> 
         "published": 0.578,
         "measured": [{"missing": DIVERGED}, {"missing": DIVERGED}],
         "mean": None,
+        "deviation": None,
         "range": None,
         "interval": None,
     }
@@ -192,6 +196,9 @@ def test_a_summary_is_that_of_the_shares_there_are(setup: Setup, cells: list[Par
         return
     assert entry["mean"] == pytest.approx(mean(shares))
     assert entry["range"] == [min(shares), max(shares)]
+    squares = sum((share - mean(shares)) ** 2 for share in shares)
+    expected = sqrt(squares / (len(shares) - 1)) if len(shares) > 1 else None
+    assert entry["deviation"] == (None if expected is None else pytest.approx(expected))
     low, high = entry["interval"]
     fewest = min(count for _, count in filter(None, cells) if count)
     assert 0 <= low <= high <= 1
@@ -251,7 +258,7 @@ def test_published_stands_before_measured_in_per_cent(setup: Setup) -> None:
     assert line("NE+GM 1", text)[2] == f"– | 50.0 {bounds(100, 200)}"
     assert line("NE 1 without GM", text)[1] == f"– | 70.0 {bounds(140, 200)}"
     assert "small, scale smoke: two columns, reduced data" in text
-    assert "Wilson intervals of 200 images" in in_one_line(text)
+    assert "only]: 200 images" in in_one_line(text)
     assert "seeds" not in text
     assert "calibrated ε" not in text
     assert "attack.epsilon 8/255" in text
@@ -261,14 +268,15 @@ def test_published_stands_before_measured_in_per_cent(setup: Setup) -> None:
 
 def test_several_seeds_are_read_with_their_range(setup: Setup) -> None:
     text = table.printed(content(DEFINITION, seeds(setup, 4, 2), [FIRST, SECOND]))
-    assert line("NE+GM 1", text)[1] == f"57.8 | 62.5 {bounds(125, 200)} (60.0–65.0)"
-    assert "mean and range over seeds 4, 2" in in_one_line(text)
+    assert line("NE+GM 1", text)[1] == f"57.8 | 62.5 ± 3.5 (60.0–65.0) {bounds(125, 200)}"
+    assert "mean, ± standard deviation and (range) over seeds 4, 2" in in_one_line(text)
+    assert "of the sampling of the test images only" in in_one_line(text)
 
 
 def test_a_figure_of_one_seed_among_several_has_no_range(setup: Setup) -> None:
     text = table.printed(content(DEFINITION, seeds(setup, 0, 1), [FIRST, WITHOUT]))
     assert line("NE+GM 1", text)[1] == f"57.8 | 65.0 {bounds(130, 200)}"
-    assert line("reference", text)[1].endswith("(55.0–60.0)")
+    assert "(55.0–60.0)" in line("reference", text)[1]
 
 
 def test_a_seed_in_which_no_image_counts_gives_neither_a_range_nor_a_number_of_images(setup: Setup) -> None:
@@ -276,7 +284,7 @@ def test_a_seed_in_which_no_image_counts_gives_neither_a_range_nor_a_number_of_i
     nothing = replace(FIRST, figures=FIRST.figures | empty)
     text = table.printed(content(DEFINITION, seeds(setup, 0, 1), [FIRST, nothing]))
     assert line("reference", text)[1] == f"50.0 | 60.0 {bounds(120, 200)}"
-    assert "Wilson intervals of 200 images" in in_one_line(text)
+    assert "only]: 200 images" in in_one_line(text)
 
 
 def test_the_calibrated_epsilon_of_each_seed_is_said(setup: Setup) -> None:
@@ -320,7 +328,7 @@ def test_a_second_look_at_the_test_images_is_said(setup: Setup) -> None:
 
 def test_shares_of_different_numbers_of_images_are_said_from_the_fewest_to_the_most(setup: Setup) -> None:
     found = measured(reference=[(600, 1000), (20, 150)], evolved=[(3, 500), (2, 300)])
-    assert "of 150 to 1,000 images" in in_one_line(table.printed(content(DEFINITION, [setup], [found])))
+    assert "only]: 150 to 1,000 images" in in_one_line(table.printed(content(DEFINITION, [setup], [found])))
 
 
 def test_what_is_printed_is_plain_text_without_trailing_blanks(setup: Setup) -> None:

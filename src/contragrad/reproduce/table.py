@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -20,6 +20,8 @@ from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.provenance import Content, Ground, told
 
+INTERVALS = "95 % Wilson intervals, of the sampling of the test images only"
+
 
 def content(
     definition: Definition, of: Sequence[Ground], found: Sequence[Measured], *, identity: str
@@ -28,6 +30,7 @@ def content(
     return {
         "table": definition.name,
         "identity": identity,
+        "intervals": INTERVALS,
         **told(definition, of),
         "calibration": [
             None if each is None else asdict(each) | {"epsilon": str(each.epsilon), "clamped": each.clamped}
@@ -78,16 +81,20 @@ def _measured(share: Share | str) -> Content:
 
 
 def _entry(published: float | None, cells: Sequence[Share | str]) -> Content:
-    """A figure: its mean over the seeds, its range, and the Wilson interval that so many images leave."""
+    """A figure: its mean, standard deviation and range over the seeds, and one test set's Wilson interval."""
     there = [cell for cell in cells if isinstance(cell, Share) and cell.count]
     shares = [cell.share for cell in there if cell.share is not None]
     summary: Content = {"published": published, "measured": [_measured(cell) for cell in cells]}
     if not shares:
-        return summary | {"mean": None, "range": None, "interval": None}
+        return summary | {"mean": None, "deviation": None, "range": None, "interval": None}
     # The seeds share their test images, so that more of them leave the sampling error as it is.
     count = min(cell.count for cell in there)
-    interval = wilson(round(mean(shares) * count), count)
-    return summary | {"mean": mean(shares), "range": [min(shares), max(shares)], "interval": interval}
+    return summary | {
+        "mean": mean(shares),
+        "deviation": stdev(shares) if len(shares) > 1 else None,
+        "range": [min(shares), max(shares)],
+        "interval": wilson(round(mean(shares) * count), count),
+    }
 
 
 def write(table: Content, path: Path) -> None:
@@ -107,12 +114,16 @@ def read(path: Path) -> Content | None:
 def as_text(table: Content) -> Group:
     """The table for people: published beside measured, in per cent."""
     seeds = table["seeds"]
-    spread = "" if len(seeds) == 1 else f"; mean and range over seeds {', '.join(map(str, seeds))}"
+    spread = (
+        ""
+        if len(seeds) == 1
+        else f"; mean, ± standard deviation and (range) over seeds {', '.join(map(str, seeds))}"
+    )
     counts = _counts(table)
     images = " to ".join(f"{count:,}" for count in sorted({counts[0], counts[-1]})) if counts else "no"
     shown = Table(
         title=f"{table['table']}, scale {table['scale']}: {table['title']}",
-        caption=f"published, then measured, in %; 95 % Wilson intervals of {images} images{spread}",
+        caption=f"published, then measured, in %; [{table['intervals']}]: {images} images{spread}",
         title_justify="left",
     )
     shown.add_column("network", overflow="fold")
@@ -186,11 +197,12 @@ def _figure(entry: Content) -> str:
     if entry["mean"] is None:
         return f"{published} | –"
     low, high = (100 * bound for bound in entry["interval"])
-    text = f"{published} | {100 * entry['mean']:.1f} [{low:.1f}, {high:.1f}]"
-    if len(_counted(entry)) > 1:
-        least, most = (100 * bound for bound in entry["range"])
-        text += f" ({least:.1f}–{most:.1f})"
-    return text
+    interval = f"[{low:.1f}, {high:.1f}]"
+    if entry["deviation"] is None:
+        return f"{published} | {100 * entry['mean']:.1f} {interval}"
+    least, most = (100 * bound for bound in entry["range"])
+    spread = f"± {100 * entry['deviation']:.1f} ({least:.1f}–{most:.1f})"
+    return f"{published} | {100 * entry['mean']:.1f} {spread} {interval}"
 
 
 def printed(table: Content) -> str:
