@@ -31,6 +31,10 @@ ORDER = (
     "tasks", "recipes",
     "engine.*",
     "evaluate", "pictures", "explain", "draw", "history", "report", "progress", "table4", "run", "calibrate",
+    "audit.settings", "audit.queries", "audit.attempts", "audit.target", "audit.sources", "audit.attackers",
+    "audit.bouts", "audit.arsenal", "audit.probes", "audit.findings", "audit.runner", "audit.checks.check",
+    "audit.checks.claim", "audit.checks.attack", "audit.checks.masking", "audit.checks.transfer",
+    "audit.checks.baselines", "audit.checks.every", "audit.card", "audit.plots", "audit.command",
     "reproduce.*", "cli",
 )
 # fmt: on

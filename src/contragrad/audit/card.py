@@ -11,6 +11,7 @@ from contragrad.audit.checks.check import Check, Result, said
 from contragrad.audit.checks.claim import gain
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import STRONG, Findings, Standing, Tried, shares
+from contragrad.audit.settings import radius
 from contragrad.evaluate import Share
 
 MASKING = 13
@@ -20,12 +21,14 @@ MASKING = 13
 def verdict(findings: Findings) -> str:
     """What the audit comes to, in a few sentences."""
     facts, by_key = findings.facts, {attacker.key: attacker for attacker in ATTACKERS}
-    radius = f"L_inf {findings.settings.epsilon}"
+    ball = f"L_inf {radius(findings.settings.epsilon)}"
     clean = shares(findings.clean)
     lines = [
         f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
-        f"what follows is of those, at {radius}."
+        f"what follows is of those, at {ball}."
     ]
+    if clean.interval is None or clean.interval[0] <= 1 / facts.classes:
+        lines.append("That is not above chance: what it withstands says nothing.")
     strongest, weakest = findings.withstood, findings.defeated_by
     if strongest is None:
         lines.append("It withstands none of the attackers who were run.")
@@ -81,7 +84,7 @@ def content(findings: Findings) -> dict[str, Any]:
             "fingerprint": facts.fingerprint,
         },
         "reference": facts.reference,
-        "epsilon": str(findings.settings.epsilon),
+        "epsilon": radius(findings.settings.epsilon),
         "l2_epsilon": str(findings.settings.l2_epsilon),
         "images": findings.images,
         "clean_accuracy": _share(shares(findings.clean)),
@@ -153,7 +156,7 @@ def _row(findings: Findings, each: Tried) -> dict[str, Any]:
     row: dict[str, Any] = {
         "source": attempt.source,
         "attack": attempt.attack.name if attempt.way == "gradient" else attempt.way,
-        "epsilon": str(attempt.attack.epsilon),
+        "epsilon": radius(attempt.attack.epsilon),
         "steps": attempt.attack.steps,
         "restart": attempt.restart,
         "accuracy": _share(shares(findings.clean & held.right)),

@@ -25,7 +25,6 @@ from contragrad.errors import UserError
 from contragrad.files import named, write_text
 from contragrad.fingerprint import fingerprint
 from contragrad.progress import Progress
-from contragrad.reference import architecture
 from contragrad.workspace import Workspace
 
 CARD = "card.json"
@@ -150,7 +149,7 @@ def facts(workspace: Workspace, chosen: Target, *, selected: bool | None, looks:
     config = workspace.config
     return Facts(
         target=chosen.name,
-        reference=architecture(config.reference),
+        reference=config.reference.factory or config.reference.architecture,
         architecture=chosen.architecture,
         objective=chosen.objective,
         epochs=chosen.epochs,

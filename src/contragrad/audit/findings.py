@@ -56,7 +56,7 @@ class Facts:
 
     Args:
         target: its name.
-        reference: the reference's architecture.
+        reference: what the reference is called.
         architecture: the target's text; None if it is not known.
         objective: what it was trained for.
         epochs: for how long.
@@ -143,7 +143,8 @@ class Findings:
             return "not run"
         found = standing(self.fooled(tried), self.settings.tolerated)
         own = max(self.source_fooled(each).share or 0.0 for each in tried)
-        transferred = any(each.attempt.source != TARGET for each in tried)
+        # Turned perturbations are not meant to fool their source.
+        transferred = any(each.attempt.source != TARGET and each.attempt.way == "gradient" for each in tried)
         return "inconclusive" if found == "withstood" and transferred and own < STRONG else found
 
     def find(self, source: str, **what: object) -> list[Tried]:

@@ -1,10 +1,10 @@
 """The card's pictures: sources x attacks, accuracy by epsilon, cosines with each source's gradients."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.findings import Findings, Tried, shares
+from contragrad.audit.settings import radius
 from contragrad.audit.sources import surrogate
 from contragrad.pictures import picture
 
@@ -53,24 +53,25 @@ def draw_matrix(findings: Findings, path: Path) -> None:
                 if value == value:
                     axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8)
         axes.set_title(
-            f"accuracy in % on examples by source and attack, ε = {findings.settings.epsilon}", fontsize=9
+            f"accuracy in % on examples by source and attack, ε = {radius(findings.settings.epsilon)}",
+            fontsize=9,
         )
         figure.colorbar(image, ax=axes, label="accuracy")
 
 
 def draw_curves(findings: Findings, path: Path) -> None:
     """Writes a picture of accuracy under PGD against epsilon, a line for each source that has one."""
+    found = {source: curve(findings, source) for source in (REFERENCE, surrogate(1), TARGET)}
     with picture(path) as figure:
         figure.set_layout_engine("constrained")
         figure.set_size_inches(6.4, 4)
         axes = figure.subplots()
-        for source in (REFERENCE, surrogate(1), TARGET):
-            if points := curve(findings, source):
-                axes.plot(*zip(*points, strict=True), marker="o", label=f"crafted on {source}")
+        for source, points in found.items():
+            axes.plot(*zip(*points, strict=True), marker="o", label=f"crafted on {source}")
         axes.axvline(float(findings.settings.epsilon), color="grey", linewidth=0.8, linestyle="--")
         axes.set_xscale("symlog", base=2, linthresh=float(findings.settings.epsilon) / 4)
-        ticks = sorted({radius for source in (REFERENCE, TARGET) for radius, _ in curve(findings, source)})
-        axes.set_xticks(ticks, [f"{255 * radius:g}" for radius in ticks], fontsize=8)
+        ticks = sorted({place for points in found.values() for place, _ in points})
+        axes.set_xticks(ticks, [f"{255 * place:g}" for place in ticks], fontsize=8)
         axes.minorticks_off()
         axes.set(xlabel="ε in grey levels (of 255); dashed: the stated one", ylabel="accuracy", ylim=(0, 1))
         axes.legend(fontsize=8)
@@ -79,9 +80,7 @@ def draw_curves(findings: Findings, path: Path) -> None:
 def curve(findings: Findings, source: str) -> list[tuple[float, float]]:
     """Epsilon and accuracy under PGD on a source, from 0 on."""
     steps = findings.settings.steps
-    tried: Sequence[Tried] = findings.find(source, name="linf-pgd", way="gradient", restart=0, steps=steps)
-    if len(tried) < 2:
-        return []
+    tried = findings.find(source, name="linf-pgd", way="gradient", restart=0, steps=steps)
     points = {
         float(each.attempt.attack.epsilon): shares(findings.clean & each.held.right).share or 0.0
         for each in tried

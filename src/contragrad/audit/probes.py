@@ -226,13 +226,13 @@ def planted(images: Tensor, attack: AttackSettings, seed: int) -> tuple[int, int
     inside = images.flatten(1) * max(0.0, 1 - 2 * radius) + min(radius, 0.5)
     inside = inside.reshape(images.shape)
     weights = torch.randn(images[0].numel(), generator=generator(seed, "planted"))
-    margins = inside.flatten(1) @ weights
-    # Their median splits the classes; scaled so that about half of the images can be fooled.
-    bias = margins.median()
-    network = Planted(weights, bias)
-    labels = predict(network, inside)
+    margins = (inside.flatten(1) @ weights).sort().values
     reach = radius * float(weights.abs().sum())
-    can = (margins - bias).abs() < reach
+    # The boundary lies so far from the middle image that it can just not be crossed from there.
+    middle = margins[(len(margins) - 1) // 2 : len(margins) // 2 + 1].mean()
+    network = Planted(weights, middle + reach)
+    labels = predict(network, inside)
+    can = (inside.flatten(1) @ weights - middle - reach).abs() < reach
     crafted = craft(network, inside, labels, attack, seed=seed)
     fooled = predict(network, crafted) != labels
     return int(can.sum()), int((fooled & can).sum()), int((fooled & ~can).sum())

@@ -54,13 +54,16 @@ class Runner:
         arsenal, settings = self.arsenal, self.arsenal.settings
         examples = sample(arsenal.splits.test, settings.images, self.seed)
         arena = self._field(examples, arsenal.networks[TARGET])
-        for bouts in rounds(settings, arsenal.architectures()):
+        first, *later = rounds(settings, arsenal.architectures())
+        self._round(first, arena)
+        # Checks of the attacks are worth more than anyone's second source.
+        extra = tuple(self._extra(arena))
+        for bouts in later:
             self._round(bouts, arena)
         for attacker in ATTACKERS:
             if attacker.joined and arsenal.join(attacker.joined, attacker.sources(settings)):
                 for group in attacker.attempts(attacker.joined, settings):
                     self._round([(attacker.key, Bout(source=attacker.joined, attempts=group))], arena)
-        extra = tuple(self._extra(arena))
         arsenal.progress.stage("measuring the network itself")
         clean = self._clean(examples)
         return Findings(

@@ -6,10 +6,12 @@ from pathlib import Path
 from torch import nn
 
 from contragrad import history, table4
+from contragrad.artefacts import network_fingerprint
 from contragrad.config import Keep, Objective
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
 from contragrad.networks.network import placed
+from contragrad.onnx_model import load_onnx
 from contragrad.reference import architecture, construct, load_weights
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
@@ -115,9 +117,6 @@ def of_file(workspace: Workspace, splits: Splits, given: str, weights: Path | No
     Raises:
         UserError: if it cannot be had, or does not fit the data.
     """
-    from contragrad.artefacts import network_fingerprint
-    from contragrad.onnx_model import load_onnx
-
     config = workspace.config
     path = Path(given).expanduser()
     if path.suffix == ".onnx":

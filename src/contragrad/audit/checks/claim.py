@@ -5,6 +5,7 @@ import torch
 from contragrad.audit.attackers import ATTACKERS, REFERENCE
 from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
 from contragrad.audit.findings import Findings, mcnemar, shares
+from contragrad.audit.settings import radius
 from contragrad.audit.sources import TWIN
 
 STRONG = 0.99
@@ -19,7 +20,7 @@ def threat_models(findings: Findings) -> Result:
     run = [attacker for attacker in ATTACKERS if findings.tried.get(attacker.key)]
     claims = "robust" in findings.facts.target.lower()
     sources = {each.attempt.source for attacker in run for each in findings.tried[attacker.key]}
-    figure = f"{len(run)} attackers, {len(sources)} sources, epsilon {findings.settings.epsilon}"
+    figure = f"{len(run)} attackers, {len(sources)} sources, epsilon {radius(findings.settings.epsilon)}"
     if claims:
         return decided(False, f"the network is called {findings.facts.target}; {figure}")
     return decided(bool(run) and all(attacker.threat for attacker in run), figure)
@@ -34,8 +35,10 @@ def clean_accuracy(findings: Findings) -> Result:
 
 
 def denominators(findings: Findings) -> Result:
-    """Each attempt has images to count by all three denominators."""
-    every = [each for tried in findings.tried.values() for each in tried]
+    """Each attempt that is meant to fool its source has images to count by all three denominators."""
+    every = [
+        each for tried in findings.tried.values() for each in tried if each.attempt.way != "reversed"
+    ]
     if not every:
         return unknown("no attempt was made")
     fewest = min(findings.transferred(each).count for each in every)

@@ -1,0 +1,155 @@
+"""Audits of networks whose answer is known, on digits and without torchvision's large networks."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from contragrad import run
+from contragrad.artefacts import network_fingerprint
+from contragrad.audit import command
+from contragrad.audit.arsenal import Arsenal
+from contragrad.audit.findings import Findings
+from contragrad.audit.runner import Runner
+from contragrad.audit.settings import AuditSettings
+from contragrad.audit.target import Target
+from contragrad.config import (
+    AttackSettings,
+    DataSettings,
+    Limits,
+    ReferenceSettings,
+    SearchSettings,
+    StudyConfig,
+)
+from contragrad.data.dataset import Splits
+from contragrad.engine.executors import InProcess
+from contragrad.engine.work import Work
+from contragrad.progress import Progress
+from contragrad.reference import architecture
+from contragrad.workspace import Workspace, load_reference
+
+SEARCH = SearchSettings(
+    population=2,
+    children=1,
+    generations=1,
+    epochs=1,
+    minimum_distance=1,
+    channels=(8,),
+    kernels=(3,),
+    hidden=16,
+    initial_blocks_max=3,
+    limits=Limits(flops=300_000),
+)
+
+CONFIG = StudyConfig(
+    data=DataSettings(source="digits"),
+    reference=ReferenceSettings(epochs=6),
+    attack=AttackSettings(epsilon=AuditSettings().epsilon * 4, steps=5),
+    search=SEARCH,
+    device="cpu",
+)
+"""Digits have few pixels, so a larger epsilon than usual is needed to fool the reference."""
+
+SETTINGS = AuditSettings(
+    epsilon=CONFIG.attack.epsilon,
+    images=60,
+    steps=10,
+    restarts=2,
+    queries=30,
+    distilled=300,
+    surrogates=1,
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """An open run folder whose reference is trained."""
+
+    workspace: Workspace
+    splits: Splits
+
+    @property
+    def reference(self) -> nn.Module:
+        return load_reference(self.workspace, self.splits)
+
+    def target(self, network: nn.Module, *, text: str | None = None) -> Target:
+        """The network as a target of unknown making."""
+        return Target(
+            name="known",
+            network=network.eval(),
+            fingerprint=network_fingerprint(network),
+            architecture=text,
+            objective="cross-entropy",
+            epochs=CONFIG.reference.epochs,
+            keep="last",
+            seed=None,
+            weights=self.workspace.folder / "study.yaml",
+        )
+
+    def copy_of_the_reference(self) -> Target:
+        return self.target(self.reference, text=architecture(CONFIG.reference))
+
+    def audit(self, target: Target, settings: AuditSettings = SETTINGS) -> Findings:
+        work = Work(setup="contragrad.tasks:prepare", argument=self.workspace)
+        arsenal = Arsenal(
+            workspace=self.workspace,
+            splits=self.splits,
+            target=target,
+            settings=settings,
+            executor=InProcess(work),
+            progress=quiet(),
+        )
+        facts = command.facts(self.workspace, target, selected=None, looks=None)
+        return Runner(arsenal=arsenal, begun=0.0).run(facts)
+
+
+def quiet() -> Progress:
+    return Progress(Console(file=io.StringIO()))
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Place]:
+    dataset, workspace = run.entered(CONFIG, folder, quiet())
+    with run.opened(workspace, dataset, quiet()) as (_, splits):
+        yield Place(workspace, splits)
+
+
+class Constant(nn.Module):
+    """Always says the first class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.tensor([1.0] + [0.0] * 9))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.bias + 0 * images.sum((1, 2, 3))[:, None]
+
+
+class Stepped(nn.Module):
+    """A network that sees images in a few grey levels: it has no gradient, and is no harder to fool."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network((images * 8).round() / 8)
+        return logits
+
+
+class Flipping(nn.Module):
+    """A network that gives another answer at random."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images)
+        flipped = torch.rand(len(images)) < 0.3
+        return torch.where(flipped[:, None], -logits, logits)

@@ -1,0 +1,152 @@
+"""Audits of networks whose answer is known: a copy of the reference, a constant, hidden gradients, chance."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from audits import SETTINGS, Constant, Flipping, Place, Stepped, opened
+from contragrad.artefacts import Artefacts
+from contragrad.audit import card, sources
+from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
+from contragrad.audit.attempts import Attempt, Field, Named
+from contragrad.audit.checks.every import judged
+from contragrad.audit.findings import Findings
+from contragrad.config import AttackSettings
+from contragrad.data.dataset import Examples
+from contragrad.networks.inference import predict
+
+pytestmark = pytest.mark.slow
+
+SOUND = (2, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+"""Checks that an ordinary network and working attacks pass."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "FAMILIES", ())  # minutes each on a CPU
+        with opened(tmp_path_factory.mktemp("audit") / "run") as found:
+            yield found
+
+
+@pytest.fixture(scope="module")
+def copy(place: Place) -> Findings:
+    return place.audit(place.copy_of_the_reference())
+
+
+def verdicts(findings: Findings) -> dict[int, str]:
+    return {check.number: result.verdict for check, result in judged(findings)}
+
+
+def test_examples_of_the_reference_fool_its_copy_as_the_white_box_does(copy: Findings) -> None:
+    own = copy.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=SETTINGS.epsilon, steps=10)
+    itself = copy.find(
+        TARGET, name="linf-pgd", way="gradient", epsilon=SETTINGS.epsilon, steps=10, restart=0
+    )
+    assert torch.equal(own[0].held.right, itself[0].held.right)
+    assert torch.equal(own[0].held.right, own[0].held.source)
+    transferred = copy.transferred(own[0])
+    assert transferred.hits == transferred.count > 30
+
+
+def test_a_copy_of_the_reference_is_aligned_with_it_and_defeated_by_the_weakest(copy: Findings) -> None:
+    torch.testing.assert_close(copy.probes.aligned["reference"], torch.ones(60))
+    assert copy.probes.gradient_ratio == 1
+    assert copy.defeated_by == ATTACKERS[0].key
+    assert copy.standing("reversed") == "withstood"
+
+
+def test_every_attacker_was_run_on_the_copy(copy: Findings) -> None:
+    assert all(copy.standing(attacker.key) != "not run" for attacker in ATTACKERS)
+    assert not copy.missing.keys() - {sources.SURROGATES}
+
+
+def test_the_white_box_is_the_strongest_on_an_ordinary_network(copy: Findings) -> None:
+    found = verdicts(copy)
+    assert {number: found[number] for number in SOUND} == dict.fromkeys(SOUND, "PASS")
+
+
+def test_an_audit_that_was_made_is_found_again(place: Place, copy: Findings) -> None:
+    attempts = {path.name: path.stat().st_mtime_ns for path in place.workspace.artefacts.folder.iterdir()}
+    again = place.audit(place.copy_of_the_reference())
+    assert card.content(again) == card.content(copy)
+    now = {path.name: path.stat().st_mtime_ns for path in place.workspace.artefacts.folder.iterdir()}
+    assert now == attempts
+
+
+def test_a_constant_network_is_no_classifier_whatever_it_withstands(place: Place) -> None:
+    findings = place.audit(place.target(Constant()))
+    found = verdicts(findings)
+    assert found[2] == "FAIL"
+    assert found[15] == "FAIL"
+    assert findings.probes.zero_gradients == 1
+    assert "not above chance" in card.verdict(findings)
+
+
+def test_hidden_gradients_are_called_so(place: Place) -> None:
+    findings = place.audit(place.target(Stepped(place.reference)))
+    found = verdicts(findings)
+    assert found[13] == found[15] == "FAIL"
+    assert findings.fooled(findings.tried["reference"]).hits > 20
+    text = card.verdict(findings)
+    assert "gradient masking" in text
+    assert "too good" in text
+
+
+def test_a_network_that_answers_by_chance_is_found_out(place: Place) -> None:
+    findings = place.audit(place.target(Flipping(place.reference)))
+    assert verdicts(findings)[7] == "FAIL"
+    assert not findings.probes.deterministic
+
+
+def test_without_its_architecture_a_network_has_no_twin(place: Place) -> None:
+    findings = place.audit(place.target(place.reference))
+    assert findings.standing("undefended twin") == "not run"
+    assert "not known" in findings.missing[sources.TWIN]
+    assert verdicts(findings)[16] == "UNKNOWN"
+    assert findings.standing("recipe") != "not run"
+
+
+class Linear(nn.Module):
+    """A linear network of two classes."""
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        margin = images.flatten(1) @ self.weights
+        return torch.stack([margin, -margin], 1)
+
+
+@pytest.mark.parametrize("epsilon", [Fraction(1, 50), Fraction(1, 20), Fraction(1, 10)])
+def test_a_linear_network_is_fooled_just_where_theory_says(tmp_path: Path, epsilon: Fraction) -> None:
+    generator = torch.Generator().manual_seed(1)
+    images = 0.3 + 0.4 * torch.rand(200, 1, 6, 6, generator=generator)
+    weights = torch.randn(36, generator=generator)
+    weights -= weights.mean()
+    network = Linear(weights).eval()
+    labels = predict(network, images)
+    named = Named(network, "linear")
+    field = Field(
+        examples=Examples(images, labels),
+        identity="test",
+        target=named,
+        seed=0,
+        artefacts=Artefacts(tmp_path),
+    )
+    can = (images.flatten(1) @ weights).abs() < float(epsilon) * weights.abs().sum()
+    attack = AttackSettings(epsilon=epsilon, steps=20)
+    held = field.attempt(Attempt(source=TARGET, attack=attack), named)
+    assert torch.equal(held.right, ~can)
+    turned = field.attempt(Attempt(source=TARGET, attack=attack, way="reversed"), named)
+    assert turned.right.all()
+    asked = field.attempt(Attempt(source=TARGET, attack=attack, way="queries"), named)
+    assert (asked.right | can).all(), "no query fools what cannot be fooled"
+    assert asked.queries.max() <= attack.steps + 1
+    for held_ in (held, turned, asked):
+        assert float(held_.linf.max()) <= float(epsilon) * (1 + 1e-6)
