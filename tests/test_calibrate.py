@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from contragrad.calibrate import Tried, as_json, as_table
+from contragrad import config_file, run
+from contragrad.calibrate import Tried, as_json, as_table, calibrate
+from contragrad.config import Objective
 from contragrad.engine import study
 from contragrad.engine.executors import Event, Finished, InProcess, Progressed
 from contragrad.engine.memo import DictMemo, Record
@@ -21,6 +25,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial, outcome_to_json
 from contragrad.fingerprint import fingerprint
+from contragrad.networks.objectives import OBJECTIVES
 from performers import toy
 from strategies import outcomes
 
@@ -134,6 +139,27 @@ def test_a_record_that_holds_no_outcome_is_named() -> None:
     memo.put(Record(key=key_of(trial(1)), task="one", outcome={"fitness": 1}, seconds=1.0, provenance={}))
     with pytest.raises(UserError, match="the evaluation of one was remembered wrongly"):
         study.outcomes([trial(1)], memo=memo, executor=Toys(), key_of=key_of)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_an_objective_without_a_penalty_has_no_weight_to_calibrate(
+    objective: Objective, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BegunError(Exception):
+        """It was not refused."""
+
+    def begin(*where: object) -> None:
+        raise BegunError
+
+    monkeypatch.setattr(run, "entered", begin)
+    config = config_file.read(None, [f"--training.objective={objective}"])
+    nobody: Any = None
+    with pytest.raises(UserError if OBJECTIVES[objective].penalty is None else BegunError) as caught:
+        calibrate(config, tmp_path / "run", [1.0], nobody)
+    if isinstance(caught.value, UserError):
+        assert caught.value.where == "training.objective"
+        assert "gm" in caught.value.remedy
+        assert objective not in caught.value.remedy.split(", ")
 
 
 # What comes of a weight.

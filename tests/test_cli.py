@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 import contragrad
-from contragrad import config_file, evaluate, progress, run
+from contragrad import calibrate, config_file, evaluate, progress, run
 from contragrad.cli import main
 from contragrad.config import DataSettings, SearchSettings, StudyConfig
 from contragrad.errors import UserError
@@ -27,6 +27,7 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Infeasible, Measured, Trial
 from contragrad.progress import Progress
 from contragrad.report import accuracy_table, outcome_text, percent, population_table
+from contragrad.reproduce import command
 from contragrad.workspace import CONFIGURATION, TABLE
 
 ROWS = (
@@ -235,6 +236,33 @@ def test_errors_are_told_without_a_traceback(
     assert not out
     assert said in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "way_on"),
+    [
+        (("calibrate",), "; the same command goes on from here"),
+        (("reproduce", "table4"), "; the same command goes on from here"),
+        (("evolve",), "; `contragrad resume {}` goes on from here"),
+        (("demo",), "; `contragrad resume {}` goes on from here"),
+    ],
+)
+def test_who_interrupts_is_told_the_command_that_goes_on(
+    words: tuple[str, ...],
+    way_on: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "create", interrupted)
+    monkeypatch.setattr(calibrate, "calibrate", interrupted)
+    monkeypatch.setattr(command, "reproduce", interrupted)
+    (tmp_path / CONFIGURATION).touch()
+    assert exits([*words, "--out", str(tmp_path)]) == 130
+    assert f"contragrad: interrupted{way_on.format(tmp_path)}\n" in capsys.readouterr().err
 
 
 # Showing a run.

@@ -11,9 +11,11 @@ from contragrad import run
 from contragrad.config import StudyConfig
 from contragrad.engine import executors, study
 from contragrad.engine.memo import Memo
+from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.trial import Measured, Outcome, Trial, outcome_to_json
 from contragrad.fingerprint import Plain
+from contragrad.networks.objectives import OBJECTIVES
 from contragrad.progress import Progress, epoch_text
 from contragrad.report import outcome_text, percent
 from contragrad.workspace import Workspace
@@ -40,11 +42,16 @@ def calibrate(
     The test images are not looked at, unless the fitness is measured on them.
 
     Raises:
-        UserError: for whatever in the configuration or the data is wrong.
+        UserError: for whatever in the configuration or the data is wrong, or if the objective has no λ.
 
     Source: section 3.1: λ "is carefully adjusted depending on the characteristics of a dataset".
     Deviates: the paper does not say how.
     """
+    if OBJECTIVES[config.training.objective].penalty is None:
+        weighed = ", ".join(name for name, parts in OBJECTIVES.items() if parts.penalty is not None)
+        raise UserError(
+            f"λ has no part in {config.training.objective}", where="training.objective", remedy=weighed
+        )
     weighted = [
         replace(config, training=replace(config.training, gm_weight=float(weight))) for weight in weights
     ]

@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _way_on(options: argparse.Namespace) -> str:
+    # Their folders are studies of which they are not the main job.
+    if options.command in ("calibrate", "reproduce"):
+        return "; the same command goes on from here"
     folder = getattr(options, "run", None) or getattr(options, "out", None)
     if options.command == "show" or folder is None or not (folder / "study.yaml").exists():
         return ""
