@@ -1,0 +1,42 @@
+"""Anyone's network as an ONNX file, made a torch network that gradients pass through."""
+
+from pathlib import Path
+
+from torch import nn
+
+from contragrad.errors import UserError
+from contragrad.evolution.shapes import Problem
+
+
+def load_onnx(path: Path, problem: Problem) -> nn.Module:
+    """The network of an ONNX file, in evaluation mode, on the CPU.
+
+    It was compared with onnxruntime on random images. A softmax at its end is cut off, for gradients are
+    lost to rounding behind it where the network is certain; the classes it gives stay the same. A network
+    exported for a batch of one is asked for one image at a time, which is slow. Whether its gradients
+    lead anywhere is not asked: a network that hides them is for an audit to find out.
+
+    No code of the file is run, nothing is unpickled, and nothing is read outside the file's folder.
+
+    Args:
+        path: the file. It takes float32 images (B, C, H, W) in [0, 1], so a normalisation is inside.
+        problem: what the images and classes are.
+
+    Returns:
+        float32 images (B, C, H, W) -> logits (B, classes), differentiable. Its weights are parameters.
+
+    Raises:
+        UserError: if the extra is not installed, the file is missing, damaged, too large or not ONNX, the
+            network is for other images or classes, has operators that cannot be converted or
+            differentiated, mixes the images of a batch, gives probabilities of which the logits are not to
+            be had, or answers otherwise than by onnxruntime.
+    """
+    try:
+        from contragrad.onnx_network import load
+    except ImportError as error:
+        raise UserError(
+            "ONNX files need onnx, onnx2torch and onnxruntime",
+            where=str(path),
+            remedy="pip install 'contragrad[onnx]'",
+        ) from error
+    return load(path, problem)
