@@ -1,6 +1,6 @@
 """The networks of the paper's Table 4: trained in full after the search, then measured on the test images.
 
-The test set is looked at here and nowhere else, unless the fitness is the paper's.
+The search ends before the test images are looked at, unless the fitness is the paper's.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def train(
         progress.stage("the networks are trained")
         return tuple(tasks)
     epochs = max(task.epochs for task in missing.values())
-    progress.stage(f"training {len(missing)} networks in full, {epochs} epochs each")
+    progress.stage(f"training {len(missing)} networks in full, at most {epochs} epochs each")
     left = set(missing)
     progress.left(f"{len(left)} networks left")
 
