@@ -163,9 +163,9 @@ def shown(setup: Setup, definition: Definition = DEFINITION) -> provenance.Conte
 
 def test_every_setting_is_the_papers_or_said() -> None:
     keys = set(config_file.dotted(config_file.read(None)))
-    assert keys >= provenance.PAPER.keys() | set(provenance.ELSEWHERE)
-    assert not provenance.PAPER.keys() & set(provenance.ELSEWHERE)
-    left = keys - provenance.PAPER.keys() - set(provenance.ELSEWHERE)
+    assert keys >= provenance.PAPER.keys() | set(provenance.UNSAID)
+    assert not provenance.PAPER.keys() & set(provenance.UNSAID)
+    left = keys - provenance.PAPER.keys() - set(provenance.UNSAID)
     assert left >= {
         *("attack.epsilon", "attack.steps", "attack.step_size", "attack.random_start"),
         *("training.gm_weight", "training.optimiser", "reference.epochs", "refine.keep"),

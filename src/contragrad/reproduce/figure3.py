@@ -15,11 +15,10 @@ from contragrad.explain import integrated_gradients, pixel_distance, relative
 from contragrad.history import LOOKS, note_look
 from contragrad.networks.inference import predict
 from contragrad.progress import Progress
-from contragrad.recipes import RECIPES
 from contragrad.reproduce import experiment, provenance
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup
-from contragrad.reproduce.figures import REFERENCE
+from contragrad.reproduce.figures import REFERENCE, trainings
 from contragrad.reproduce.provenance import Content, Ground, told
 from contragrad.workspace import load_reference, normalisation
 
@@ -73,8 +72,7 @@ def maps_of(setup: Setup, progress: Progress) -> Maps:
     found = experiment.searched(setup, FIGURE3.experiment, progress, randomly=False)
     with experiment.opened(setup, FIGURE3.experiment, None, progress) as place:
         workspace, test = place.workspace, place.splits.test
-        trainings = [RECIPES[name].training(name, workspace.config, found) for name in FIGURE3.networks]
-        tasks = [task for task in trainings if task is not None]
+        tasks = trainings(FIGURE3.networks, (), workspace.config, found)
         normal = normalisation(place.splits.train)
         networks = {REFERENCE: load_reference(workspace, place.splits)}
         trained = table4.train(workspace, tasks, place.executor, progress)

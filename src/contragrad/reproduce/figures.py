@@ -1,6 +1,6 @@
 """A table's figures for one seed: networks trained where they are not, examples crafted, answers counted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -123,12 +123,9 @@ def _of_data(
 def _trained(
     definition: Definition, columns: list[Column], place: Place, found: Found, progress: Progress
 ) -> tuple[FullTraining, ...]:
-    """The trainings of the table's rows and its columns' sources, all done, less those that diverged."""
+    """The trainings, all done, less those that diverged."""
     workspace = place.workspace
-    trainings = [RECIPES[name].training(name, workspace.config, found) for name in definition.networks]
-    tasks = [task for task in trainings if task is not None]
-    sources = {column.source for column in columns} - {None, REFERENCE}
-    tasks += [source_training(str(source), workspace.config) for source in sorted(map(str, sources))]
+    tasks = trainings(definition.networks, columns, workspace.config, found)
     for objective in {task.objective for task in tasks}:
         material(workspace, objective)  # workers find it there
     return table4.train(workspace, tasks, place.executor, progress)
@@ -147,6 +144,18 @@ def _networks(
     for name in definition.networks:
         if chosen := RECIPES[name].filter:
             yield name, Filtered(reference, FILTERS[chosen])
+
+
+def trainings(
+    networks: Iterable[str], columns: Iterable[Column], config: StudyConfig, found: Found
+) -> list[FullTraining]:
+    """The trainings of a table's rows and of its columns' sources; the reference's is no part of them."""
+    tasks = [RECIPES[name].training(name, config, found) for name in networks]
+    sources = {column.source for column in columns if column.source and column.source != REFERENCE}
+    return [
+        *(task for task in tasks if task is not None),
+        *(source_training(source, config) for source in sorted(sources)),
+    ]
 
 
 def source_training(source: str, config: StudyConfig) -> FullTraining:

@@ -17,7 +17,7 @@ from contragrad.fingerprint import Plain, fingerprint
 from contragrad.recipes import RECIPES, Found
 from contragrad.reproduce.definition import DataName, Definition
 from contragrad.reproduce.experiment import OWN, Setup
-from contragrad.reproduce.figures import REFERENCE, source_training
+from contragrad.reproduce.figures import trainings
 from contragrad.tasks import task_name
 from contragrad.workspace import Workspace
 
@@ -57,7 +57,7 @@ PAPER: Mapping[str, Plain] = {
 Source: section 4.
 """
 
-ELSEWHERE = (
+UNSAID = (
     *("seed", "device", "workers", "refine.checkpoint_every", "reference.architecture"),
     *("data.source", "data.path", "data.download", "data.image_size"),
     *("data.train_per_class", "data.test_per_class"),
@@ -141,17 +141,15 @@ def _names(definition: Definition, ground: Ground) -> list[object]:
     config = workspace.config
     initial = search.start(config.search, workspace.problem, config.seed).initial
     trials = [Trial(genome, search.epochs(config.search, config.search.generations)) for genome in initial]
-    found = Found(*2 * [[Member(trial, Infeasible("stands in")) for trial in trials]])
-    tasks = [RECIPES[name].training(name, config, found) for name in definition.networks]
-    sources = {column.source for column in definition.columns} - {None, REFERENCE}
-    tasks += [source_training(str(source), config) for source in sorted(map(str, sources))]
+    members = [Member(trial, Infeasible("stands in")) for trial in trials]
+    tasks = trainings(definition.networks, definition.columns, config, Found(members, members))
     # Where the files lie is no part of it; what they hold is in the names.
     placeless = replace(config, data=DataSettings(), reference=replace(config.reference, weights=None))
     return [
         placeless,
         workspace.adversarial_name("test"),
         [workspace.evaluation_name(trial) for trial in trials],
-        [None if task is None else task_name(task, workspace) for task in tasks],
+        [task_name(task, workspace) for task in tasks],
     ]
 
 
@@ -169,7 +167,7 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
         "seeds": [ground.setup.seed for ground in of if ground.data == of[0].data],
         "data": [_data(ground) for ground in first],
         "left_open": {
-            key: value for key, value in settings.items() if key not in PAPER and key not in ELSEWHERE
+            key: value for key, value in settings.items() if key not in PAPER and key not in UNSAID
         },
         "differs": {
             key: {"here": settings[key], "paper": paper}
