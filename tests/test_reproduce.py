@@ -101,6 +101,13 @@ def test_a_table_that_was_lost_is_measured_again_and_nothing_trained(
     assert path.read_bytes() == before
 
 
+def test_to_resume_a_study_of_the_tables_trains_nothing_and_is_no_second_look(everything: Path) -> None:
+    code, _, progress = call("resume", everything / "reduced-data" / "seed-0")
+    assert code == 0, progress
+    assert "epochs each" not in progress
+    assert "different networks" not in progress
+
+
 def test_figure_3_is_a_picture_with_its_distances(everything: Path) -> None:
     found = json.loads((everything / "figure3" / "seeds-0" / "figure3.json").read_text())
     published = {name: network["published"] for name, network in found["networks"].items()}

@@ -165,7 +165,7 @@ def test_every_setting_is_the_papers_or_said() -> None:
     keys = set(config_file.dotted(config_file.read(None)))
     assert keys >= provenance.PAPER.keys() | set(provenance.UNSAID)
     assert not provenance.PAPER.keys() & set(provenance.UNSAID)
-    left = keys - provenance.PAPER.keys() - set(provenance.UNSAID)
+    left = keys - provenance.PAPER.keys() - set(provenance.UNSAID) - {"reference.architecture"}
     assert left >= {
         *("attack.epsilon", "attack.steps", "attack.step_size", "attack.random_start"),
         *("training.gm_weight", "training.optimiser", "reference.epochs", "refine.keep"),
@@ -194,6 +194,18 @@ def test_settings_are_said_with_their_own_values_and_the_papers(setup: Setup) ->
     assert "search.generations 1 (50)" in said
     assert "data.validation_fraction 0.2 (none)" in said
     assert "training.gm_weight 3.0" in said
+
+
+@pytest.mark.parametrize(
+    ("experiment", "own"), [("full-data", "resnet34"), ("reduced-data", "hand-engineered-a")]
+)
+def test_another_reference_than_the_experiments_is_said(experiment: str, own: str, setup: Setup) -> None:
+    definition = parse("small", TEXT.replace("reduced-data", experiment))
+    found = shown(setup, definition)
+    assert "reference.architecture" not in found["differs"] | found["left_open"]
+    other = replace(setup, overrides=("--reference.architecture=resnet18",))
+    differs = shown(other, definition)["differs"]
+    assert differs["reference.architecture"] == {"here": "resnet18", "paper": own}
 
 
 def test_the_papers_depth_and_protocol_leave_its_limits_alone_to_be_said(setup: Setup) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from contragrad import config_file, run
-from contragrad.config import DataSettings, StudyConfig
+from contragrad.config import DataSettings, ReferenceArchitecture, StudyConfig
 from contragrad.data.dataset import Dataset, split
 from contragrad.data.sources import LAYOUT
 from contragrad.errors import UserError
@@ -15,7 +15,7 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Infeasible, Trial
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.recipes import RECIPES, Found
-from contragrad.reproduce.definition import DataName, Definition
+from contragrad.reproduce.definition import DataName, Definition, Experiment
 from contragrad.reproduce.experiment import OWN, Setup
 from contragrad.reproduce.figures import trainings
 from contragrad.tasks import task_name
@@ -26,7 +26,7 @@ Content = dict[str, Any]
 TABLE = "table/2"
 """Raised by hand when the code shows something else of the same networks: a measure, a filter, a map."""
 
-PAPER: Mapping[str, Plain] = {
+PAPER: dict[str, Plain] = {
     "fitness_split": "test",
     "data.validation_fraction": None,
     "reference.factory": None,
@@ -57,8 +57,17 @@ PAPER: Mapping[str, Plain] = {
 Source: section 4.
 """
 
+REFERENCES: dict[Experiment, ReferenceArchitecture] = {
+    "full-data": "resnet34",
+    "reduced-data": "hand-engineered-a",
+}
+"""The reference's architecture.
+
+Source: sections 4.1 and 4.2.
+"""
+
 UNSAID = (
-    *("seed", "device", "workers", "refine.checkpoint_every", "reference.architecture"),
+    *("seed", "device", "workers", "refine.checkpoint_every"),
     *("data.source", "data.path", "data.download", "data.image_size"),
     *("data.train_per_class", "data.test_per_class"),
 )
@@ -160,6 +169,7 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
     settings = config_file.dotted(config)
     if config.fitness_split == "test":
         del settings["data.validation_fraction"]
+    published = PAPER | {"reference.architecture": REFERENCES[definition.experiment]}
     extent = "reduced data" if any(ground.reduced for ground in first) else "full data"
     return {
         "title": f"{definition.title}, {extent}",
@@ -167,11 +177,11 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
         "seeds": [ground.setup.seed for ground in of if ground.data == of[0].data],
         "data": [_data(ground) for ground in first],
         "left_open": {
-            key: value for key, value in settings.items() if key not in PAPER and key not in UNSAID
+            key: value for key, value in settings.items() if key not in published and key not in UNSAID
         },
         "differs": {
             key: {"here": settings[key], "paper": paper}
-            for key, paper in PAPER.items()
+            for key, paper in published.items()
             if key in settings and settings[key] != paper
         },
     }
