@@ -12,6 +12,7 @@ import onnxruntime
 import torch
 from onnx import ModelProto
 from onnx2torch import convert
+from onnx2torch.node_converters.slice import OnnxSlice
 from torch import Tensor, nn
 
 from contragrad.errors import UserError
@@ -31,9 +32,34 @@ SMALLEST = 1e-6
 """A difference that is rounding, whatever the logits."""
 
 DYNAMIC = (
-    "export with a dynamic batch: torch.onnx.export(..., dynamic_axes={'images': {0: 'batch'}}) with "
-    "dynamo=False, or dynamic_shapes=({0: torch.export.Dim('batch')},) with dynamo=True"
+    "export with a dynamic batch: torch.onnx.export(..., dynamic_shapes=({0: torch.export.Dim('batch')},)), "
+    "or with dynamo=False, input_names=['images'], dynamic_axes={'images': {0: 'batch'}}"
 )
+
+
+class Slice(nn.Module):
+    """ONNX's Slice. That of onnx2torch indexes by a list, which torch warns that it will take otherwise."""
+
+    def forward(
+        self,
+        maps: Tensor,
+        starts: Tensor,
+        ends: Tensor,
+        axes: Tensor | None = None,
+        steps: Tensor | None = None,
+    ) -> Tensor:
+        """The maps, at the places that the slices choose along each of the axes."""
+        count = len(starts)
+        along = range(count) if axes is None else axes.tolist()
+        by = [1] * count if steps is None else steps.tolist()
+        for start, end, axis, step in zip(starts.tolist(), ends.tolist(), along, by, strict=True):
+            chosen = range(maps.shape[axis])[start:end:step]
+            if step > 0:
+                before = (slice(None),) * (axis % maps.dim())
+                maps = maps[(*before, slice(chosen.start, chosen.stop, step))]
+            else:
+                maps = maps.index_select(axis, torch.tensor(chosen, device=maps.device))
+        return maps
 
 
 class Converted(nn.Module):
@@ -160,6 +186,9 @@ def _converted(model: ModelProto, path: Path) -> nn.Module:
         raise UserError(
             f"onnx2torch cannot convert the network: {first_line(error)}", where=str(path), remedy=REMEDY
         ) from error
+    for name, module in list(graph.named_children()):
+        if isinstance(module, OnnxSlice):
+            setattr(graph, name, Slice())
     # onnx2torch has the weights of a matrix product as buffers; then a network may have no parameters,
     # which those who ask for its device look at. A single number is no weight.
     held = getattr(graph, "initializers", nn.Module())
