@@ -13,9 +13,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
-from contragrad.artefacts import Artefacts
+from contragrad.artefacts import Artefacts, network_fingerprint
 from contragrad.errors import UserError
 from elsewhere import fill, in_another_process, small_disk
 
@@ -315,3 +315,23 @@ def test_a_disk_without_room_for_a_folder_is_named(tmp_path: Path) -> None:
             artefacts.save("kind", "name", SOME)
         ballast.unlink()
         artefacts.save("kind", "name", SOME)
+
+
+def test_a_networks_fingerprint_is_that_of_every_bit_of_its_weights_and_buffers() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    name = network_fingerprint(network)
+    assert network_fingerprint(network.eval().to(memory_format=torch.channels_last)) == name
+    others = set()
+    for key, tensor in network.state_dict().items():
+        first = tensor.view(-1)[0].clone()
+        # The next number up: a single bit at the end.
+        upwards = torch.full_like(first, 2) if first.is_floating_point() else first
+        tensor.view(-1)[0] = torch.nextafter(first, upwards) if first.is_floating_point() else first + 1
+        others.add(network_fingerprint(network))
+        tensor.view(-1)[0] = first
+        assert network_fingerprint(network) == name, key
+    assert len(others) == len(network.state_dict())
+    assert name not in others
+    assert network_fingerprint(nn.Sequential(*network, nn.Flatten())) == name, "it has the same weights"
+    assert network_fingerprint(nn.Sequential(nn.Flatten(), *network)) != name, "under other names"
+    assert network_fingerprint(network.double()) != name
