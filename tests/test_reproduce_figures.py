@@ -32,7 +32,7 @@ from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.history import SEEN
 from contragrad.recipes import RECIPES, Found
 from contragrad.refine import FullTraining
-from contragrad.reproduce import experiment, figure3, figures
+from contragrad.reproduce import asking, experiment, figure3, figures
 from contragrad.reproduce.definition import Column, Definition, names, read
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place
@@ -106,6 +106,12 @@ def made_by(task: FullTraining, data: str) -> str:
     return f"{task.architecture}, {task.objective}, {task.epochs} epochs, seed {task.seed}, on {data}"
 
 
+class Pair:
+    """Two workers who are never asked for anything."""
+
+    slots = 2
+
+
 @dataclass
 class World:
     """Run folders by data set, whose networks are there once they are asked for."""
@@ -114,6 +120,7 @@ class World:
     diverged: Sequence[str] = ()
     places: dict[str, Place] = field(default_factory=dict)
     open: list[str] = field(default_factory=list)
+    trained: list[str] = field(default_factory=list)
 
     def place(self, data: str) -> Place:
         if data not in self.places:
@@ -124,22 +131,25 @@ class World:
             folder = Workspace(
                 folder=self.folder / data, config=CONFIG, data=data, problem=Problem(1, 4, 4, 3), weights=None
             )
-            nobody: Any = None
+            pair: Any = Pair()
             self.places[data] = Place(
-                workspace=folder, splits=Splits(test, test, test), memo=DictMemo(), executor=nobody
+                workspace=folder, splits=Splits(test, test, test), memo=DictMemo(), executor=pair
             )
         return self.places[data]
 
     @contextmanager
     def opened(self, setup: object, name: str, data: str | None, progress: object) -> Iterator[Place]:
         self.open.append(data or "own")
-        yield self.place(data or "own")
-        self.open.pop()
+        try:
+            yield self.place(data or "own")
+        finally:
+            self.open.pop()
 
     def train(
         self, there: Workspace, tasks: Sequence[FullTraining], executor: object, progress: object
     ) -> tuple[FullTraining, ...]:
         assert self.open == [there.data], "trained in another folder than the one that is open"
+        self.trained += [task.name for task in tasks]
         return tuple(task for task in tasks if task.name not in self.diverged)
 
 
@@ -161,13 +171,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(
         table4, "trained_network", lambda folder, normal, task: Known(made_by(task, folder.data))
     )
-    monkeypatch.setattr(figures, "material", lambda *what: None)
-    for module in (figures, figure3):
+    monkeypatch.setattr(asking, "material", lambda *what: None)
+    for module in (asking, figure3):
         monkeypatch.setattr(
             module, "load_reference", lambda folder, splits: Known(f"the reference of {folder.data}")
         )
-    monkeypatch.setattr(figures, "calibrate", lambda *what: CALIBRATION)
-    monkeypatch.setattr(figures, "FILTERS", {name: through(name) for name in FILTERS})
+    monkeypatch.setattr(asking, "calibrate", lambda *what: CALIBRATION)
+    monkeypatch.setattr(asking, "FILTERS", {name: through(name) for name in FILTERS})
     monkeypatch.setattr(workspace, "craft", craft)
     return there
 
@@ -221,12 +231,12 @@ def crafted_by(column: Column, place: Place) -> str:
 
 def expected(definition: Definition, world: World, name: str, column: Column) -> Share:
     place = world.place(column.data or "own")
+    labels = place.splits.test.labels
     return cell(
         column.measure,
-        place.splits.test.labels,
-        answers(name, place, crafted_by(column, place)),
-        clean=answers(name, place, ""),
-        source=answers(column.source or "reference", place, ""),
+        answers(name, place, crafted_by(column, place)) == labels,
+        clean=answers(name, place, "") == labels,
+        source=answers(column.source or "reference", place, "") == labels,
     )
 
 
@@ -269,6 +279,48 @@ def test_looks_are_noted_where_the_networks_were_measured(name: str, world: Worl
         sources = {column.source for column in definition.columns if (column.data or "own") == data}
         assert look.keys() == {task.name for task in trained} | sources - {None, "reference"}
         assert {task.name: task_name(task, place.workspace) for task in trained}.items() <= look.items()
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_was_answered_is_not_asked_again(name: str, world: World) -> None:
+    definition = read(name)
+    found = measured(definition)
+    world.trained.clear()
+    assert measured(definition) == found
+    assert not world.trained
+
+
+def test_a_killed_table_goes_on_without_the_weights_of_what_was_answered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = read("table4")
+    whole = measured(definition)
+    world.places.clear()
+    world.trained.clear()
+    train = world.train
+
+    def killed(there: Workspace, tasks: Sequence[FullTraining], *who: object) -> tuple[FullTraining, ...]:
+        if len(world.trained) > 3:
+            raise KeyboardInterrupt
+        return train(there, tasks, *who)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(table4, "train", killed)
+        with pytest.raises(KeyboardInterrupt):
+            measured(definition)
+    before = set(world.trained)
+    world.trained.clear()
+    assert measured(definition) == whole
+    assert len(before) > 3
+    assert not set(world.trained) & before
+
+
+def test_a_network_that_diverged_is_not_trained_again(world: World) -> None:
+    world.diverged = ("NE+GM 1",)
+    found = measured(read("table4"))
+    world.trained.clear()
+    assert measured(read("table4")) == found
+    assert not world.trained
 
 
 def test_a_source_that_diverged_costs_its_columns_alone(world: World) -> None:

@@ -36,7 +36,7 @@ def images() -> st.SearchStrategy[list[Image]]:
 def found(measure: Measure, shown: list[Image]) -> Share:
     columns: Tensor = torch.tensor(shown, dtype=torch.int64).reshape(-1, 4)
     labels, answers, clean, source = columns.unbind(1)
-    return cell(measure, labels, answers, clean=clean, source=source)
+    return cell(measure, answers == labels, clean=clean == labels, source=source == labels)
 
 
 def counted(measure: Measure, shown: list[Image]) -> Share:

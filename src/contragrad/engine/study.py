@@ -167,14 +167,18 @@ def _origin() -> dict[str, str]:
     }
 
 
+def provenance() -> dict[str, str]:
+    """Where and with what something is made that finishes now."""
+    return _origin() | {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
 def _record(event: Finished, trial: Trial) -> Record:
-    provenance = _origin() | {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
     return Record(
         key=event.key,
         task=_task(trial),
         outcome=event.result,
         seconds=event.seconds,
-        provenance=provenance,
+        provenance=provenance(),
     )
 
 

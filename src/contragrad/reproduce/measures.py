@@ -6,7 +6,7 @@ from contragrad.evaluate import Share
 from contragrad.reproduce.definition import Measure
 
 
-def cell(measure: Measure, labels: Tensor, answers: Tensor, *, clean: Tensor, source: Tensor) -> Share:
+def cell(measure: Measure, right: Tensor, *, clean: Tensor, source: Tensor) -> Share:
     """A figure of one network.
 
     - `accuracy`: the share of images that are given their label;
@@ -16,17 +16,13 @@ def cell(measure: Measure, labels: Tensor, answers: Tensor, *, clean: Tensor, so
 
     Args:
         measure: which.
-        labels: (N,) of the test images.
-        answers: (N,), the network's to what was crafted of them, or to themselves.
-        clean: (N,), the network's to themselves.
-        source: (N,), those of the network on which the examples were crafted, to the clean images.
+        right: bool (N,), whether the network gives what was crafted of the test images, or them, their label.
+        clean: the same of the network and the images themselves.
+        source: the same of the network on which the examples were crafted, and the images themselves.
 
     Source: sections 3.2 (the accuracies), 4.2.2 and 4.2.3 (the fooling rates).
     """
-    right = answers == labels
     if measure == "accuracy":
-        return Share(int(right.sum()), len(labels))
-    counted = source == labels
-    if measure == "fooling rate":
-        counted = counted & (clean == labels)
+        return Share(int(right.sum()), len(right))
+    counted = source & clean if measure == "fooling rate" else source
     return Share(int((counted & ~right).sum()), int(counted.sum()))

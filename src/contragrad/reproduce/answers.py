@@ -1,0 +1,86 @@
+"""What networks answered to test images, remembered: a table goes on anywhere, without their weights."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from contragrad.engine.memo import Memo, Record
+from contragrad.engine.study import provenance
+from contragrad.errors import UserError
+from contragrad.fingerprint import fingerprint
+
+
+def recall(memo: Memo, network: str, images: str) -> Tensor | None:
+    """Whether a network gave each of the images its label, bool (N,); None if it was never asked.
+
+    Args:
+        memo: of the study.
+        network: names its weights, and what its images go through.
+        images: names them.
+
+    Raises:
+        UserError: if it was remembered wrongly.
+    """
+    record = memo.get(_key(network, images))
+    if record is None:
+        return None
+    try:
+        packed = np.frombuffer(bytes.fromhex(str(record.outcome["right"])), np.uint8)
+        count = int(str(record.outcome["images"]))
+        return torch.from_numpy(np.unpackbits(packed, count=count).astype(bool))
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"the answers of {record.task} were remembered wrongly: {error}",
+            where=f"{record.key} in the study's database",
+            remedy="a backup of the database, or its row deleted: the network is asked again",
+        ) from error
+
+
+def remember(memo: Memo, network: str, images: str, right: Tensor, *, what: str, seconds: float) -> None:
+    """Remembers whether a network gave each of the images its label, bool (N,).
+
+    Args:
+        memo: of the study.
+        network: as `recall` is given it.
+        images: as `recall` is given them.
+        right: what is remembered.
+        what: was asked, for people.
+        seconds: how long it took.
+    """
+    packed = np.packbits(right.numpy().astype(bool)).tobytes().hex()
+    memo.put(
+        Record(
+            key=_key(network, images),
+            task=what,
+            outcome={"right": packed, "images": len(right)},
+            seconds=seconds,
+            provenance=provenance(),
+        )
+    )
+
+
+def _key(network: str, images: str) -> str:
+    return fingerprint("right/1", network, images)
+
+
+def recall_gap(memo: Memo, network: str) -> str | None:
+    """Why there is no such network; None if it is there or was never trained."""
+    record = memo.get(_gap_key(network))
+    return None if record is None else str(record.outcome["infeasible"])
+
+
+def remember_gap(memo: Memo, network: str, why: str, *, what: str) -> None:
+    """Remembers that there will be no such network, so that it is not trained again."""
+    memo.put(
+        Record(
+            key=_gap_key(network),
+            task=what,
+            outcome={"infeasible": why},
+            seconds=0.0,
+            provenance=provenance(),
+        )
+    )
+
+
+def _gap_key(network: str) -> str:
+    return fingerprint("no network/1", network)
