@@ -413,10 +413,15 @@ def test_a_fixed_batch_that_is_written_nowhere_else_is_freed(batch: int, file: P
     assert same_network(loaded, network, DIGITS)
 
 
-def test_a_network_for_several_images_at_once_is_refused(file: Path) -> None:
-    error = refused(exported(Baked(4), file, batch=4, dynamic=False))
+def test_a_network_for_several_images_at_once_is_refused(
+    file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    exported(Baked(4), file, batch=4, dynamic=False)
+    capfd.readouterr()
+    error = refused(file)
     assert "on an image" in error.what
     assert "dynamic_axes" in error.remedy
+    assert capfd.readouterr() == ("", ""), "onnxruntime says it too"
 
 
 def test_a_network_that_mixes_the_images_of_a_batch_is_refused(file: Path) -> None:

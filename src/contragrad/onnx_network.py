@@ -116,7 +116,10 @@ def _answers(model: ModelProto, images: Tensor, path: Path) -> Tensor:
     options.log_severity_level = 4  # what goes wrong is said here
     try:
         session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            model.SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=False,  # prints, and tries the same again
         )
         alone = np.concatenate([_answer(session, image) for image in torch.split(images, 1)])
     except Exception as error:  # onnxruntime has an exception of its own for every fault
