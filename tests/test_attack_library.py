@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.attacks import craft, perturbation_norm
-from contragrad.config import AttackName, AttackSettings
+from contragrad.choices import AttackName
+from contragrad.config import AttackSettings
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.misalignment import log_odds

@@ -21,7 +21,8 @@ from torchvision.models.densenet import DenseNet
 from contragrad import attacks
 from contragrad.attack_library import ATTACKS, norm_of
 from contragrad.attacks import craft, perturbation_norm
-from contragrad.config import AttackName, AttackSettings
+from contragrad.choices import AttackName
+from contragrad.config import AttackSettings
 from contragrad.data.dataset import pixels
 
 NAMES: tuple[AttackName, ...] = get_args(AttackName)

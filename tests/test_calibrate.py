@@ -16,7 +16,7 @@ from rich.table import Table
 
 from contragrad import config_file, run
 from contragrad.calibrate import Tried, as_json, as_table, calibrate
-from contragrad.config import Objective
+from contragrad.choices import Objective
 from contragrad.engine import study
 from contragrad.engine.executors import Event, Finished, InProcess, Progressed
 from contragrad.engine.memo import DictMemo, Record

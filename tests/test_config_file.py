@@ -12,20 +12,22 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from contragrad import config_file
-from contragrad.config import (
+from contragrad.choices import (
     AttackName,
-    AttackSettings,
-    DataSettings,
     DataSource,
     Device,
     FitnessSplit,
-    Limits,
     Optimiser,
     Precision,
     ReferenceArchitecture,
+    Scale,
+)
+from contragrad.config import (
+    AttackSettings,
+    DataSettings,
+    Limits,
     ReferenceSettings,
     RefineSettings,
-    Scale,
     SearchSettings,
     StudyConfig,
     TrainingSettings,

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.config import Objective, TrainingSettings
+from contragrad.choices import Objective
+from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import Genome, Pool, Sum, parse, sources
 from contragrad.evolution.shapes import Problem, halved, shapes

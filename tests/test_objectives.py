@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.config import AttackSettings, Objective, StudyConfig, TrainingSettings
+from contragrad.choices import Objective
+from contragrad.config import AttackSettings, StudyConfig, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse

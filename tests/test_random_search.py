@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contragrad.config import SearchSettings, Variation
+from contragrad.choices import Variation
+from contragrad.config import SearchSettings
 from contragrad.engine.executors import Event, Finished
 from contragrad.engine.memo import DictMemo
 from contragrad.engine.study import run, run_tasks

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contragrad import config_file
-from contragrad.config import Objective, StudyConfig
+from contragrad.choices import Objective
+from contragrad.config import StudyConfig
 from contragrad.defences import FILTERS
 from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member

@@ -13,7 +13,8 @@ import torchvision.models
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from contragrad.config import ReferenceArchitecture, ReferenceSettings
+from contragrad.choices import ReferenceArchitecture
+from contragrad.config import ReferenceSettings
 from contragrad.errors import UserError
 from contragrad.evolution.genome import Cat, Conv, Genome, Pool, Sum, fault
 from contragrad.evolution.shapes import Problem

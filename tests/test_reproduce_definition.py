@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from contragrad import config_file
-from contragrad.config import AttackSettings, Scale, StudyConfig
+from contragrad.choices import Scale
+from contragrad.config import AttackSettings, StudyConfig
 from contragrad.errors import UserError
 from contragrad.recipes import RECIPES
 from contragrad.reproduce.definition import Column, Definition, Experiment, names, parse, read

@@ -7,7 +7,8 @@ from typing import get_args
 
 import pytest
 
-from contragrad.config import DataSettings, Scale
+from contragrad.choices import Scale
+from contragrad.config import DataSettings
 from contragrad.data.sources import LAYOUT
 from contragrad.errors import UserError
 from contragrad.reproduce.definition import DataName, Experiment

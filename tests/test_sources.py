@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from contragrad.config import DataSettings, DataSource
+from contragrad.choices import DataSource
+from contragrad.config import DataSettings
 from contragrad.data.dataset import Dataset
 from contragrad.data.sources import LAYOUT, SOURCES, load
 from contragrad.errors import UserError

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from contragrad.config import Optimiser, Precision, TrainingSettings
+from contragrad.choices import Optimiser, Precision
+from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import parse
 from contragrad.networks.inference import all_reference_directions, predict, resolve_device

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contragrad import config_file
-from contragrad.config import FitnessSplit, StudyConfig
+from contragrad.choices import FitnessSplit
+from contragrad.config import StudyConfig
 from contragrad.data.dataset import Dataset, Examples, Splits, split
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse

@@ -23,7 +23,8 @@ from torchattack import DIFGSM, FGSM, MIFGSM, PGD, PGDL2, SGM, TIFGSM, VMIFGSM
 from torchvision.models.densenet import DenseNet
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from contragrad.config import AttackName, AttackSettings
+from contragrad.choices import AttackName
+from contragrad.config import AttackSettings
 from contragrad.errors import UserError
 from contragrad.networks.misalignment import TINY, log_odds
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.attack_library import ATTACKS, Norm, norm_of
-from contragrad.config import AttackName, AttackSettings
+from contragrad.choices import AttackName
+from contragrad.config import AttackSettings
 from contragrad.data.dataset import pixels
 from contragrad.networks.randomness import isolated
 

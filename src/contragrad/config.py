@@ -7,60 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal
 
+from contragrad.choices import (
+    AttackName,
+    DataSource,
+    Device,
+    FitnessSplit,
+    Keep,
+    Objective,
+    Optimiser,
+    Precision,
+    ReferenceArchitecture,
+    Schedule,
+    Variation,
+)
 from contragrad.errors import UserError
 from contragrad.fingerprint import EXCLUDED, LATER
-
-AttackName = Literal[
-    "fgsm",
-    "linf-pgd",
-    "l2-pgd",
-    "mi-fgsm",
-    "ni-fgsm",
-    "di-fgsm",
-    "ti-fgsm",
-    "vmi-fgsm",
-    "sgm",
-    "autoattack",
-]
-DataSource = Literal[
-    "fashion-mnist-reduced",
-    "npz",
-    "image-folder",
-    "cifar10",
-    "mnist",
-    "fashion-mnist",
-    "kmnist",
-    "digits",
-]
-Device = Literal["auto", "cpu", "cuda", "mps"]
-FitnessSplit = Literal["validation", "test"]
-Objective = Literal[
-    "gm",
-    "orthogonal",
-    "cross-entropy",
-    "fixed-adversarial",
-    "fixed-adversarial+gm",
-    "fixed-adversarial+orthogonal",
-    "free-adversarial",
-    "fast-adversarial",
-]
-Optimiser = Literal["adam", "adamw", "sgd"]
-Precision = Literal["float32", "bfloat16"]
-Scale = Literal["smoke", "reduced", "full"]
-Variation = Literal["mutation", "random"]
-Schedule = Literal["sequential", "generation"]
-Keep = Literal["last", "best"]
-ReferenceArchitecture = Literal[
-    "hand-engineered-a",
-    "hand-engineered-b",
-    "resnet18",
-    "resnet34",
-    "vgg16_bn",
-    "densenet121",
-    "squeezenet1_1",
-]
 
 
 def _require(holds: bool, key: str, what: str, remedy: str) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from contragrad.config import Objective, StudyConfig
+from contragrad.choices import Objective
+from contragrad.config import StudyConfig
 from contragrad.evolution.search import Member
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed

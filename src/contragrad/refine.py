@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
-from contragrad.config import Keep, Objective, TrainingSettings
+from contragrad.choices import Keep, Objective
+from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Report

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
 from contragrad.attacks import craft
-from contragrad.config import AttackSettings, Objective, StudyConfig
+from contragrad.choices import Objective
+from contragrad.config import AttackSettings, StudyConfig
 from contragrad.data.dataset import Dataset, Examples, Splits, pixels, split
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial

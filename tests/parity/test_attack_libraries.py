@@ -18,7 +18,8 @@ from torchvision.models.densenet import DenseNet
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from contragrad.attacks import craft
-from contragrad.config import AttackName, AttackSettings
+from contragrad.choices import AttackName
+from contragrad.config import AttackSettings
 from contragrad.networks.misalignment import log_odds
 from contragrad.networks.randomness import isolated
 

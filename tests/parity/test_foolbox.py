@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from contragrad.attack_library import norm_of
 from contragrad.attacks import craft
-from contragrad.config import AttackName, AttackSettings
+from contragrad.choices import AttackName
+from contragrad.config import AttackSettings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of SciPy, used by Foolbox

@@ -9,7 +9,8 @@ import numpy as np
 import torchvision.datasets
 from PIL import Image
 
-from contragrad.config import DataSettings, DataSource
+from contragrad.choices import DataSource
+from contragrad.config import DataSettings
 from contragrad.data.dataset import Array, Dataset, make_dataset, reduced
 from contragrad.errors import UserError
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from contragrad.config import Device
+from contragrad.choices import Device
 from contragrad.data.dataset import Examples, pixels
 from contragrad.errors import UserError
 from contragrad.networks.misalignment import reference_directions

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from contragrad.config import Objective
+from contragrad.choices import Objective
 from contragrad.networks.misalignment import Penalty, opposite, orthogonal
 
 Logits = Callable[[Tensor], Tensor]

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.config import Optimiser, TrainingSettings
+from contragrad.choices import Optimiser
+from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.networks.misalignment import losses
 from contragrad.networks.network import memory_format, placed

@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from contragrad.config import AttackName, AttackSettings, ReferenceArchitecture
+from contragrad.choices import AttackName, ReferenceArchitecture
+from contragrad.config import AttackSettings
 from contragrad.errors import UserError
 from contragrad.recipes import RECIPES
 

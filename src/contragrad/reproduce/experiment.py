@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contragrad import config_file, run
-from contragrad.config import DataSettings, Scale, StudyConfig
+from contragrad.choices import Scale
+from contragrad.config import DataSettings, StudyConfig
 from contragrad.data.dataset import Splits
 from contragrad.data.sources import LAYOUT
 from contragrad.engine.executors import Executor

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from contragrad import config_file, run
-from contragrad.config import DataSettings, ReferenceArchitecture, StudyConfig
+from contragrad.choices import ReferenceArchitecture
+from contragrad.config import DataSettings, StudyConfig
 from contragrad.data.dataset import Dataset, split
 from contragrad.data.sources import LAYOUT
 from contragrad.errors import UserError
