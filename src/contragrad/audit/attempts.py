@@ -36,6 +36,17 @@ class Attempt:
     way: Way = "gradient"
     restart: int = 0
 
+    @property
+    def label(self) -> str:
+        """What it is called in a table."""
+        match self.way:
+            case "gradient":
+                return self.attack.name
+            case "reversed":
+                return f"{self.attack.name}, reversed"
+            case way:
+                return way
+
 
 @dataclass(frozen=True, slots=True)
 class Named:

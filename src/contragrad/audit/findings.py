@@ -8,7 +8,8 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
-from contragrad.audit.attackers import ATTACKERS, TARGET
+from contragrad.attack_library import Norm, norm_of
+from contragrad.audit.attackers import ATTACKERS, TARGET, pgd
 from contragrad.audit.attempts import Attempt, Held
 from contragrad.audit.probes import Probes
 from contragrad.audit.settings import AuditSettings
@@ -29,6 +30,11 @@ class Tried:
 
     attempt: Attempt
     held: Held
+
+    @property
+    def norm(self) -> Norm:
+        """In which its epsilon is measured."""
+        return norm_of(self.attempt.attack.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +165,11 @@ class Findings:
                 for name, value in what.items()
             )
         ]
+
+    def plain(self, source: str) -> Tried | None:
+        """PGD on a source with the audit's epsilon and steps, from its first start."""
+        found = self.find(source, attack=pgd(self.settings), way="gradient", restart=0)
+        return found[0] if found else None
 
     @property
     def withstood(self) -> str | None:

@@ -30,10 +30,9 @@ def conduct(findings: Findings) -> Result:
     probes = findings.probes
     beyond = max(
         (
-            float((each.held.linf - float(each.attempt.attack.epsilon)).max())
+            float((getattr(each.held, each.norm) - float(each.attempt.attack.epsilon)).max())
             for tried in (*findings.tried.values(), findings.extra)
             for each in tried
-            if each.attempt.attack.name != "l2-pgd"
         ),
         default=0.0,
     )
@@ -84,20 +83,18 @@ def converged(findings: Findings) -> Result:
     parts = []
     holds = True
     for source in (REFERENCE, TARGET):
-        usual = findings.find(
+        usual = findings.plain(source)
+        # Noise and queries have steps too.
+        longer = findings.find(
             source,
             name="linf-pgd",
             way="gradient",
-            restart=0,
-            steps=findings.settings.steps,
+            steps=2 * findings.settings.steps,
             epsilon=findings.settings.epsilon,
         )
-        longer = findings.find(
-            source, name="linf-pgd", steps=2 * findings.settings.steps, epsilon=findings.settings.epsilon
-        )
-        if not usual or not longer:
+        if usual is None or not longer:
             return unknown(f"twice the steps on {source} were not run")
-        change = (findings.fooled(longer).share or 0.0) - (findings.fooled(usual).share or 0.0)
+        change = (findings.fooled(longer).share or 0.0) - (findings.fooled([usual]).share or 0.0)
         parts.append(f"twice the steps on {source}: {100 * change:+.1f} points")
         holds = holds and change <= SLACK
     starts = [each for each in findings.tried.get("white box", ()) if each.attempt.attack.name == "linf-pgd"]
@@ -114,19 +111,20 @@ def noise(findings: Findings) -> Result:
     if not noisy or not own:
         return unknown("noise or the white box was not run")
     random, best = findings.fooled(noisy), findings.fooled(own)
-    reference = findings.fooled(findings.tried.get("reference", ()))
-    figure = (
-        f"noise fools {said(random)}, the reference's examples {said(reference)}, the white box {said(best)}"
-    )
-    return decided(random.hits < best.hits or best.count == 0 or random.hits == 0, figure)
+    if not best.count:
+        return unknown("no image is classified correctly")
+    figure = f"noise fools {said(random)}, the white box {said(best)}"
+    if others := findings.tried.get("reference"):
+        figure += f", the reference's examples {said(findings.fooled(others))}"
+    return decided(random.hits < best.hits or random.hits == 0, figure)
 
 
 def lengths(findings: Findings) -> Result:
     """The examples use the room that epsilon gives."""
-    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.settings.epsilon)
-    if not own:
+    own = findings.plain(REFERENCE)
+    if own is None:
         return unknown("no L_inf-PGD on the reference")
-    linf, l2 = float(own[0].held.linf.mean()), float(own[0].held.l2.mean())
+    linf, l2 = float(own.held.linf.mean()), float(own.held.l2.mean())
     radius = float(findings.settings.epsilon)
     return decided(linf >= radius / 2, f"mean L_inf {linf:.4f} of {radius:.4f}, mean L_2 {l2:.3f}")
 

@@ -21,11 +21,11 @@ Source: Carlini et al. 2019, section 1.
 
 def ablation(findings: Findings) -> Result:
     """The network is better than its undefended twin, and than the recipe on another architecture."""
-    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.settings.epsilon)
+    own = findings.plain(REFERENCE)
     twin, other = findings.compared.get(TWIN), findings.compared.get(stranger(1))
-    if not own or twin is None or other is None:
+    if own is None or twin is None or other is None:
         return unknown("the undefended twin or the recipe on another architecture is missing")
-    mine = own[0].held.right
+    mine = own.held.right
     p = mcnemar(mine, twin.adversarial)
     figure = (
         f"on the reference's examples: the network {said(shares(mine))}, its undefended twin "

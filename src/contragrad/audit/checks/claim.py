@@ -2,7 +2,7 @@
 
 import torch
 
-from contragrad.audit.attackers import ATTACKERS, REFERENCE
+from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
 from contragrad.audit.findings import Findings, mcnemar, shares
 from contragrad.audit.settings import radius
@@ -36,9 +36,7 @@ def clean_accuracy(findings: Findings) -> Result:
 
 def denominators(findings: Findings) -> Result:
     """Each attempt that is meant to fool its source has images to count by all three denominators."""
-    every = [
-        each for tried in findings.tried.values() for each in tried if each.attempt.way != "reversed"
-    ]
+    every = [each for tried in findings.tried.values() for each in tried if each.attempt.way != "reversed"]
     if not every:
         return unknown("no attempt was made")
     fewest = min(findings.transferred(each).count for each in every)
@@ -50,14 +48,14 @@ def denominators(findings: Findings) -> Result:
 
 
 def strong_sources(findings: Findings) -> Result:
-    """PGD fools each source itself on nearly all images."""
+    """PGD fools each source itself on nearly all images; the target, when it is its own, need not be."""
     own = findings.settings.epsilon
     found = {
         each.attempt.source: findings.source_fooled(each)
         for attacker in ATTACKERS
         for each in findings.tried.get(attacker.key, ())
         if each.attempt.attack.name == "linf-pgd" and each.attempt.way == "gradient"
-        if each.attempt.attack.epsilon == own
+        if each.attempt.attack.epsilon == own and each.attempt.source != TARGET
     }
     if not found:
         return unknown("no source was attacked by PGD")
@@ -103,11 +101,11 @@ def enough(findings: Findings) -> Result:
 def gain(findings: Findings) -> str:
     """What the network is worth beside its undefended twin, on the same examples of the reference."""
     twin = findings.compared.get(TWIN)
-    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.settings.epsilon)
-    if twin is None or not own:
+    own = findings.plain(REFERENCE)
+    if twin is None or own is None:
         return ""
-    mine, other = shares(own[0].held.right), shares(twin.adversarial)
-    p = mcnemar(own[0].held.right, twin.adversarial)
+    mine, other = shares(own.held.right), shares(twin.adversarial)
+    p = mcnemar(own.held.right, twin.adversarial)
     return (
         f"Its undefended twin classifies {said(other)} of the reference's examples correctly, it "
         f"{said(mine)} (McNemar's p = {p:.2g})."

@@ -78,13 +78,16 @@ def copied(findings: Findings) -> Result:
 
 def disjoint(findings: Findings) -> Result:
     """What was reached against the reference holds against sources that had no part in training."""
-    own = findings.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=findings.settings.epsilon)
+    own = findings.plain(REFERENCE)
     other = [
         each for each in findings.tried.get("unseen sources", ()) if each.attempt.attack.name == "linf-pgd"
     ]
-    if not own or not other:
+    if own is None or not other:
         return unknown("the reference or unseen sources were not run")
-    first, by_source = findings.fooled(own), {each.attempt.source: findings.fooled([each]) for each in other}
+    first, by_source = (
+        findings.fooled([own]),
+        {each.attempt.source: findings.fooled([each]) for each in other},
+    )
     worst = max(by_source, key=lambda name: by_source[name].hits)
     figure = f"PGD on the reference fools {said(first)}, on {worst} {said(by_source[worst])}"
     return decided((by_source[worst].share or 0.0) <= (first.share or 0.0) + LOSS, figure)

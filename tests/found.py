@@ -1,0 +1,232 @@
+"""Findings of an audit made by hand: a thousand images of which the first so many are fooled."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contragrad.audit import attackers, sources
+from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
+from contragrad.audit.attempts import Attempt, Held
+from contragrad.audit.findings import Compared, Facts, Findings, Tried
+from contragrad.audit.probes import Probes
+from contragrad.audit.settings import AuditSettings
+from contragrad.evaluate import Share
+
+IMAGES = 1000
+CORRECT = 950
+"""Images that the target classifies correctly, the first ones."""
+
+SETTINGS = AuditSettings(images=IMAGES, steps=10, restarts=2, queries=50, surrogates=2)
+ARCHITECTURE = "conv(8,3) fc(4)"
+NAME = "NE+GM 1"
+
+FOOLED = {
+    "reference": 20,
+    "reversed": 25,
+    "stronger transfer": 30,
+    "unseen sources": 40,
+    "undefended twin": 45,
+    "distillation": 50,
+    "recipe": 55,
+    "recipe and architecture": 60,
+    "queries": 700,
+    "white box": CORRECT,
+}
+"""How many images each attacker fools of a network whose evaluation is sound."""
+
+OFF = 1.0
+"""Length that examples in an L_2 ball have, by default in its epsilon."""
+
+
+def first(count: int, images: int = IMAGES) -> Tensor:
+    """True for the first so many images."""
+    return torch.arange(images) < count
+
+
+def names() -> list[str]:
+    """Every source, joined ones too."""
+    own = [name for attacker in ATTACKERS for name in attacker.sources(SETTINGS)]
+    return list(dict.fromkeys([*own, *(each.joined for each in ATTACKERS if each.joined)]))
+
+
+def planned(key: str) -> list[Attempt]:
+    """All that an attacker may try, on the joined source too."""
+    (attacker,) = (each for each in ATTACKERS if each.key == key)
+    groups = [bout.attempts for bout in attacker.bouts(SETTINGS)]
+    if attacker.joined:
+        groups += attacker.attempts(attacker.joined, SETTINGS)
+    return [attempt for group in groups for attempt in group]
+
+
+def came(attempt: Attempt, fooled: int, own: int = IMAGES, *, length: float = OFF) -> Tried:
+    """An attempt that fools the target on the first images, and its source on the first ones.
+
+    Args:
+        attempt: what was tried.
+        fooled: on how many images the target is fooled.
+        own: on how many the source is; the target itself on as many as it is fooled on, and nobody by turned
+            perturbations.
+        length: of the perturbations, in epsilon.
+    """
+    if attempt.source == TARGET:
+        own = fooled
+    elif attempt.way == "reversed":
+        own = 0
+    epsilon = float(attempt.attack.epsilon)
+    long = torch.full((IMAGES,), epsilon * length)
+    in_l2 = attempt.attack.name == "l2-pgd"
+    return Tried(
+        attempt,
+        Held(
+            right=first(CORRECT) & ~first(fooled),
+            source=~first(own),
+            linf=long / 10 if in_l2 else long,
+            l2=long if in_l2 else long * 20,
+            # Images that are misclassified as they are cost no answer.
+            queries=torch.arange(IMAGES).remainder(50).add(1).float() * first(CORRECT)
+            if attempt.way == "queries"
+            else torch.empty(0),
+        ),
+    )
+
+
+def extra() -> tuple[Tried, ...]:
+    """What only checks need."""
+    curves = [
+        came(attempt, count)
+        for source, counts in (
+            (TARGET, (300, 600, CORRECT, CORRECT, CORRECT, CORRECT)),
+            (REFERENCE, (5, 10, 30, 60, 90, 900)),
+            (sources.surrogate(1), (10, 20, 80, 160, 240, CORRECT)),
+        )
+        for attempt, count in zip(attackers.curve(source, SETTINGS), counts, strict=True)
+    ]
+    return (
+        came(attackers.noise(SETTINGS), 3),
+        *(came(attempt, 500) for attempt in attackers.single_step(TARGET, SETTINGS)),
+        *(came(attempt, FOOLED["reference"] + 1) for attempt in attackers.longer(REFERENCE, SETTINGS)),
+        *(came(attempt, CORRECT) for attempt in attackers.longer(TARGET, SETTINGS)),
+        *curves,
+    )
+
+
+def compared(right: int, architecture: str = ARCHITECTURE, objective: str = "gm") -> Compared:
+    """Another network, right on so many of the reference's examples."""
+    return Compared(
+        clean=first(CORRECT),
+        adversarial=~first(IMAGES - right),
+        architecture=architecture,
+        objective=objective,
+        epochs=20,
+    )
+
+
+FACTS = Facts(
+    target=NAME,
+    reference="hand-engineered-a",
+    architecture=ARCHITECTURE,
+    objective="gm",
+    epochs=20,
+    classes=10,
+    selected_on_test=False,
+    looks=1,
+    weights=str(Path(__file__)),
+    fingerprint="0123456789abcdef",
+    settings_fingerprint="fedcba9876543210",
+    seed=3,
+)
+
+PROBES = Probes(
+    deterministic=True,
+    logits=True,
+    zero_gradients=0.0,
+    broken_gradients=0.0,
+    saturated=0.0,
+    gradient_ratio=0.7,
+    aligned={
+        "reference": torch.linspace(-0.9, 0.1, IMAGES),
+        sources.TWIN: torch.linspace(-0.2, 0.6, IMAGES),
+    },
+    aligned_nearby=-0.35,
+    aligned_on_path=-0.3,
+    curvature=0.4,
+    corruptions={"noise": (Share(930, IMAGES), Share(950, IMAGES))},
+    planted=(500, 500, 0),
+)
+
+COMPARED = {
+    sources.TWIN: compared(200, objective="cross-entropy"),
+    sources.surrogate(1): compared(900),
+    sources.surrogate(2): compared(890),
+    sources.stranger(1): compared(800, "conv(4,3) fc(4)"),
+}
+
+
+@cache
+def sound() -> Findings:
+    """A network that withstands all who transfer, is defeated by the other two, and hides nothing."""
+    return Findings(
+        facts=FACTS,
+        settings=SETTINGS,
+        clean=first(CORRECT),
+        source_clean={name: first(980) for name in names()} | {TARGET: first(CORRECT)},
+        tried={key: tuple(came(each, count) for each in planned(key)) for key, count in FOOLED.items()},
+        extra=extra(),
+        compared=COMPARED,
+        probes=PROBES,
+    )
+
+
+def fought(findings: Findings, key: str, fooled: int, **changes: Any) -> Findings:
+    """The findings with an attacker who fools so many images with each attempt; see `came`."""
+    again = tuple(came(each.attempt, fooled, **changes) for each in findings.tried[key])
+    return replace(findings, tried={**findings.tried, key: again})
+
+
+def without(findings: Findings, *keys: str) -> Findings:
+    """The findings without these attackers."""
+    return replace(
+        findings, tried={key: () if key in keys else tried for key, tried in findings.tried.items()}
+    )
+
+
+def only(findings: Findings, *keys: str) -> Findings:
+    """The findings with none but these attackers."""
+    return without(findings, *(findings.tried.keys() - set(keys)))
+
+
+def probed(findings: Findings, **changes: Any) -> Findings:
+    """The findings with other measurements of the network itself."""
+    return replace(findings, probes=replace(findings.probes, **changes))
+
+
+def known(findings: Findings, **changes: Any) -> Findings:
+    """The findings of a target of which other things are known."""
+    return replace(findings, facts=replace(findings.facts, **changes))
+
+
+def figures(counts: Mapping[str, int]) -> Findings:
+    """The findings of attackers who fool so many images each; the others were not run."""
+    found = only(sound(), *counts)
+    for key, count in counts.items():
+        found = fought(found, key, count)
+    return found
+
+
+def at(epsilon: Fraction, findings: Findings, source: str, fooled: int) -> Findings:
+    """The findings with another result of PGD of this epsilon on a source, among what checks need."""
+    again = tuple(
+        came(each.attempt, fooled)
+        if each.attempt.source == source
+        and each.attempt.attack == replace(attackers.pgd(SETTINGS), epsilon=epsilon)
+        and each.attempt.way == "gradient"
+        else each
+        for each in findings.extra
+    )
+    return replace(findings, extra=again)

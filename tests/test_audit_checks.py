@@ -1,0 +1,515 @@
+"""Each of the 29 checks on findings made by hand that it passes, that it fails, and that do not tell."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contragrad.audit import sources
+from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, longer, pgd
+from contragrad.audit.attempts import Attempt
+from contragrad.audit.checks import check as check_module
+from contragrad.audit.checks.baselines import NEITHER
+from contragrad.audit.checks.check import Result, decided, said, unknown
+from contragrad.audit.checks.claim import gain
+from contragrad.audit.checks.every import CHECKS, judged
+from contragrad.audit.findings import Findings, Tried
+from contragrad.config import AttackSettings
+from contragrad.evaluate import Share
+from found import (
+    CORRECT,
+    FOOLED,
+    IMAGES,
+    SETTINGS,
+    at,
+    came,
+    compared,
+    figures,
+    first,
+    fought,
+    known,
+    only,
+    planned,
+    probed,
+    sound,
+    without,
+)
+
+Change = Callable[[Findings], Findings]
+
+NUMBERS = range(1, 30)
+TRANSFER = [attacker.key for attacker in ATTACKERS if attacker.key not in ("queries", "white box")]
+
+
+def result(number: int, findings: Findings) -> Result:
+    (found,) = (check for check in CHECKS if check.number == number)
+    return found.judge(findings)
+
+
+def verdict(number: int, findings: Findings) -> str:
+    return result(number, findings).verdict
+
+
+# The list.
+
+
+def test_the_checks_are_those_of_the_survey_once_each() -> None:
+    assert [check.number for check in CHECKS] == list(NUMBERS)
+    assert len({check.question for check in CHECKS}) == len(CHECKS)
+
+
+def test_every_check_cites_one_of_the_sources_of_the_survey() -> None:
+    cited = {value for name, value in vars(check_module).items() if name.isupper() and isinstance(value, str)}
+    assert all(check.source in cited for check in CHECKS)
+    # Ours are the ones that the survey marks as inferred.
+    assert {check.number for check in CHECKS if check.source == check_module.OWN} == {6, 20, 29}
+
+
+def test_checks_are_judged_in_the_order_of_their_numbers() -> None:
+    found = judged(sound())
+    assert [check.number for check, _ in found] == list(NUMBERS)
+    assert [given for _, given in found] == [result(number, sound()) for number in NUMBERS]
+
+
+# What passes.
+
+CANNOT_PASS = {
+    25: "no input filter is ever run here: table 6 has them, and an attacker who knows them nobody"
+}
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_sound_evaluation_passes(number: int) -> None:
+    assert verdict(number, sound()) == ("UNKNOWN" if number in CANNOT_PASS else "PASS")
+    assert result(number, sound()).figure
+
+
+# What fails.
+
+
+def extra(change: Callable[[Tried], Tried]) -> Change:
+    return lambda findings: replace(findings, extra=tuple(map(change, findings.extra)))
+
+
+def fooling(key: str, fooled: int, own: int = IMAGES, length: float = 1.0) -> Change:
+    return lambda findings: fought(findings, key, fooled, own=own, length=length)
+
+
+def with_starts(*fooled: int) -> Change:
+    """A white box whose PGD fools other images from other starts, and no AutoAttack."""
+
+    def change(findings: Findings) -> Findings:
+        starts = tuple(
+            came(Attempt(source=TARGET, attack=pgd(SETTINGS), restart=restart), count)
+            for restart, count in enumerate(fooled)
+        )
+        return replace(findings, tried={**findings.tried, "white box": starts})
+
+    return change
+
+
+def one_fgsm_that_fools_no_source(findings: Findings) -> Findings:
+    usual = findings.tried["reference"]
+    weak = came(Attempt(source=REFERENCE, attack=AttackSettings(name="fgsm")), 0, own=0)
+    return replace(findings, tried={**findings.tried, "reference": (*usual, weak)})
+
+
+def noisy(fooled: int) -> Change:
+    return extra(lambda each: came(each.attempt, fooled) if each.attempt.way == "noise" else each)
+
+
+def twice_the_steps(source: str, fooled: int) -> Change:
+    (wanted,) = longer(source, SETTINGS)
+    return extra(lambda each: came(each.attempt, fooled) if each.attempt == wanted else each)
+
+
+def twin_compared(right: int, stranger: int = 800) -> Change:
+    return lambda findings: replace(
+        findings,
+        compared={
+            sources.TWIN: compared(right, objective="cross-entropy"),
+            sources.stranger(1): compared(stranger, "conv(4,3) fc(4)"),
+        },
+    )
+
+
+def trained_for(epochs: int) -> Change:
+    return lambda findings: replace(
+        findings, compared={name: replace(each, epochs=epochs) for name, each in findings.compared.items()}
+    )
+
+
+CLEAN_AT_CHANCE: Change = lambda findings: replace(findings, clean=first(110))  # noqa: E731
+OWN = SETTINGS.epsilon
+
+FAILS: list[tuple[int, str, Change]] = [
+    (1, "its name claims more", lambda found: known(found, target="my Robust network")),
+    (1, "nobody attacked", only),
+    (2, "it classifies no better than by chance", CLEAN_AT_CHANCE),
+    (3, "no image is left to count", one_fgsm_that_fools_no_source),
+    (3, "the target is never right", lambda found: replace(found, clean=first(0))),
+    (4, "the reference is fooled on too few of its own", fooling("reference", 20, own=960)),
+    (4, "a surrogate is", fooling("recipe and architecture", 60, own=960)),
+    (6, "chosen on the test images", lambda found: known(found, selected_on_test=True)),
+    (6, "the test images were looked at twice", lambda found: known(found, looks=2)),
+    (7, "it answers otherwise the second time", lambda found: probed(found, deterministic=False)),
+    (7, "it answers with probabilities", lambda found: probed(found, logits=False)),
+    (7, "examples leave their ball", fooling("recipe", 55, length=1.001)),
+    (
+        7,
+        "only those in an L2 ball do",
+        lambda found: replace(
+            found,
+            tried={
+                "reference": tuple(
+                    came(each, 20, length=1.001 if each.attack.name == "l2-pgd" else 1.0)
+                    for each in planned("reference")
+                )
+            },
+        ),
+    ),
+    (7, "one among what only checks need does", extra(lambda each: came(each.attempt, 0, length=1.001))),
+    (8, "more epsilon fools fewer", lambda found: at(2 * OWN, found, TARGET, 900)),
+    (8, "the whole range of a pixel leaves some", lambda found: at(Fraction(1), found, TARGET, 840)),
+    (
+        8,
+        "one step fools more than many",
+        lambda found: extra(
+            lambda each: came(each.attempt, 950) if each.attempt.attack.name == "fgsm" else each
+        )(with_starts(925)(found)),
+    ),
+    (9, "more steps on the reference do more", twice_the_steps(REFERENCE, 41)),
+    (9, "more starts do more", with_starts(900, 930)),
+    (
+        9,
+        "more steps on the network do more",
+        lambda found: twice_the_steps(TARGET, 950)(with_starts(900)(found)),
+    ),
+    (10, "noise fools as many as the white box", noisy(CORRECT)),
+    (11, "perturbations are short", fooling("reference", 20, length=0.49)),
+    (12, "an image that can be fooled is not", lambda found: probed(found, planted=(500, 489, 0))),
+    (12, "an image that cannot be fooled is", lambda found: probed(found, planted=(500, 500, 1))),
+    (13, "queries fool more than the white box", fooling("white box", 699)),
+    (13, "a transfer attack does", lambda found: fought(fought(found, "queries", 0), "white box", 59)),
+    (14, "queries fool others than the white box", fooling("white box", 689)),
+    (15, "gradients are zero", lambda found: probed(found, zero_gradients=0.02)),
+    (15, "gradients are not finite", lambda found: probed(found, broken_gradients=0.02)),
+    (15, "gradients vanish", lambda found: probed(found, gradient_ratio=1e-4)),
+    (15, "their length is not a number", lambda found: probed(found, gradient_ratio=float("nan"))),
+    (16, "the twin gives it away", fooling("undefended twin", 500)),
+    (17, "an unseen source fools it", fooling("unseen sources", 300)),
+    (18, "a stronger attack fools it", fooling("stronger transfer", 300)),
+    (19, "aligned in noise", lambda found: probed(found, aligned_nearby=-0.19)),
+    (19, "aligned along the path", lambda found: probed(found, aligned_on_path=-0.19)),
+    (20, "turned perturbations fool it", fooling("reversed", 300)),
+    (21, "surrogates of the recipe fool it", fooling("recipe", 300)),
+    (21, "surrogates of its architecture fool it", fooling("recipe and architecture", 700)),
+    (21, "one of the two does, the other was not run", lambda found: figures({"recipe": 300})),
+    (22, "a distilled copy fools it", fooling("distillation", 300)),
+    (23, "unseen sources fool far more than the reference", fooling("unseen sources", 120)),
+    (24, "no better than its twin", twin_compared(925)),
+    (24, "better than its twin by chance alone", twin_compared(915 + 14)),
+    (24, "the recipe does better elsewhere", twin_compared(200, stranger=931)),
+    (26, "others were trained for less", trained_for(19)),
+    (
+        27,
+        "a disturbance costs it more",
+        lambda found: probed(found, corruptions={"noise": (Share(860, IMAGES), Share(950, IMAGES))}),
+    ),
+    (28, "its weights are gone", lambda found: known(found, weights="nowhere.safetensors")),
+    (28, "its weights are a folder", lambda found: known(found, weights="/")),
+]
+
+CANNOT_FAIL = {
+    5: "the worst case is taken here, over images, so it cannot be better than a single attempt",
+    25: "no input filter is ever run here",
+    29: "what is left out is not known, and the card always says what checks are not",
+}
+
+
+@pytest.mark.parametrize(("number", "why", "change"), FAILS, ids=[f"{n}: {why}" for n, why, _ in FAILS])
+def test_a_broken_evaluation_fails(number: int, why: str, change: Change) -> None:
+    found = result(number, change(sound()))
+    assert found.verdict == "FAIL"
+    assert found.figure
+
+
+# What cannot be told.
+
+
+def missing(**changes: str) -> Change:
+    return lambda findings: replace(findings, missing=changes)
+
+
+NOTHING_EXTRA: Change = lambda findings: replace(findings, extra=())  # noqa: E731
+NOTHING_COMPARED: Change = lambda findings: replace(findings, compared={})  # noqa: E731
+
+
+def left_out(*keys: str) -> Change:
+    return lambda findings: without(findings, *keys)
+
+
+def without_source(key: str, source: str) -> Change:
+    return lambda findings: replace(
+        findings,
+        tried={
+            **findings.tried,
+            key: tuple(each for each in findings.tried[key] if each.attempt.source != source),
+        },
+    )
+
+
+def not_compared(*lost: str) -> Change:
+    return lambda findings: replace(
+        findings, compared={name: each for name, each in findings.compared.items() if name not in lost}
+    )
+
+
+UNKNOWNS: list[tuple[int, str, Change]] = [
+    (3, "nobody attacked", only),
+    (4, "nobody transferred", lambda found: only(found, "queries", "white box", "reversed")),
+    (5, "there is one attempt", lambda found: only(found, "queries")),
+    (6, "nobody knows how it was chosen", lambda found: known(found, selected_on_test=None, looks=None)),
+    (6, "two seeds are few", not_compared(sources.surrogate(2))),
+    (6, "seeds of another objective do not count", lambda found: known(found, objective="orthogonal")),
+    (8, "no other epsilon was tried", NOTHING_EXTRA),
+    (9, "more steps were not tried", NOTHING_EXTRA),
+    (9, "nor on the network", left_out("white box")),
+    (10, "noise was not tried", NOTHING_EXTRA),
+    (10, "the white box was not run", left_out("white box")),
+    (10, "there is no image to fool", lambda found: replace(found, clean=first(0))),
+    (11, "the reference was not attacked", left_out("reference")),
+    (12, "nothing can be fooled", lambda found: probed(found, planted=(0, 0, 0))),
+    (13, "the white box was not run", left_out("white box")),
+    (13, "nobody else was run", lambda found: only(found, "white box")),
+    (14, "the white box was not run", left_out("white box")),
+    (14, "queries were not run", left_out("queries")),
+    (16, "there is no twin", left_out("undefended twin")),
+    (16, "it is hardly fooled itself", fooling("undefended twin", 20, own=500)),
+    (17, "unseen sources were not run", left_out("unseen sources")),
+    (17, "they are hardly fooled themselves", fooling("unseen sources", 20, own=500)),
+    *[
+        (17, f"{kind} is not among them", without_source("unseen sources", kind))
+        for kind in (sources.ANOTHER, sources.OTHER_ARCHITECTURE, sources.ADVERSARIAL, sources.ORDINARY)
+    ],
+    (18, "they were not run", left_out("stronger transfer")),
+    (18, "the reference is hardly fooled itself", fooling("stronger transfer", 20, own=500)),
+    (20, "it was not tried", left_out("reversed")),
+    (21, "only one of the two was run", left_out("recipe")),
+    (21, "surrogates are hardly fooled themselves", fooling("recipe", 20, own=500)),
+    (22, "it was not distilled", left_out("distillation")),
+    (22, "the copy is hardly fooled itself", fooling("distillation", 20, own=500)),
+    (23, "the reference was not attacked", left_out("reference")),
+    (23, "unseen sources were not run", left_out("unseen sources")),
+    (24, "there is no twin", not_compared(sources.TWIN)),
+    (24, "the recipe was not tried elsewhere", not_compared(sources.stranger(1))),
+    (24, "the reference was not attacked", left_out("reference")),
+    (25, "the audit runs no filter", lambda found: found),
+    (26, "nothing was trained", NOTHING_COMPARED),
+    (29, "something was left out", missing(densenet121="it would take about 90 minutes, and 2 were left")),
+]
+
+CANNOT_BE_UNKNOWN = {
+    1: "who attacked is always known; with nobody, nothing is claimed, and the check fails",
+    2: "clean accuracy is always measured",
+    7: "the network is always asked twice",
+    15: "its gradients are always measured",
+    19: "they are always compared with the reference's",
+    27: "disturbances are always measured",
+    28: "a file is there or not",
+}
+
+
+@pytest.mark.parametrize(("number", "why", "change"), UNKNOWNS, ids=[f"{n}: {w}" for n, w, _ in UNKNOWNS])
+def test_what_was_not_measured_is_unknown(number: int, why: str, change: Change) -> None:
+    found = result(number, change(sound()))
+    assert found.verdict == "UNKNOWN"
+    assert found.figure
+
+
+@pytest.mark.parametrize(
+    ("cases", "cannot"),
+    [
+        ({number for number, *_ in FAILS}, CANNOT_FAIL.keys()),
+        ({number for number, *_ in UNKNOWNS}, CANNOT_BE_UNKNOWN.keys()),
+    ],
+    ids=["FAIL", "UNKNOWN"],
+)
+def test_every_check_is_shown_here_or_said_to_have_no_such_case(cases: set[int], cannot: set[int]) -> None:
+    assert cases | cannot == set(NUMBERS)
+    assert not cases & cannot
+
+
+@st.composite
+def any_findings(draw: st.DrawFn) -> Findings:
+    """Some attackers, who fool as many as they like, weak sources, probes and facts as they come."""
+    counts = st.sampled_from((0, 1, 60, 500, CORRECT, IMAGES))
+    found = replace(sound(), clean=first(draw(st.sampled_from((0, 1, 100, CORRECT, IMAGES)))))
+    found = only(found, *draw(st.sets(st.sampled_from(list(FOOLED)))))
+    for key in [key for key, tried in found.tried.items() if tried]:
+        found = fought(found, key, draw(counts), own=draw(counts), length=draw(st.sampled_from((0.1, 1.0))))
+    if draw(st.booleans()):
+        found = replace(found, extra=(), compared={}, missing={"vgg16_bn": "no time"})
+    found = known(found, selected_on_test=draw(st.sampled_from((None, False, True))))
+    return probed(
+        found,
+        zero_gradients=draw(st.sampled_from((0.0, 1.0))),
+        gradient_ratio=draw(st.sampled_from((0.0, 1.0, float("inf"), float("nan")))),
+        planted=draw(st.sampled_from(((0, 0, 0), (9, 9, 0), (9, 0, 9)))),
+    )
+
+
+@settings(max_examples=25)
+@given(any_findings())
+def test_whatever_was_found_every_check_has_a_verdict_and_a_figure(findings: Findings) -> None:
+    for check, found in judged(findings):
+        assert found.verdict in ("PASS", "FAIL", "UNKNOWN")
+        assert found.figure.strip()
+        assert "nan %" not in found.figure
+        assert found.verdict != "FAIL" or check.number not in CANNOT_FAIL
+        assert found.verdict != "UNKNOWN" or check.number not in CANNOT_BE_UNKNOWN
+        assert found.verdict != "PASS" or check.number not in CANNOT_PASS
+
+
+# Borders, and what is told.
+
+
+def test_a_share_is_said_with_its_interval_or_that_it_counts_nothing() -> None:
+    assert said(Share(50, 100)) == "50.0 % [40.4, 59.6]"
+    assert said(Share(0, 0)) == "no image counts"
+    assert decided(True, "so") == Result(verdict="PASS", figure="so")
+    assert decided(False, "so") == Result(verdict="FAIL", figure="so")
+    assert unknown("why") == Result(verdict="UNKNOWN", figure="why")
+
+
+@pytest.mark.parametrize(("right", "expected"), [(118, "FAIL"), (119, "PASS")])
+def test_chance_is_left_behind_by_the_lower_end_of_the_interval(right: int, expected: str) -> None:
+    # Of 1,000 images and ten classes: the lower end is a tenth at 100 + 1.96 √(1000 · 0.1 · 0.9) = 118.6.
+    assert verdict(2, replace(sound(), clean=first(right))) == expected
+
+
+@pytest.mark.parametrize("images", [999, 1000])
+def test_a_thousand_images_are_enough(images: int) -> None:
+    found = replace(sound(), clean=sound().clean[:images])
+    assert verdict(6, found) == ("PASS" if images == 1000 else "UNKNOWN")
+
+
+def test_the_spread_over_seeds_of_the_recipe_is_told() -> None:
+    assert "the recipe from 3 seeds" in result(6, sound()).figure
+    assert "90.0, 89.0 %" in result(6, sound()).figure
+
+
+def test_the_target_itself_is_no_source_that_must_be_fooled() -> None:
+    # A network that withstands the white box is no fault of the evaluation.
+    assert verdict(4, fought(sound(), "white box", 100)) == "PASS"
+
+
+def test_attempts_at_another_epsilon_do_not_make_a_source_strong() -> None:
+    l2 = [each for each in planned("reference") if each.attack.name == "l2-pgd"]
+    found = replace(sound(), tried={"reference": tuple(came(each, 0, own=0) for each in l2)})
+    assert verdict(4, found) == "UNKNOWN"
+
+
+def test_examples_of_a_larger_ball_do_not_make_the_white_box_weak() -> None:
+    tried = tuple(came(each, 900 if each.attack.name == "l2-pgd" else 20) for each in planned("reference"))
+    found = figures({"white box": 500})
+    assert verdict(13, replace(found, tried={**found.tried, "reference": tried})) == "PASS"
+    alone = tuple(each for each in tried if each.attempt.attack.name == "l2-pgd")
+    assert verdict(13, replace(found, tried={**found.tried, "reference": alone})) == "UNKNOWN"
+
+
+def test_gradient_masking_is_said_in_words_and_who_is_stronger() -> None:
+    figure = result(13, fought(sound(), "white box", 10)).figure
+    assert figure.startswith("gradient masking: white box fools 1.1 %")
+    assert "queries fools most, 73.7 %" in figure
+    assert "masking" not in result(13, sound()).figure
+
+
+def test_as_many_as_the_others_is_strong_enough_for_the_white_box() -> None:
+    assert verdict(13, fought(sound(), "white box", 700)) == "PASS"
+
+
+@pytest.mark.parametrize(("fooled", "expected"), [(690, "PASS"), (689, "FAIL")])
+def test_one_image_of_a_hundred_may_be_fooled_by_queries_alone(fooled: int, expected: str) -> None:
+    assert verdict(14, fought(sound(), "white box", fooled)) == expected
+
+
+def test_noise_and_queries_of_as_many_steps_are_not_pgd_with_twice_the_steps() -> None:
+    steps = 5  # noise has the ten steps that attacks have by default
+    few = replace(SETTINGS, steps=steps, queries=2 * steps)
+    attack = replace(pgd(few), steps=2 * steps)
+    queries = Attempt(source=TARGET, attack=attack, way="queries")
+    noise = Attempt(source=TARGET, attack=attack, way="noise")
+    found = replace(
+        sound(),
+        settings=few,
+        tried={
+            "reference": (came(Attempt(source=REFERENCE, attack=pgd(few)), 20),),
+            "queries": (came(queries, 900),),
+            "white box": (came(Attempt(source=TARGET, attack=pgd(few)), 100),),
+        },
+        extra=(*(came(each, 20) for each in longer(REFERENCE, few)), came(noise, 900)),
+    )
+    assert verdict(9, found) == "UNKNOWN"
+    more = replace(found, extra=(*found.extra, *(came(each, 105) for each in longer(TARGET, few))))
+    assert verdict(9, more) == "PASS"
+
+
+def test_more_steps_on_the_reference_are_not_counted_as_its_plain_attack() -> None:
+    # Unseen sources fool 120, the plain attack 20, and twice the steps 900.
+    found = twice_the_steps(REFERENCE, 900)(fought(sound(), "unseen sources", 120))
+    assert verdict(23, found) == "FAIL"
+    assert "twice the steps on reference: +92.6 points" in result(9, found).figure
+
+
+def test_the_reference_is_told_beside_noise_where_it_was_run() -> None:
+    assert "the reference's examples 2.1 %" in result(10, sound()).figure
+    assert "reference" not in result(10, without(sound(), "reference")).figure
+
+
+def test_noise_may_fool_nobody_where_nobody_else_does() -> None:
+    assert verdict(10, fought(noisy(0)(sound()), "white box", 0)) == "PASS"
+
+
+def test_what_is_not_run_is_named_beside_what_was() -> None:
+    figure = result(21, without(sound(), "recipe and architecture")).figure
+    assert "recipe: fools 5.8 %" in figure
+    assert "not run: recipe and architecture" in figure
+
+
+def test_the_cosines_quartiles_stand_beside_the_turned_sign() -> None:
+    assert "quartiles of the cosine -0.65, -0.40, -0.15" in result(20, sound()).figure
+
+
+def test_a_source_that_is_lacking_is_named() -> None:
+    figure = result(17, without_source("unseen sources", sources.ADVERSARIAL)(sound())).figure
+    assert figure.endswith("not among the sources: reference, adversarially trained")
+    # Who is not withstood is not, whoever else was lacking.
+    weak = without_source("unseen sources", sources.ADVERSARIAL)(fought(sound(), "unseen sources", 500))
+    assert verdict(17, weak) == "FAIL"
+
+
+def test_what_was_left_out_is_named_with_what_checks_are_not() -> None:
+    found = result(29, missing(densenet121="no time", vgg16_bn="no time")(sound()))
+    assert found.figure == f"{NEITHER} Left out: densenet121, vgg16_bn."
+    assert result(29, sound()).figure == NEITHER
+
+
+def test_the_gain_is_over_the_twin_on_the_same_examples() -> None:
+    text = gain(sound())
+    assert re.search(r"twin classifies 20\.0 % .* correctly, it 93\.0 % .*p = ", text)
+    assert gain(not_compared(sources.TWIN)(sound())) == ""
+    # With twice the steps the examples would be others than the twin's.
+    assert gain(without(sound(), "reference")) == ""
+
+
+@pytest.mark.parametrize("key", TRANSFER)
+def test_no_attacker_alone_makes_a_check_raise(key: str) -> None:
+    alone = replace(figures({key: 10}), extra=(), compared={})
+    assert len(judged(alone)) == len(NUMBERS)
+    assert torch.equal(alone.clean, sound().clean)

@@ -1,0 +1,354 @@
+"""The figures of an audit against slow loops over images, and who withstands whom by the rule's words."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from fractions import Fraction
+from math import comb, sqrt
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, pgd
+from contragrad.audit.attempts import Attempt, Held, Way
+from contragrad.audit.findings import DEFEATED, STRONG, Findings, Tried, mcnemar, shares, standing
+from contragrad.config import AttackSettings
+from contragrad.evaluate import Share
+from found import FOOLED, IMAGES, SETTINGS, came, figures, first, fought, only, planned, sound, without
+
+KEYS = [attacker.key for attacker in ATTACKERS]
+SOURCES = (REFERENCE, "another", TARGET)
+
+
+def masks(images: int) -> st.SearchStrategy[Tensor]:
+    bits = st.integers(0, 2**images - 1)
+    return bits.map(lambda number: torch.tensor([number >> place & 1 for place in range(images)]).bool())
+
+
+quick = settings(max_examples=50)
+
+
+@st.composite
+def small_findings(draw: st.DrawFn) -> Findings:
+    """A few attempts on a few images, all masks at random."""
+    images = draw(st.integers(0, 8))
+    ways: st.SearchStrategy[Way] = st.sampled_from(("gradient", "reversed", "queries"))
+    attempts = st.builds(
+        Tried,
+        st.builds(Attempt, source=st.sampled_from(SOURCES), attack=st.just(pgd(SETTINGS)), way=ways),
+        st.builds(
+            Held,
+            right=masks(images),
+            source=masks(images),
+            linf=st.just(torch.zeros(images)),
+            l2=st.just(torch.zeros(images)),
+        ),
+    )
+    return replace(
+        sound(),
+        clean=draw(masks(images)),
+        source_clean={name: draw(masks(images)) for name in SOURCES},
+        tried={"recipe": tuple(draw(st.lists(attempts, min_size=1, max_size=4)))},
+        extra=(),
+    )
+
+
+# Figures, an image at a time.
+
+
+def slow_fooled(findings: Findings, tried: Iterable[Tried]) -> Share:
+    hits = count = 0
+    every = list(tried)
+    for image in range(findings.images):
+        if not findings.clean[image]:
+            continue
+        count += 1
+        if any(not each.held.right[image] for each in every):
+            hits += 1
+    return Share(hits, count)
+
+
+@quick
+@given(small_findings())
+def test_fooled_are_those_of_the_correct_images_of_which_some_example_misleads(findings: Findings) -> None:
+    tried = findings.tried["recipe"]
+    for part in (tried, tried[:1], ()):
+        assert findings.fooled(part) == slow_fooled(findings, part)
+
+
+@quick
+@given(small_findings())
+def test_survivors_are_right_on_the_image_and_on_all_of_its_examples(findings: Findings) -> None:
+    tried = findings.tried["recipe"]
+    expected = [
+        bool(findings.clean[image]) and all(bool(each.held.right[image]) for each in tried)
+        for image in range(findings.images)
+    ]
+    assert findings.survivors(tried).tolist() == expected
+    assert findings.survivors(()).tolist() == findings.clean.tolist()
+
+
+@quick
+@given(small_findings())
+def test_the_images_are_left_as_they_were(findings: Findings) -> None:
+    before = findings.clean.clone()
+    findings.survivors(findings.tried["recipe"])
+    assert torch.equal(findings.clean, before)
+
+
+@quick
+@given(small_findings())
+def test_the_worst_case_is_no_better_than_any_single_attempt(findings: Findings) -> None:
+    tried = findings.tried["recipe"]
+    together = findings.fooled(tried)
+    for each in tried:
+        assert findings.fooled([each]).hits <= together.hits
+        assert findings.fooled([each]).count == together.count
+        assert not (findings.survivors(tried) & ~findings.survivors([each])).any()
+    assert together.hits <= sum(findings.fooled([each]).hits for each in tried)
+
+
+@quick
+@given(small_findings())
+def test_a_source_is_fooled_on_images_that_it_classifies_correctly_itself(findings: Findings) -> None:
+    for each in findings.tried["recipe"]:
+        clean = findings.source_clean[each.attempt.source]
+        hits = count = 0
+        for image in range(findings.images):
+            if clean[image]:
+                count += 1
+                hits += not each.held.source[image]
+        assert findings.source_fooled(each) == Share(hits, count)
+
+
+@quick
+@given(small_findings())
+def test_what_transfers_is_counted_where_both_are_right_and_the_source_is_fooled(findings: Findings) -> None:
+    for each in findings.tried["recipe"]:
+        clean = findings.source_clean[each.attempt.source]
+        hits = count = 0
+        for image in range(findings.images):
+            if findings.clean[image] and clean[image] and not each.held.source[image]:
+                count += 1
+                hits += not each.held.right[image]
+        assert findings.transferred(each) == Share(hits, count)
+
+
+@quick
+@given(st.integers(0, 9).flatmap(masks))
+def test_the_share_of_right_images(right: Tensor) -> None:
+    assert shares(right) == Share(sum(right.tolist()), len(right))
+
+
+# When an attacker is withstood.
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """The 95 % Wilson interval by its formula."""
+    z = 1.959963984540054
+    share = hits / count
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return centre - half, centre + half
+
+
+@quick
+@given(
+    st.integers(1, 2000).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))),
+    st.sampled_from((0.01, 0.1, 0.2, 0.35, 0.49)),
+)
+def test_the_rule_is_the_ends_of_the_wilson_interval(part: tuple[int, int], tolerated: float) -> None:
+    hits, count = part
+    low, high = wilson(hits, count)
+    assume(abs(high - tolerated) > 1e-9)
+    assume(abs(low - DEFEATED) > 1e-9)
+    expected = "weakened"
+    if low >= DEFEATED or hits == count:
+        expected = "defeated"
+    if high <= tolerated:
+        expected = "withstood"
+    assert standing(Share(hits, count), tolerated) == expected
+
+
+@pytest.mark.parametrize("count", [16, 50, 200])
+def test_an_image_more_crosses_the_rules_borders(count: int) -> None:
+    found = [standing(Share(hits, count), 0.2) for hits in range(count + 1)]
+    assert list(dict.fromkeys(found)) == ["withstood", "weakened", "defeated"]
+    last_withstood, last_weakened = found.index("weakened") - 1, found.index("defeated") - 1
+    assert wilson(last_withstood, count)[1] <= 0.2 < wilson(last_withstood + 1, count)[1]
+    assert wilson(last_weakened, count)[0] < 0.5 <= wilson(last_weakened + 1, count)[0]
+
+
+def test_few_images_are_no_ground_to_call_a_network_withstanding() -> None:
+    # The upper end for none of so many is z² / (n + z²), and z² is 3.84.
+    assert standing(Share(0, 15), 0.2) == "weakened"
+    assert standing(Share(0, 16), 0.2) == "withstood"
+
+
+def test_who_is_fooled_on_all_images_is_defeated_however_few_they_are() -> None:
+    assert standing(Share(1, 1), 0.2) == "defeated"
+    assert standing(Share(2, 3), 0.2) == "weakened"
+
+
+def test_without_an_image_to_fool_a_network_is_defeated() -> None:
+    assert standing(Share(0, 0), 0.2) == "defeated"
+
+
+def test_an_attacker_who_tried_nothing_was_not_run() -> None:
+    assert without(sound(), "recipe").standing("recipe") == "not run"
+    assert replace(sound(), tried={}).standing("recipe") == "not run"
+
+
+def test_more_that_may_be_tolerated_is_more_that_is_withstood() -> None:
+    found = figures({"recipe": 285})
+    assert found.standing("recipe") == "weakened"
+    lenient = replace(found, settings=replace(SETTINGS, tolerated=0.4))
+    assert lenient.standing("recipe") == "withstood"
+
+
+TRANSFER = [key for key in KEYS if key not in ("reversed", "queries", "white box")]
+
+
+@pytest.mark.parametrize("key", TRANSFER)
+def test_weak_examples_that_fool_nobody_are_inconclusive(key: str) -> None:
+    # Of the 980 images that the sources classify correctly.
+    strong, weak = int(STRONG * 980), int(STRONG * 980) - 1
+    assert fought(sound(), key, 10, own=strong).standing(key) == "withstood"
+    assert fought(sound(), key, 10, own=weak).standing(key) == "inconclusive"
+
+
+@pytest.mark.parametrize("key", TRANSFER)
+@pytest.mark.parametrize(("fooled", "expected"), [(300, "weakened"), (900, "defeated")])
+def test_examples_that_fool_are_conclusive_however_weak(key: str, fooled: int, expected: str) -> None:
+    assert fought(sound(), key, fooled, own=1).standing(key) == expected
+
+
+@pytest.mark.parametrize("key", TRANSFER)
+def test_one_strong_attempt_is_enough(key: str) -> None:
+    attempts = planned(key)
+    tried = (*(came(each, 10, own=1) for each in attempts[:-1]), came(attempts[-1], 10))
+    assert replace(sound(), tried={key: tried}).standing(key) == "withstood"
+
+
+def test_turned_perturbations_need_not_fool_their_source() -> None:
+    found = sound()
+    assert all(found.source_fooled(each).hits == 0 for each in found.tried["reversed"])
+    assert found.standing("reversed") == "withstood"
+
+
+@pytest.mark.parametrize("key", ["queries", "white box"])
+def test_who_attacks_the_network_itself_is_withstood_if_he_fools_nobody(key: str) -> None:
+    found = fought(sound(), key, 0)
+    assert all(found.source_fooled(each).hits == 0 for each in found.tried[key])
+    assert found.standing(key) == "withstood"
+
+
+COUNTS = {"withstood": 10, "weakened": 300, "defeated": 900}
+
+
+@quick
+@given(st.dictionaries(st.sampled_from(KEYS), st.sampled_from(list(COUNTS))))
+def test_the_strongest_withstood_and_the_weakest_who_defeats_are_by_the_attackers_order(
+    standings: dict[str, str],
+) -> None:
+    found = figures({key: COUNTS[standings[key]] for key in standings})
+    strongest = weakest = None
+    for key in KEYS:
+        assert found.standing(key) == standings.get(key, "not run")
+        if standings.get(key) == "withstood":
+            strongest = key
+        if standings.get(key) == "defeated" and weakest is None:
+            weakest = key
+    assert found.withstood == strongest
+    assert found.defeated_by == weakest
+
+
+def test_attackers_are_from_weak_to_strong() -> None:
+    assert list(FOOLED) == KEYS
+    assert KEYS[0] == "reference"
+    assert KEYS[-2:] == ["queries", "white box"]
+    assert len(set(KEYS)) == len(KEYS)
+
+
+# McNemar's test.
+
+
+def exact(only_first: int, only_second: int) -> float:
+    """Twice the smaller tail of a fair coin, an image at a time and without rounding."""
+    tosses = only_first + only_second
+    tail = sum(comb(tosses, heads) for heads in range(min(only_first, only_second) + 1))
+    return float(min(Fraction(1), Fraction(2 * tail, 2**tosses)))
+
+
+def pairs(counts: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
+    """Networks of which both, the first alone, the second alone and none are right on so many images."""
+    both, one, other, neither = counts
+    first_right = [True] * both + [True] * one + [False] * other + [False] * neither
+    second_right = [True] * both + [False] * one + [True] * other + [False] * neither
+    return torch.tensor(first_right, dtype=torch.bool), torch.tensor(second_right, dtype=torch.bool)
+
+
+@quick
+@given(st.tuples(*[st.integers(0, 30)] * 4))
+def test_mcnemar_is_a_fair_coin_on_the_images_where_two_networks_differ(
+    counts: tuple[int, int, int, int],
+) -> None:
+    one, other = pairs(counts)
+    found = mcnemar(one, other)
+    assert found == pytest.approx(exact(counts[1], counts[2]), rel=1e-9)
+    assert mcnemar(other, one) == pytest.approx(found, rel=1e-12)
+    assert 0 < found <= 1
+
+
+@quick
+@given(st.integers(0, 9).flatmap(masks))
+def test_a_network_is_no_better_than_itself(right: Tensor) -> None:
+    assert mcnemar(right, right) == 1
+
+
+def test_mcnemar_by_hand() -> None:
+    assert mcnemar(*pairs((7, 5, 0, 9))) == pytest.approx(2 / 32)
+    assert mcnemar(*pairs((0, 1, 0, 0))) == 1
+    assert mcnemar(*pairs((3, 8, 2, 1))) == pytest.approx(2 * (1 + 10 + 45) / 1024)
+
+
+# Finding attempts again.
+
+
+def test_the_plain_attempt_is_pgd_of_the_audits_epsilon_and_steps_from_its_first_start() -> None:
+    found = sound()
+    for source in (REFERENCE, TARGET):
+        plain = found.plain(source)
+        assert plain is not None
+        assert plain.attempt == Attempt(source=source, attack=pgd(SETTINGS))
+    # More steps alone are another attempt.
+    assert without(found, "reference").plain(REFERENCE) is None
+
+
+def test_attempts_are_found_by_what_they_are_and_by_their_attacks_values() -> None:
+    found = only(sound(), "white box", "queries")
+    starts = found.find(TARGET, name="linf-pgd", way="gradient", epsilon=SETTINGS.epsilon, steps=10)
+    assert [each.attempt.restart for each in starts] == [0, 1]
+    assert [each.attempt.way for each in found.find(TARGET, way="queries")] == ["queries"]
+    assert found.find(TARGET, name="autoattack")[0].attempt.attack.name == "autoattack"
+    assert not found.find(TARGET, epsilon=Fraction(1, 3))
+    assert not found.find("nobody")
+
+
+def test_attempts_are_called_by_their_attack_and_way() -> None:
+    fgsm = Attempt(source=REFERENCE, attack=AttackSettings(name="fgsm"))
+    assert fgsm.label == "fgsm"
+    assert replace(fgsm, way="reversed").label == "fgsm, reversed"
+    assert replace(fgsm, way="queries").label == "queries"
+    labels = [each.attempt.label for each in sound().tried["reversed"]]
+    assert len(set(labels)) == len(labels) == 3
+
+
+def test_the_findings_made_by_hand_are_what_they_say() -> None:
+    found = sound()
+    assert found.images == IMAGES
+    for key, count in FOOLED.items():
+        assert found.fooled(found.tried[key]) == Share(count, 950)
+    assert torch.equal(found.clean, first(950))
