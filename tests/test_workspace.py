@@ -92,6 +92,7 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "attack.random_start": ("false", ATTACKED),
     "training.batch_size": ("64", REFERENCE),
     "training.objective": ("orthogonal", TRAININGS | {"evaluation"}),
+    "training.sources": ('["another-seed"]', TRAININGS | {"evaluation"}),
     "training.gm_weight": ("2", TRAININGS | {"evaluation"}),
     "training.gm_every": ("2", TRAININGS | {"evaluation"}),
     "training.optimiser": ("sgd", REFERENCE),

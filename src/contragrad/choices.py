@@ -36,6 +36,18 @@ Objective = Literal[
     "free-adversarial",
     "fast-adversarial",
 ]
+Source = Literal[
+    "reference",
+    "another-seed",
+    "surrogate",
+    "hand-engineered-a",
+    "hand-engineered-b",
+    "resnet18",
+    "resnet34",
+    "vgg16_bn",
+    "densenet121",
+    "squeezenet1_1",
+]
 Optimiser = Literal["adam", "adamw", "sgd"]
 Precision = Literal["float32", "bfloat16"]
 Scale = Literal["smoke", "reduced", "full"]

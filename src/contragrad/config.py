@@ -19,6 +19,7 @@ from contragrad.choices import (
     Precision,
     ReferenceArchitecture,
     Schedule,
+    Source,
     Variation,
 )
 from contragrad.errors import UserError
@@ -142,6 +143,11 @@ class TrainingSettings:
             reference's, eq. (2); `orthogonal` makes them orthogonal; `cross-entropy` leaves them. The
             `fixed-adversarial` ones train on adversarial examples of the reference as well, and `free-` and
             `fast-adversarial` on the network's own.
+        sources: the networks whose input gradients and adversarial examples the objective takes; of several,
+            the mean of the penalties, and for each image one at random. `another-seed` is the reference's
+            architecture from another seed, an architecture's name is one of that, both trained as a reference
+            is; a `surrogate` has the reference's architecture and is trained by the objective itself, against
+            the sources before it.
         gm_weight: the weight λ of the gradient-misalignment loss, eq. (2).
         gm_every: steps of which one has that loss, its weight multiplied by their number; 1 is the paper's.
         optimiser: an optimiser of torch.optim, its settings left at PyTorch's defaults.
@@ -151,6 +157,7 @@ class TrainingSettings:
 
     batch_size: int = 128
     objective: Objective = field(default="gm", metadata={LATER: True})
+    sources: tuple[Source, ...] = field(default=("reference",), metadata={LATER: True})
     gm_weight: float = 1.0
     gm_every: int = field(default=1, metadata={LATER: True})
     optimiser: Optimiser = "adam"
@@ -160,6 +167,13 @@ class TrainingSettings:
         # Batch statistics need two images.
         _at_least(2, "training", self, "batch_size")
         _at_least(1, "training", self, "gm_every")
+        single = [source for source in self.sources if source != "surrogate"]
+        _require(
+            bool(self.sources) and self.sources[0] != "surrogate" and len(single) == len(set(single)),
+            "training.sources",
+            f"{list(self.sources)} cannot be used",
+            "one or more, the first no surrogate, each but surrogates once",
+        )
         _require(
             0 <= self.gm_weight < float("inf"),
             "training.gm_weight",

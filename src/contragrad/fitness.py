@@ -29,7 +29,7 @@ class Context:
         train: N training images.
         material: what the objective takes beside them.
         fitness: the images the fitness is measured on.
-        adversarial: those images after the attack on the reference, float in [0, 1].
+        adversarial: those images after the attack on the reference, float in [0, 1]; see `measure`.
         training: how networks are trained.
         limits: how large they may be.
         device: where they are trained.
@@ -82,10 +82,18 @@ def trial_seed(trial: Trial) -> int:
 
 
 def measure(network: nn.Module, clean: Examples, adversarial: Tensor) -> Measured:
-    """The network's accuracy on the images and on the adversarial examples made of them."""
-    return Measured(
-        accuracy(network, clean.images, clean.labels), accuracy(network, adversarial, clean.labels)
-    )
+    """The network's accuracy on the images and on the adversarial examples made of them.
+
+    Args:
+        network: whose.
+        clean: N images with labels.
+        adversarial: (N, C, H, W), or (N, S, C, H, W) of S sources, all of which count as one: an image is
+            classified correctly if each of its examples is.
+    """
+    labels = clean.labels.cpu()
+    each = adversarial.unbind(1) if adversarial.dim() == 5 else (adversarial,)
+    right = torch.stack([predict(network, images) == labels for images in each]).all(0)
+    return Measured(accuracy(network, clean.images, clean.labels), int(right.sum()) / len(labels))
 
 
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:

@@ -28,12 +28,14 @@ class Origin:
         adversarial: names its adversarial examples at the training images.
         fitness: names those that the fitness is measured on.
         epsilon: their radius.
+        sources: names the networks that stand in the reference's place, if there are others.
     """
 
     reference: str
     adversarial: str
     fitness: str
     epsilon: Fraction
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class FullTraining:
         epochs: all its training epochs.
         seed: names the streams of its weights and its order of images.
         keep: the weights that are kept, see `RefineSettings`.
+        source_seed: whose sources it is trained against, see `Workspace`.
     """
 
     name: str
@@ -55,6 +58,7 @@ class FullTraining:
     epochs: int
     seed: int
     keep: Keep = "last"
+    source_seed: int | None = None
 
     def fingerprint(self, training: TrainingSettings, splits: str, origin: Origin) -> str:
         """Names the trained network; its name in tables is no part of it.
@@ -74,6 +78,8 @@ class FullTraining:
             against.append(self.objective)
         if parts.fixed:
             against.append(origin.adversarial)
+        if (parts.penalty is not None or parts.fixed) and origin.sources:
+            against.append(origin.sources)
         if parts.inputs is not None:
             against.append(origin.epsilon)
         recipe = (self.architecture, self.epochs, self.seed, *training.without_gm)

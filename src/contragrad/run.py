@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from torch import nn
+
 from contragrad import config_file, evaluate, table4
 from contragrad.config import StudyConfig
 from contragrad.data.dataset import Dataset, Splits, split
@@ -43,12 +45,15 @@ from contragrad.workspace import (
     DATABASE,
     TABLE,
     Workspace,
-    adversarial,
     directions,
     load_reference,
     material,
+    material_of,
+    of_sources,
+    source_architecture,
     store_splits,
     untrained_reference,
+    untrained_source,
 )
 
 
@@ -162,13 +167,46 @@ def opened(workspace: Workspace, dataset: Dataset, progress: Progress) -> Iterat
         workspace.artefacts.sweep()
         splits = store_splits(workspace, dataset)
         _make_reference(workspace, splits, progress)
+        make_sources(workspace, splits, progress)
         progress.stage(f"crafting {config.attack.name} examples on the reference")
         directions(workspace, splits)
         material(workspace, config.training.objective)
-        attacked = adversarial(workspace, splits, config.fitness_split)
+        attacked = of_sources(workspace, splits, config.fitness_split)
         own = measure(load_reference(workspace, splits), splits.validation, attacked)
         progress.stage(f"the reference on the {config.fitness_split} images: {outcome_text(own)}")
         yield memo, splits
+
+
+def make_sources(workspace: Workspace, splits: Splits, progress: Progress) -> None:
+    """Trains the networks beside the reference that the objective takes, as far as they are not there.
+
+    Raises:
+        UserError: if a training diverges.
+    """
+    config = workspace.config
+    for place, (source, name) in enumerate(
+        zip(config.training.sources, workspace.source_names(), strict=True)
+    ):
+        if source == "reference" or workspace.artefacts.find("network", name) is not None:
+            continue
+        objective = config.training.objective if source == "surrogate" else "cross-entropy"
+        progress.stage(f"training source {place + 1}, {source}, {config.reference.epochs} epochs")
+        task = FullTraining(
+            name=source,
+            architecture=source_architecture(config.reference, source),
+            objective=objective,
+            epochs=config.reference.epochs,
+            seed=workspace.seed_of_source(place),
+        )
+        _train_here(
+            workspace,
+            splits,
+            task,
+            name,
+            material_of(workspace, objective, place) if source == "surrogate" else Material(),
+            untrained_source(workspace, splits, place),
+            progress,
+        )
 
 
 def _make_reference(workspace: Workspace, splits: Splits, progress: Progress) -> None:
@@ -192,20 +230,34 @@ def _make_reference(workspace: Workspace, splits: Splits, progress: Progress) ->
         epochs=config.reference.epochs,
         seed=seed,
     )
+    _train_here(workspace, splits, task, name, Material(), network, progress)
+
+
+def _train_here(
+    workspace: Workspace,
+    splits: Splits,
+    task: FullTraining,
+    name: str,
+    material: Material,
+    network: nn.Module,
+    progress: Progress,
+) -> None:
+    """Trains a network in the driver, with all cores."""
+    config = workspace.config
     result = train_fully(
-        network,
+        network.to(workspace.device),
         task,
         name=name,
         examples=splits.train,
-        material=Material(),
+        material=material,
         training=config.training,
         checkpoint_every=config.refine.checkpoint_every,
-        artefacts=artefacts,
-        report=lambda message: progress.running("reference", epoch_text("reference", message)),
+        artefacts=workspace.artefacts,
+        report=lambda message: progress.running(task.name, epoch_text(task.name, message)),
     )
     if "infeasible" in result:
         raise UserError(
-            f"the reference's training {result['infeasible']}", where="reference", remedy="another seed"
+            f"the training of {task.name} {result['infeasible']}", where=task.name, remedy="another seed"
         )
 
 

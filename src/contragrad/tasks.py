@@ -1,6 +1,7 @@
 """What a worker can be asked to do: evaluate a trial, or train a network in full."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 from torch import nn
@@ -45,8 +46,8 @@ def _train(task: FullTraining, workspace: Workspace, shared: Context, report: Re
         examples=shared.train,
         material=(
             shared.material
-            if task.objective == shared.training.objective
-            else material(workspace, task.objective)
+            if task.objective == shared.training.objective and task.source_seed is None
+            else material(replace(workspace, source_seed=task.source_seed), task.objective)
         ),
         training=shared.training,
         checkpoint_every=workspace.config.refine.checkpoint_every,
@@ -62,7 +63,8 @@ def task_name(task: Task, workspace: Workspace) -> str:
         case Trial():
             return workspace.evaluation_name(task)
         case FullTraining():
-            return task.fingerprint(workspace.config.training, workspace.split_name, origin(workspace))
+            of = origin(replace(workspace, source_seed=task.source_seed))
+            return task.fingerprint(workspace.config.training, workspace.split_name, of)
 
 
 def origin(workspace: Workspace) -> Origin:
@@ -72,4 +74,5 @@ def origin(workspace: Workspace) -> Origin:
         adversarial=workspace.adversarial_name("train"),
         fitness=workspace.adversarial_name(workspace.config.fitness_split),
         epsilon=workspace.config.attack.epsilon,
+        sources=() if workspace.config.training.sources == ("reference",) else workspace.source_names(),
     )

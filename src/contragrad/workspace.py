@@ -8,7 +8,9 @@
 Driver and workers share it. The driver makes every artefact before a worker needs it.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,8 +18,8 @@ from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
 from contragrad.attacks import craft
-from contragrad.choices import Objective
-from contragrad.config import AttackSettings, StudyConfig
+from contragrad.choices import Objective, Source
+from contragrad.config import AttackSettings, ReferenceSettings, StudyConfig
 from contragrad.data.dataset import Dataset, Examples, Splits, pixels, split
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
@@ -46,6 +48,8 @@ class Workspace:
         data: the data set's fingerprint.
         problem: the images' shape and the number of classes.
         weights: fingerprint of the reference's given weights; None if it is trained here.
+        source_seed: names the streams of the sources that are trained here; None is the study's. An attacker
+            who knows the recipe has sources of his own.
     """
 
     folder: Path
@@ -53,6 +57,7 @@ class Workspace:
     data: str
     problem: Problem
     weights: str | None
+    source_seed: int | None = None
 
     @property
     def artefacts(self) -> Artefacts:
@@ -81,6 +86,26 @@ class Workspace:
             return fingerprint("reference-given/1", text, self.weights)
         recipe = (*self.config.training.without_gm, self.config.reference.epochs, self.config.seed)
         return fingerprint("reference/1", text, self.split_name, *recipe)
+
+    def seed_of_source(self, place: int) -> int:
+        """The seed of a source that is trained here."""
+        own = self.config.seed if self.source_seed is None else self.source_seed
+        return stream_seed(own, "source", self.config.training.sources[place], place)
+
+    def source_names(self) -> tuple[str, ...]:
+        """Names the networks that the objective takes directions and examples of, in their order."""
+        training, names = self.config.training, []
+        for place, source in enumerate(training.sources):
+            if source == "reference":
+                names.append(self.reference_name)
+                continue
+            seed = self.seed_of_source(place)
+            recipe: tuple[object, ...] = (*training.without_gm, self.config.reference.epochs, seed)
+            if source == "surrogate":
+                recipe = (*recipe, training, self.config.attack, names)
+            text = source_architecture(self.config.reference, source)
+            names.append(fingerprint("source/1", text, self.split_name, *recipe))
+        return tuple(names)
 
     def adversarial_name(
         self, part: str, source: str | None = None, attack: AttackSettings | None = None
@@ -176,13 +201,43 @@ def load_reference(workspace: Workspace, splits: Splits) -> nn.Module:
     return placed(network.requires_grad_(False).eval(), workspace.device)
 
 
+def untrained_source(workspace: Workspace, splits: Splits, place: int) -> nn.Module:
+    """A source's architecture with fresh weights."""
+    source = workspace.config.training.sources[place]
+    text = source_architecture(workspace.config.reference, source)
+    return construct(text, workspace.problem, normalisation(splits.train), workspace.seed_of_source(place))
+
+
+def load_source(workspace: Workspace, splits: Splits, place: int) -> nn.Module:
+    """A source, frozen, on the workspace's device."""
+    if workspace.config.training.sources[place] == "reference":
+        return load_reference(workspace, splits)
+    network = untrained_source(workspace, splits, place)
+    network.load_state_dict(workspace.artefacts.load("network", workspace.source_names()[place]))
+    return placed(network.requires_grad_(False).eval(), workspace.device)
+
+
+def source_architecture(settings: ReferenceSettings, source: Source) -> str:
+    """The architecture of a source, as the text that `construct` takes."""
+    match source:
+        case "reference" | "another-seed" | "surrogate":
+            return architecture(settings)
+        case name:
+            return architecture(ReferenceSettings(architecture=name))
+
+
 def directions(workspace: Workspace, splits: Splits) -> Tensor:
     """The reference's unit gradients (N, C, H, W) at the training images, computed once."""
+    return _directions(workspace, splits, workspace.reference_name, lambda: load_reference(workspace, splits))
 
+
+def _directions(
+    workspace: Workspace, splits: Splits, source: str, network: Callable[[], nn.Module]
+) -> Tensor:
     def compute() -> dict[str, Tensor]:
-        return {"directions": all_reference_directions(load_reference(workspace, splits), splits.train)}
+        return {"directions": all_reference_directions(network(), splits.train)}
 
-    name = fingerprint("directions/1", workspace.reference_name, workspace.split_name)
+    name = fingerprint("directions/1", source, workspace.split_name)
     return workspace.artefacts.obtain("directions", name, compute)["directions"]
 
 
@@ -196,7 +251,7 @@ def adversarial_of(
     splits: Splits,
     part: str,
     *,
-    source: tuple[str, nn.Module] | None = None,
+    source: tuple[str, Callable[[], nn.Module]] | None = None,
     attack: AttackSettings | None = None,
 ) -> Tensor:
     """Adversarial examples at the images of a split, crafted if they are not there.
@@ -205,13 +260,13 @@ def adversarial_of(
         workspace: where they are kept.
         splits: the images.
         part: `train`, `validation` or `test`.
-        source: the name of the weights, and the network; None is the reference.
+        source: the name of the weights, and what gives the network if it is needed; None is the reference.
         attack: None is the study's.
     """
 
     def compute() -> dict[str, Tensor]:
         examples: Examples = getattr(splits, part)
-        network = load_reference(workspace, splits) if source is None else source[1]
+        network = load_reference(workspace, splits) if source is None else source[1]()
         seed = stream_seed(workspace.config.seed, "attack", part)
         settings = attack or workspace.config.attack
         return {"adversarial": craft(network, examples.images, examples.labels, settings, seed=seed)}
@@ -221,13 +276,42 @@ def adversarial_of(
 
 
 def material(workspace: Workspace, objective: Objective) -> Material:
-    """What the objective takes beside the training images, on the device; made where it is not there."""
+    """What the objective takes beside the training images, on the device; made where it is not there.
+
+    The sources that it is made of are there already.
+    """
+    return material_of(workspace, objective, len(workspace.config.training.sources))
+
+
+def material_of(workspace: Workspace, objective: Objective, sources: int) -> Material:
+    """The same of the first so many sources alone."""
     parts, splits, device = OBJECTIVES[objective], load_splits(workspace), workspace.device
+    directed = [
+        _directions(workspace, splits, name, partial(load_source, workspace, splits, place))
+        for place, name in enumerate(workspace.source_names()[:sources] if parts.penalty else ())
+    ]
     return Material(
-        directions=directions(workspace, splits).to(device) if parts.penalty else None,
-        adversarial=adversarial(workspace, splits, "train").to(device) if parts.fixed else None,
+        directions=_joined(directed).to(device) if parts.penalty else None,
+        adversarial=of_sources(workspace, splits, "train", sources).to(device) if parts.fixed else None,
         epsilon=float(workspace.config.attack.epsilon),
     )
+
+
+def of_sources(workspace: Workspace, splits: Splits, part: str, count: int | None = None) -> Tensor:
+    """The adversarial examples of the first so many sources, or of all, at the images of a split.
+
+    Returns:
+        (N, C, H, W) of one source, (N, S, C, H, W) of several.
+    """
+    found = [
+        adversarial_of(workspace, splits, part, source=(name, partial(load_source, workspace, splits, place)))
+        for place, name in enumerate(workspace.source_names()[:count])
+    ]
+    return _joined(found)
+
+
+def _joined(found: Sequence[Tensor]) -> Tensor:
+    return found[0] if len(found) == 1 else torch.stack(tuple(found), 1)
 
 
 def context(workspace: Workspace) -> Context:
@@ -241,7 +325,7 @@ def context(workspace: Workspace) -> Context:
         train=Examples(splits.train.images.to(device), splits.train.labels.to(device)),
         material=material(workspace, workspace.config.training.objective),
         fitness=splits.validation,
-        adversarial=adversarial(workspace, splits, part),
+        adversarial=of_sources(workspace, splits, part),
         training=workspace.config.training,
         limits=workspace.config.search.limits,
         device=device,

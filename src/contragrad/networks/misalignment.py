@@ -104,7 +104,8 @@ def losses(
         network: maps images in [0, 1] to logits.
         images: (B, C, H, W) in [0, 1].
         labels: (B,) class numbers.
-        directions: (B, C, H, W), from `reference_directions` for the same images.
+        directions: (B, C, H, W), from `reference_directions` for the same images; (B, S, C, H, W) of S
+            networks, whose penalties are averaged.
         penalty: of each image's alignment.
 
     Source: eqs. (1) and (2).
@@ -112,7 +113,10 @@ def losses(
     images = images.detach().requires_grad_()
     cross_entropy = F.softplus(log_odds(network(images), labels)).mean()
     (gradients,) = torch.autograd.grad(cross_entropy, images, create_graph=True)
-    return cross_entropy, penalty(alignment(gradients, directions)).mean()
+    if directions.dim() == 4:
+        return cross_entropy, penalty(alignment(gradients, directions)).mean()
+    penalties = [penalty(alignment(gradients, theirs)).mean() for theirs in directions.unbind(1)]
+    return cross_entropy, torch.stack(penalties).mean()
 
 
 def reference_directions(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

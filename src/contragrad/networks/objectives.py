@@ -48,14 +48,21 @@ class Material:
     """What an objective takes beside N images and their labels; None where it takes none.
 
     Args:
-        directions: (N, C, H, W), the reference's unit gradients at the images.
-        adversarial: (N, C, H, W) in [0, 1], the reference's adversarial examples at the images.
+        directions: (N, C, H, W), the reference's unit gradients at the images; (N, S, C, H, W) of S sources.
+        adversarial: in [0, 1], the reference's adversarial examples at the images, or those of S sources.
         epsilon: radius of the L_inf ball of adversarial training, in pixel units.
     """
 
     directions: Tensor | None = None
     adversarial: Tensor | None = None
     epsilon: float = 0.0
+
+    def examples(self) -> Tensor | None:
+        """The adversarial examples (N, C, H, W); of several sources, each image's of one drawn at random."""
+        if self.adversarial is None or self.adversarial.dim() == 4:
+            return self.adversarial
+        count, sources = self.adversarial.shape[:2]
+        return self.adversarial[torch.arange(count), torch.randint(sources, (count,))]
 
     def at(self, batch: Tensor, device: torch.device, *, aligned: bool) -> "Material":
         """That of a batch, on the device; without directions unless it is to be aligned."""

@@ -111,11 +111,13 @@ def step(
         cross_entropy = F.cross_entropy(logits(images), labels)
         penalty = torch.zeros((), device=cross_entropy.device)
     else:
-        directions = material.directions.contiguous(memory_format=session.memory_format)
+        directions = material.directions
+        if directions.dim() == 4:
+            directions = directions.contiguous(memory_format=session.memory_format)
         laid = images.contiguous(memory_format=session.memory_format)
         cross_entropy, penalty = losses(logits, laid, labels, directions, parts.penalty)
-    if material.adversarial is not None and parts.fixed:
-        cross_entropy = (cross_entropy + F.cross_entropy(logits(material.adversarial), labels)) / 2
+    if parts.fixed and (examples := material.examples()) is not None:
+        cross_entropy = (cross_entropy + F.cross_entropy(logits(examples), labels)) / 2
     session.optimiser.zero_grad()
     # Images that ask for no gradient may be a leaf of the graph too, and theirs would be for nothing.
     leaves: list[Tensor] = [

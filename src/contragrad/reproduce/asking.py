@@ -182,7 +182,7 @@ class Asking:
             self.place.workspace,
             self.place.splits,
             "test",
-            source=(self.names[source], network),
+            source=(self.names[source], lambda: network),
             attack=self.attack(column),
         )
 
