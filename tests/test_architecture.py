@@ -27,7 +27,7 @@ ORDER = (
     "networks.pooling", "networks.blocks", "networks.network", "networks.misalignment",
     "networks.objectives",
     "networks.training", "networks.inference",
-    "artefacts", "reference", "onnx_graph", "onnx_lowering", "onnx_network", "onnx_model",
+    "artefacts", "reference", "onnx.graph", "onnx.lowering", "onnx.network", "onnx.model",
     "attack_library", "attacks", "defences", "fitness", "workspace", "refine", "tasks", "recipes",
     "engine.*",
     "evaluate", "pictures", "explain", "draw", "history", "report", "progress", "table4", "run", "calibrate",

@@ -25,7 +25,7 @@ from contragrad.evolution.genome import Genome, Sum
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.inference import predict
 from contragrad.networks.network import Normalisation, build, placed
-from contragrad.onnx_model import load_onnx
+from contragrad.onnx.model import load_onnx
 from contragrad.reference import require_usable
 from strategies import free_genomes
 
@@ -856,7 +856,7 @@ def test_weights_of_more_than_2_gb_are_refused_unread(file: Path) -> None:
 @pytest.mark.parametrize("name", ["onnx", "onnx2torch", "onnxruntime"])
 def test_without_the_extra_it_is_named(name: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exported(small(), file)
-    for module in ("onnx_graph", "onnx_lowering", "onnx_network"):
+    for module in ("onnx.graph", "onnx.lowering", "onnx.network"):
         monkeypatch.delitem(sys.modules, f"contragrad.{module}", raising=False)
     monkeypatch.setitem(sys.modules, name, None)
     error = refused(file)

@@ -7,11 +7,11 @@ from torch import nn
 
 from contragrad import history, table4
 from contragrad.artefacts import network_fingerprint
-from contragrad.config import Keep, Objective
+from contragrad.choices import Keep, Objective
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
 from contragrad.networks.network import placed
-from contragrad.onnx_model import load_onnx
+from contragrad.onnx.model import load_onnx
 from contragrad.reference import architecture, construct, load_weights
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
@@ -47,14 +47,17 @@ class Target:
     weights: Path
 
 
-def of_run(workspace: Workspace, splits: Splits, name: str | None) -> Target:
-    """A network of a study that has ended: the one of that name in its table, or its best evolved one.
+def training_of(workspace: Workspace, name: str | None) -> FullTraining | None:
+    """How a study that has ended trained the network of that name in its table, or its best evolved one.
+
+    Returns:
+        None for the reference.
 
     Raises:
-        UserError: if the study has no such network.
+        UserError: if the study has no such network, or its weights are gone.
     """
     if name == REFERENCE:
-        return _reference(workspace, splits)
+        return None
     state = history.load(workspace.folder).state
     if state is None or not state.finished:
         raise UserError(
@@ -70,7 +73,19 @@ def of_run(workspace: Workspace, splits: Splits, name: str | None) -> Target:
             where="--network",
             remedy=f"one of: {', '.join([REFERENCE, *tasks])}",
         )
-    return _trained(workspace, splits, chosen)
+    weights = task_name(chosen, workspace)
+    if workspace.artefacts.find("network", weights) is None:
+        raise UserError(
+            f"the weights of {chosen.name} are not there",
+            where=str(workspace.artefacts.path("network", weights)),
+            remedy=f"contragrad resume {workspace.folder}",
+        )
+    return chosen
+
+
+def of_run(workspace: Workspace, splits: Splits, training: FullTraining | None) -> Target:
+    """The network that a study's training has left; without one, its reference."""
+    return _reference(workspace, splits) if training is None else _trained(workspace, splits, training)
 
 
 def _reference(workspace: Workspace, splits: Splits) -> Target:
@@ -90,12 +105,6 @@ def _reference(workspace: Workspace, splits: Splits) -> Target:
 
 def _trained(workspace: Workspace, splits: Splits, task: FullTraining) -> Target:
     name = task_name(task, workspace)
-    if workspace.artefacts.find("network", name) is None:
-        raise UserError(
-            f"the weights of {task.name} are not there",
-            where=str(workspace.artefacts.path("network", name)),
-            remedy=f"contragrad resume {workspace.folder}",
-        )
     return Target(
         name=task.name,
         network=table4.trained_network(workspace, normalisation(splits.train), task),
@@ -109,6 +118,33 @@ def _trained(workspace: Workspace, splits: Splits, task: FullTraining) -> Target
     )
 
 
+def require_file(given: str, weights: Path | None) -> None:
+    """Refuses what can be refused of a model without its data.
+
+    Raises:
+        UserError: if a file is missing, or weights are, or they are given for an ONNX file.
+    """
+    if _is_onnx(given):
+        if weights is not None:
+            raise UserError("an ONNX file holds its weights", where="--weights", remedy="leave it out")
+        _require_there(Path(given).expanduser(), given)
+    elif weights is None:
+        raise UserError(
+            "the factory's network has no weights", where="--weights", remedy="a safetensors file"
+        )
+    else:
+        _require_there(weights.expanduser(), f"--weights: {weights}")
+
+
+def _is_onnx(given: str) -> bool:
+    return Path(given).suffix == ".onnx"
+
+
+def _require_there(path: Path, where: str) -> None:
+    if not path.is_file():
+        raise UserError("there is no such file", where=where, remedy="its path")
+
+
 def of_file(workspace: Workspace, splits: Splits, given: str, weights: Path | None) -> Target:
     """Anyone's network: an ONNX file, or a factory `package.module:function` with its weights.
 
@@ -118,19 +154,14 @@ def of_file(workspace: Workspace, splits: Splits, given: str, weights: Path | No
         UserError: if it cannot be had, or does not fit the data.
     """
     config = workspace.config
+    require_file(given, weights)
     path = Path(given).expanduser()
-    if path.suffix == ".onnx":
-        if weights is not None:
-            raise UserError("an ONNX file holds its weights", where="--weights", remedy="leave it out")
+    if weights is None:
         network, text, path_of_weights = load_onnx(path, workspace.problem), None, path
     else:
-        if weights is None:
-            raise UserError(
-                "the factory's network has no weights", where="--weights", remedy="a safetensors file"
-            )
         text = f"factory {given}"
         network = construct(text, workspace.problem, normalisation(splits.train), config.seed)
-        load_weights(network, weights)
+        load_weights(network, weights.expanduser())
         path_of_weights = weights
     network = placed(network.requires_grad_(False).eval(), workspace.device)
     return Target(

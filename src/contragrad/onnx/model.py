@@ -32,7 +32,7 @@ def load_onnx(path: Path, problem: Problem) -> nn.Module:
             be had, or answers otherwise than by onnxruntime.
     """
     try:
-        from contragrad.onnx_network import load
+        from contragrad.onnx.network import load
     except ImportError as error:
         raise UserError(
             "ONNX files need onnx, onnx2torch and onnxruntime",

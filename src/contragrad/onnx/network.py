@@ -1,6 +1,6 @@
 """The graph of an ONNX file made a torch network, and both compared.
 
-This module needs the extra `onnx`, so it is imported only once `onnx_model` is asked for a network.
+This module needs the extra `onnx`, so it is imported only once `onnx.model` is asked for a network.
 """
 
 import warnings
@@ -19,8 +19,8 @@ from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.misalignment import log_odds
 from contragrad.networks.randomness import isolated
-from contragrad.onnx_graph import REMEDY, first_line, read, without_softmax
-from contragrad.onnx_lowering import lowered
+from contragrad.onnx.graph import REMEDY, first_line, read, without_softmax
+from contragrad.onnx.lowering import lowered
 
 PROBES = 3
 """Random images that the torch network and onnxruntime are compared on."""
@@ -84,7 +84,7 @@ class Converted(nn.Module):
 
 
 def load(path: Path, problem: Problem) -> Converted:
-    """The network of an ONNX file; `onnx_model.load_onnx` says what that is."""
+    """The network of an ONNX file; `onnx.model.load_onnx` says what that is."""
     model = read(path, problem)
     images = torch.rand(
         (PROBES, problem.channels, problem.height, problem.width), generator=torch.Generator().manual_seed(0)

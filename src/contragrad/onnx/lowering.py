@@ -1,6 +1,6 @@
 """A graph of ONNX's newer or older operators in those that onnx2torch knows.
 
-This module needs the extra `onnx`, so it is imported only once `onnx_model` is asked for a network.
+This module needs the extra `onnx`, so it is imported only once `onnx.model` is asked for a network.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from onnx import (
 )
 from onnx2torch.node_converters.registry import get_converter
 
-from contragrad.onnx_graph import inferred, model_of, refuse_operators, types_of_weights
+from contragrad.onnx.graph import inferred, model_of, refuse_operators, types_of_weights
 
 CONVERTED = (9, 17)
 """The operator sets that onnx2torch 1.5.15 knows: from, to."""

@@ -3,7 +3,7 @@
 A file is data from a stranger. Only what is understood is taken from it, and its names are not: converters
 write names into Python code, which is then run.
 
-This module needs the extra `onnx`, so it is imported only once `onnx_model` is asked for a network.
+This module needs the extra `onnx`, so it is imported only once `onnx.model` is asked for a network.
 """
 
 from collections.abc import Iterator
