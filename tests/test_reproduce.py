@@ -12,7 +12,8 @@ from PIL import Image
 from contragrad.cli import main
 from contragrad.reproduce.definition import Definition, names, read
 
-pytestmark = [pytest.mark.slow, pytest.mark.shared_data]
+# All tables are made before the first test.
+pytestmark = [pytest.mark.slow, pytest.mark.shared_data, pytest.mark.timeout(3000)]
 
 
 def call(*words: str | Path) -> tuple[int, str, str]:
