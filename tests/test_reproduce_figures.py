@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad import config_file, table4, workspace
+from contragrad import config_file, run, table4, workspace
 from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples, Splits
 from contragrad.defences import FILTERS
 from contragrad.engine.memo import DictMemo
+from contragrad.errors import UserError
 from contragrad.evaluate import Share
 from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member
@@ -31,13 +32,16 @@ from contragrad.explain import pixel_distance, relative
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.history import SEEN
 from contragrad.recipes import RECIPES, Found
+from contragrad.reference import architecture
 from contragrad.refine import FullTraining
 from contragrad.reproduce import asking, experiment, figure3, figures
+from contragrad.reproduce import definition as definitions
 from contragrad.reproduce.definition import Column, Definition, names, read
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell
+from contragrad.reproduce.trainings import surrogate
 from contragrad.tasks import task_name
 from contragrad.workspace import Workspace
 
@@ -172,6 +176,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         table4, "trained_network", lambda folder, normal, task: Known(made_by(task, folder.data))
     )
     monkeypatch.setattr(asking, "material", lambda *what: None)
+    monkeypatch.setattr(run, "make_sources", lambda *what: None)
     for module in (asking, figure3):
         monkeypatch.setattr(
             module, "load_reference", lambda folder, splits: Known(f"the reference of {folder.data}")
@@ -249,6 +254,47 @@ def test_every_figure_is_of_its_network_and_of_examples_of_its_source(name: str,
         for network in definition.networks
     }
     assert found.looks == 1
+
+
+OWN = """
+title: x
+experiment: reduced-data
+columns:
+  white box: {source: itself}
+  adaptive: {source: surrogate}
+networks: {reference: , reference+GM: , NE 1 without GM: }
+"""
+
+
+def test_columns_may_be_crafted_on_the_row_itself_and_on_what_an_attacker_trains_by_its_recipe(
+    world: World,
+) -> None:
+    definition = definitions.parse("own", OWN)
+    found = measured(definition)
+    place = world.place("own")
+    labels = place.splits.test.labels
+    attack = CONFIG.attack
+    for name in definition.networks:
+        training = RECIPES[name].training(name, CONFIG, FOUND)
+        own, _ = made(name, "own")
+        task = surrogate(name, training, CONFIG)
+        assert task.seed != getattr(training, "seed", None)
+        assert (task.architecture, task.objective) == (
+            (training.architecture, training.objective)
+            if training
+            else (architecture(CONFIG.reference), "cross-entropy")
+        )
+        for column, source in (("white box", own), ("adaptive", made_by(task, "own"))):
+            right = answers(name, place, on(source, attack)) == labels
+            assert found.figures[name][column] == Share(int(right.sum()), IMAGES)
+            assert f"{column}, {name}" in found.crafted
+    assert len(set(world.trained)) == len(world.trained) == 2 + 3
+
+
+def test_a_filtered_network_has_no_columns_of_its_own() -> None:
+    with pytest.raises(UserError) as error:
+        definitions.parse("own", OWN.replace("reference+GM: ", "JPEG compression: "))
+    assert "filtered" in error.value.remedy
 
 
 @pytest.mark.parametrize("name", names())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
-from contragrad.choices import Keep, Objective
+from contragrad.choices import Keep, Objective, Source
 from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.fingerprint import Plain, fingerprint
@@ -49,7 +49,8 @@ class FullTraining:
         epochs: all its training epochs.
         seed: names the streams of its weights and its order of images.
         keep: the weights that are kept, see `RefineSettings`.
-        source_seed: whose sources it is trained against, see `Workspace`.
+        sources: the networks it is trained against, see `TrainingSettings`; None are the study's.
+        source_seed: whose sources of these names, see `Workspace`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class FullTraining:
     epochs: int
     seed: int
     keep: Keep = "last"
+    sources: tuple[Source, ...] | None = None
     source_seed: int | None = None
 
     def fingerprint(self, training: TrainingSettings, splits: str, origin: Origin) -> str:

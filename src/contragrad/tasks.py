@@ -1,7 +1,6 @@
 """What a worker can be asked to do: evaluate a trial, or train a network in full."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 
 from torch import nn
@@ -46,8 +45,8 @@ def _train(task: FullTraining, workspace: Workspace, shared: Context, report: Re
         examples=shared.train,
         material=(
             shared.material
-            if task.objective == shared.training.objective and task.source_seed is None
-            else material(replace(workspace, source_seed=task.source_seed), task.objective)
+            if (own := against(task, workspace)) == workspace
+            else material(own, task.objective)
         ),
         training=shared.training,
         checkpoint_every=workspace.config.refine.checkpoint_every,
@@ -63,8 +62,14 @@ def task_name(task: Task, workspace: Workspace) -> str:
         case Trial():
             return workspace.evaluation_name(task)
         case FullTraining():
-            of = origin(replace(workspace, source_seed=task.source_seed))
-            return task.fingerprint(workspace.config.training, workspace.split_name, of)
+            return task.fingerprint(
+                workspace.config.training, workspace.split_name, origin(against(task, workspace))
+            )
+
+
+def against(task: FullTraining, workspace: Workspace) -> Workspace:
+    """The workspace with the objective and the sources of a training."""
+    return workspace.against(task.objective, task.sources, task.source_seed)
 
 
 def origin(workspace: Workspace) -> Origin:

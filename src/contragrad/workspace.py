@@ -9,7 +9,7 @@ Driver and workers share it. The driver makes every artefact before a worker nee
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -86,6 +86,20 @@ class Workspace:
             return fingerprint("reference-given/1", text, self.weights)
         recipe = (*self.config.training.without_gm, self.config.reference.epochs, self.config.seed)
         return fingerprint("reference/1", text, self.split_name, *recipe)
+
+    def against(
+        self, objective: Objective, sources: tuple[Source, ...] | None, source_seed: int | None
+    ) -> "Workspace":
+        """The same for trainings by another objective, against other sources or somebody else's.
+
+        Args:
+            objective: what is trained for.
+            sources: against whom; None are the study's.
+            source_seed: whose; None is the study's.
+        """
+        training = self.config.training
+        training = replace(training, objective=objective, sources=sources or training.sources)
+        return replace(self, config=replace(self.config, training=training), source_seed=source_seed)
 
     def seed_of_source(self, place: int) -> int:
         """The seed of a source that is trained here."""

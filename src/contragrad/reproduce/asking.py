@@ -5,15 +5,15 @@ the study's database, and a table that was killed goes on from there, on another
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from contragrad import table4
-from contragrad.config import AttackSettings, StudyConfig
+from contragrad import run, table4
+from contragrad.config import AttackSettings
 from contragrad.defences import FILTERS, Filtered
-from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.fingerprint import fingerprint
 from contragrad.networks.inference import predict
 from contragrad.progress import Progress
 from contragrad.recipes import RECIPES, Found
@@ -22,10 +22,25 @@ from contragrad.reproduce import answers
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.epsilon import Calibration, calibrate
 from contragrad.reproduce.experiment import Place
-from contragrad.tasks import task_name
+from contragrad.reproduce.trainings import REFERENCE, source_of, trainings
+from contragrad.tasks import against, task_name
 from contragrad.workspace import adversarial_of, load_reference, material, normalisation
 
-REFERENCE = "reference"
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Test images as networks see them.
+
+    Args:
+        source: the network that they were crafted on; None are the images themselves.
+        attack: by which.
+    """
+
+    source: str | None = None
+    attack: AttackSettings | None = None
+
+
+CLEAN = Shown()
 
 
 @dataclass(slots=True)
@@ -70,6 +85,12 @@ class Asking:
                 published = self.definition.networks[REFERENCE][column.name]
                 self.calibration = calibrate(self.place, column, published)
 
+    def shown(self, network: str, column: Column) -> Shown:
+        """What a row's network sees in a column."""
+        if column.source is None:
+            return CLEAN
+        return Shown(source_of(network, column.source), self.attack(column))
+
     def attack(self, column: Column) -> AttackSettings:
         """The one that a column's examples are crafted by."""
         epsilon = self.calibration.epsilon if self.calibration else None
@@ -83,62 +104,63 @@ class Asking:
         """The trained networks that were asked, and their names."""
         return {name: self.names[name] for name in self.tasks if self.there(name)}
 
-    def right(self, network: str, column: Column | None) -> Tensor:
-        """Whether a network that was asked gave each image of the column its label, bool (N,)."""
-        found = answers.recall(self.place.memo, self.names[network], self._images(column))
+    def right(self, network: str, shown: Shown) -> Tensor:
+        """Whether a network that was asked gave each of the images its label, bool (N,)."""
+        found = answers.recall(self.place.memo, self.names[network], self._images(shown))
         assert found is not None, f"{network} was not asked"
         return found
 
     def ask(self) -> None:
-        """Asks the networks whose answers are not remembered, the sources of examples first."""
-        sources = {column.source for column in self.columns if column.source in self.tasks}
-        missing = [name for name in self.names if self._unasked(name)]
-        needed = {
-            column.source
-            for name in missing
-            for column in self._unasked(name)
-            if column is not None and column.source in self.tasks and not self._crafted(column)
+        """Asks the networks whose answers are not remembered, the rows after the sources of their examples."""
+        wanted = self._wanted()
+        missing = {name: self._unasked(name, shown) for name, shown in wanted.items()}
+        crafting = {
+            each.source
+            for shown in missing.values()
+            for each in shown
+            if each.source is not None and not self._crafted(each)
         }
-        ordered = sorted(
-            dict.fromkeys([*missing, *sorted(map(str, needed))]), key=lambda name: name not in sources
-        )
+        ordered = [name for name in self.names if missing.get(name) or name in crafting]
+        ordered.sort(key=lambda name: name in self.definition.networks)
         at_once = self.place.executor.slots
         for start in range(0, len(ordered), at_once):
             group = ordered[start : start + at_once]
             self._train([self.tasks[name] for name in group if name in self.tasks])
             self.progress.stage(f"measuring on the test images: {', '.join(group)}")
             for name in group:
-                self._ask(name)
-                if name in self.tasks and name not in sources:
+                self._ask(name, wanted.get(name, []))
+                if name in self.tasks and name in self.definition.networks:
                     self.networks.pop(name, None)
 
-    def _columns(self, network: str) -> list[Column | None]:
-        """What a network is asked about: a row about all, a source about its own examples; None is clean."""
-        asked = [
-            column
-            for column in self.columns
-            if column.source is not None
-            and (network in self.definition.networks or network == column.source)
-            and self.there(column.source)
-        ]
-        return [None, *asked]
+    def _wanted(self) -> dict[str, list[Shown]]:
+        """What each network is asked about: a row about its columns, a source about what is crafted on it."""
+        wanted: dict[str, list[Shown]] = {REFERENCE: [CLEAN]}
+        for network in self.definition.networks:
+            for column in self.columns:
+                shown = self.shown(network, column)
+                for asked in dict.fromkeys((network, shown.source or network)):
+                    wanted.setdefault(asked, [CLEAN]).append(shown)
+        return {name: list(dict.fromkeys(shown)) for name, shown in wanted.items()}
 
-    def _unasked(self, network: str) -> list[Column | None]:
+    def _unasked(self, network: str, shown: Sequence[Shown]) -> list[Shown]:
+        """What of it a network was not asked about, without examples of sources that diverged."""
         if not self.there(network):
             return []
-        memo, name = self.place.memo, self.names[network]
         return [
-            column
-            for column in self._columns(network)
-            if answers.recall(memo, name, self._images(column)) is None
+            each
+            for each in shown
+            if (each.source is None or self.there(each.source))
+            and answers.recall(self.place.memo, self.names[network], self._images(each)) is None
         ]
 
     def _train(self, tasks: Sequence[FullTraining]) -> None:
         workspace = self.place.workspace
         if not tasks:
             return
-        for objective in {task.objective for task in tasks}:
-            material(workspace, objective)  # workers find it there
+        for task in tasks:
+            own = against(task, workspace)
+            run.make_sources(own, self.place.splits, self.progress)
+            material(own, task.objective)  # workers find it there
         trained = table4.train(workspace, tasks, self.place.executor, self.progress)
         normal = normalisation(self.place.splits.train)
         for task in tasks:
@@ -148,66 +170,40 @@ class Asking:
                 name = task_name(task, workspace)
                 answers.remember_gap(self.place.memo, name, "diverged", what=task.name)
 
-    def _ask(self, network: str) -> None:
+    def _ask(self, network: str, shown: Sequence[Shown]) -> None:
         labels = self.place.splits.test.labels.cpu()
-        for column in self._unasked(network):
+        for each in self._unasked(network, shown):
             begun = time.monotonic()
-            images = self.place.splits.test.images if column is None else self._examples(column)
+            images = self.place.splits.test.images if each.source is None else self._examples(each)
             right = predict(self.networks[network], images) == labels
+            attack = (
+                "" if each.attack is None else f", {each.attack.name} {each.attack.epsilon} on {each.source}"
+            )
             answers.remember(
                 self.place.memo,
                 self.names[network],
-                self._images(column),
+                self._images(each),
                 right,
-                what=f"{network} on {'the test images' if column is None else column.name}",
+                what=f"{network} on the test images{attack}",
                 seconds=time.monotonic() - begun,
             )
 
-    def _images(self, column: Column | None) -> str:
-        """Names the images of a column."""
+    def _images(self, shown: Shown) -> str:
+        """Names the images."""
         workspace = self.place.workspace
-        if column is None or column.source is None:
+        if shown.source is None:
             return fingerprint("test images/1", workspace.split_name)
-        return workspace.adversarial_name("test", self.names[column.source], self.attack(column))
+        return workspace.adversarial_name("test", self.names[shown.source], shown.attack)
 
-    def _crafted(self, column: Column) -> bool:
-        return self.place.workspace.artefacts.find("adversarial", self._images(column)) is not None
+    def _crafted(self, shown: Shown) -> bool:
+        return self.place.workspace.artefacts.find("adversarial", self._images(shown)) is not None
 
-    def _examples(self, column: Column) -> Tensor:
-        source = str(column.source)
-        # Only examples that are not there need the network itself.
-        network = self.networks.get(source, self.networks[REFERENCE])
-        assert source in self.networks or self._crafted(column), f"{source} is not trained"
+    def _examples(self, shown: Shown) -> Tensor:
+        source = str(shown.source)
         return adversarial_of(
             self.place.workspace,
             self.place.splits,
             "test",
-            source=(self.names[source], lambda: network),
-            attack=self.attack(column),
+            source=(self.names[source], lambda: self.networks[source]),
+            attack=shown.attack,
         )
-
-
-def trainings(
-    networks: Iterable[str], columns: Iterable[Column], config: StudyConfig, found: Found
-) -> list[FullTraining]:
-    """The trainings of a table's rows and of its columns' sources; the reference's is no part of them."""
-    tasks = [RECIPES[name].training(name, config, found) for name in networks]
-    sources = {column.source for column in columns if column.source and column.source != REFERENCE}
-    return [
-        *(task for task in tasks if task is not None),
-        *(source_training(source, config) for source in sorted(sources)),
-    ]
-
-
-def source_training(source: str, config: StudyConfig) -> FullTraining:
-    """How a network that examples are crafted on is trained: with cross-entropy, as the reference is.
-
-    Source: section 4.1.2; the paper does not say how its four networks are trained.
-    """
-    return FullTraining(
-        name=source,
-        architecture=f"torchvision {source}",
-        objective="cross-entropy",
-        epochs=config.reference.epochs,
-        seed=stream_seed(config.seed, "source", source),
-    )

@@ -18,7 +18,18 @@ Measure = Literal["accuracy", "fooling rate", "fooling rate of the reference's"]
 Experiment = Literal["full-data", "reduced-data"]
 DataName = Literal["cifar10", "mnist", "fashion-mnist", "kmnist"]
 
-SOURCES = ("reference", *(name for name in get_args(ReferenceArchitecture) if "hand" not in name))
+ITSELF = "itself"
+"""The source of a column whose examples are crafted on the row's own network."""
+
+SURROGATE = "surrogate"
+"""The source of a column whose examples are crafted on what an attacker trains by the row's recipe."""
+
+SOURCES = (
+    "reference",
+    ITSELF,
+    SURROGATE,
+    *(name for name in get_args(ReferenceArchitecture) if "hand" not in name),
+)
 """What examples may be crafted on."""
 
 CALIBRATED = "calibrated"
@@ -33,8 +44,8 @@ class Column:
         name: what it is called.
         measure: `accuracy`, or a fooling rate, of the images that the source and the network classify
             correctly (section 4.2.2), or that the reference does (section 4.2.3).
-        source: the network on which the examples are crafted: `reference`, or a torchvision architecture;
-            None measures the clean images.
+        source: the network on which the examples are crafted: `reference`, a torchvision architecture,
+            `itself` or a `surrogate` of the row's network; None measures the clean images.
         data: the data set that the networks are retrained on; None is the one they were evolved on.
         attack: what it has other than the study's attack.
         calibrated: its epsilon is calibrated.
@@ -116,6 +127,9 @@ def parse(name: str, text: str) -> Definition:
         for column, share in networks[network].items():
             fits = isinstance(share, int | float) and 0 <= share <= 1
             _require(fits, f"{name}: {network}.{column}", "a share in [0, 1]")
+    own = [column.name for column in columns if column.source in (ITSELF, SURROGATE)]
+    filtered = [network for network in networks if RECIPES[network].filter is not None]
+    _require(not (own and filtered), f"{name}: columns", "no source of the row's own for a filtered network")
     calibrated = [column.name for column in columns if column.calibrated]
     _require(len(calibrated) <= 1, f"{name}: columns", "one calibrated epsilon")
     for column in calibrated:

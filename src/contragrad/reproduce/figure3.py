@@ -16,10 +16,10 @@ from contragrad.history import LOOKS, note_look
 from contragrad.networks.inference import predict
 from contragrad.progress import Progress
 from contragrad.reproduce import experiment, provenance
-from contragrad.reproduce.asking import REFERENCE, trainings
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.provenance import Content, Ground, told
+from contragrad.reproduce.trainings import REFERENCE, trainings
 from contragrad.workspace import load_reference, normalisation
 
 SHOWN = 4

@@ -8,11 +8,12 @@ from contragrad.history import note_look
 from contragrad.progress import Progress
 from contragrad.recipes import RECIPES, Found
 from contragrad.reproduce import experiment
-from contragrad.reproduce.asking import REFERENCE, Asking
+from contragrad.reproduce.asking import CLEAN, Asking
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.measures import cell
+from contragrad.reproduce.trainings import REFERENCE
 
 Figures = dict[str, dict[str, Share | str]]
 """Network -> column -> figure, or why there is none."""
@@ -79,25 +80,23 @@ def _of_data(
     figures: Figures = {name: {} for name in definition.networks}
     crafted = {}
     for column in columns:
-        source = column.source or REFERENCE
-        if column.source is not None and asking.there(source):
-            clean, itself = asking.right(source, None), asking.right(source, column)
-            crafted[column.name] = Crafted(
-                attack=asking.attack(column),
-                clean=cell("accuracy", clean, clean=clean, source=clean),
-                fooled=cell("fooling rate", itself, clean=clean, source=clean),
-            )
         for name, cells in figures.items():
+            shown = asking.shown(name, column)
+            source = shown.source or REFERENCE
             gaps = [each for each in (source, name) if not asking.there(each)]
-            cells[column.name] = (
-                f"the training of {gaps[0]} diverged"
-                if gaps
-                else cell(
-                    column.measure,
-                    asking.right(name, column),
-                    clean=asking.right(name, None),
-                    source=asking.right(source, None),
-                )
+            if gaps:
+                cells[column.name] = f"the training of {gaps[0]} diverged"
+                continue
+            clean = asking.right(source, CLEAN)
+            cells[column.name] = cell(
+                column.measure, asking.right(name, shown), clean=asking.right(name, CLEAN), source=clean
             )
+            if shown.attack is not None:
+                label = column.name if source == column.source else f"{column.name}, {name}"
+                crafted[label] = Crafted(
+                    attack=shown.attack,
+                    clean=cell("accuracy", clean, clean=clean, source=clean),
+                    fooled=cell("fooling rate", asking.right(source, shown), clean=clean, source=clean),
+                )
     looks = note_look(place.memo, asking.trained())
     return Measured(figures=figures, crafted=crafted, calibration=asking.calibration, looks=looks)

@@ -16,9 +16,9 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Infeasible, Trial
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.recipes import RECIPES, Found
-from contragrad.reproduce.asking import trainings
 from contragrad.reproduce.definition import DataName, Definition, Experiment
 from contragrad.reproduce.experiment import OWN, Setup
+from contragrad.reproduce.trainings import trainings
 from contragrad.tasks import task_name
 from contragrad.workspace import Workspace
 

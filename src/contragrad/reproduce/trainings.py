@@ -1,0 +1,67 @@
+"""What is trained for a table: rows, the sources of columns, and what attackers train by a row's recipe."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from contragrad.config import StudyConfig
+from contragrad.fingerprint import stream_seed
+from contragrad.recipes import RECIPES, Found
+from contragrad.reference import architecture
+from contragrad.refine import FullTraining
+from contragrad.reproduce.definition import ITSELF, SURROGATE, Column
+
+REFERENCE = "reference"
+
+
+def source_of(network: str, source: str) -> str:
+    """The name of the network that a column's examples are crafted on, for a row's network."""
+    return {ITSELF: network, SURROGATE: f"{SURROGATE} of {network}"}.get(source, source)
+
+
+def trainings(
+    networks: Iterable[str], columns: Iterable[Column], config: StudyConfig, found: Found
+) -> list[FullTraining]:
+    """The trainings of a table's rows and of its columns' sources; the reference's is no part of them."""
+    rows = {name: RECIPES[name].training(name, config, found) for name in networks}
+    sources = {column.source for column in columns if column.source}
+    attackers = (
+        [surrogate(name, task, config) for name, task in rows.items() if RECIPES[name].filter is None]
+        if SURROGATE in sources
+        else []
+    )
+    return [
+        *(task for task in rows.values() if task is not None),
+        *attackers,
+        *(source_training(source, config) for source in sorted(sources - {REFERENCE, ITSELF, SURROGATE})),
+    ]
+
+
+def surrogate(network: str, task: FullTraining | None, config: StudyConfig) -> FullTraining:
+    """What an attacker trains who knows a row's recipe and architecture: everything but the random numbers.
+
+    Args:
+        network: the row.
+        task: its training; None is the reference.
+        config: the study's.
+    """
+    name = source_of(network, SURROGATE)
+    seed = stream_seed(config.seed, "attacker", network)
+    if task is None:
+        text = architecture(config.reference)
+        epochs = config.reference.epochs
+        return FullTraining(name=name, architecture=text, objective="cross-entropy", epochs=epochs, seed=seed)
+    return replace(task, name=name, seed=seed, source_seed=stream_seed(config.seed, "attacker"))
+
+
+def source_training(source: str, config: StudyConfig) -> FullTraining:
+    """How a network that examples are crafted on is trained: with cross-entropy, as the reference is.
+
+    Source: section 4.1.2; the paper does not say how its four networks are trained.
+    """
+    return FullTraining(
+        name=source,
+        architecture=f"torchvision {source}",
+        objective="cross-entropy",
+        epochs=config.reference.epochs,
+        seed=stream_seed(config.seed, "source", source),
+    )
