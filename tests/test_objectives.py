@@ -14,6 +14,7 @@ from contragrad.config import AttackSettings, StudyConfig, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
+from contragrad.fingerprint import stream_seed
 from contragrad.networks.misalignment import losses, orthogonal
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, Material, clean, fast, free
@@ -114,6 +115,38 @@ def test_fixed_adversarial_training_is_the_mean_of_two_cross_entropies() -> None
     torch.testing.assert_close([*session.network.parameters()], [*expected.parameters()])
 
 
+@pytest.mark.parametrize("objective", ["mixed-adversarial", "ensemble-adversarial"])
+def test_own_examples_stand_beside_the_images_in_equal_parts(objective: Objective) -> None:
+    data, settings = examples(8), TrainingSettings(objective=objective, optimiser="sgd")
+    own = (data.images / 255 + 0.05).clamp(0, 1)
+    given = replace(material(data), directions=None, own=own)
+    session, expected = begin(linear_of_mnist(), settings), linear_of_mnist()
+    images, labels = data.images / 255, data.labels
+    assert given.adversarial is not None
+    shown = [images, own, *([given.adversarial] if objective == "ensemble-adversarial" else [])]
+    loss = torch.stack([F.cross_entropy(expected(each), labels) for each in shown]).mean()
+    torch.autograd.backward(loss)
+    torch.optim.SGD(expected.parameters()).step()
+    found = step(session, images, labels, given, settings)
+    torch.testing.assert_close(found, torch.tensor([loss.item(), 0.0]))
+    torch.testing.assert_close([*session.network.parameters()], [*expected.parameters()])
+
+
+def test_an_epoch_of_mixed_training_takes_its_own_examples_of_fast_training() -> None:
+    data = examples(8)
+    settings = TrainingSettings(objective="mixed-adversarial", optimiser="sgd", batch_size=8)
+    session, expected = begin(linear_of_mnist(), settings), linear_of_mnist()
+    train_epoch(session, data, replace(material(data), directions=None), settings, seed=1)
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(stream_seed(1, "order", 0)))
+    images, labels = data.images[order] / 255, data.labels[order]
+    with isolated(1, "epoch", 0):
+        (own,) = fast(EPSILON)(expected, images, labels)
+    loss = (F.cross_entropy(expected(images), labels) + F.cross_entropy(expected(own), labels)) / 2
+    torch.autograd.backward(loss)
+    torch.optim.SGD(expected.parameters()).step()
+    torch.testing.assert_close([*session.network.parameters()], [*expected.parameters()])
+
+
 def linear_of_mnist() -> nn.Module:
     layer = nn.Linear(784, 10)
     with torch.no_grad():
@@ -181,7 +214,10 @@ def test_clean_inputs_are_the_images() -> None:
     assert [found is images for found in clean(linear(), images, torch.zeros(2))] == [True]
 
 
-@pytest.mark.parametrize("objective", ["free-adversarial", "fast-adversarial"])
+@pytest.mark.parametrize(
+    "objective",
+    ["free-adversarial", "fast-adversarial", "mixed-adversarial", "ensemble-adversarial+orthogonal"],
+)
 def test_adversarial_training_in_another_ball_than_the_attack_is_refused(objective: Objective) -> None:
     training, attack = TrainingSettings(objective=objective), AttackSettings(name="l2-pgd")
     with pytest.raises(UserError, match=r"training\.objective"):

@@ -35,6 +35,10 @@ Objective = Literal[
     "fixed-adversarial+orthogonal",
     "free-adversarial",
     "fast-adversarial",
+    "mixed-adversarial",
+    "mixed-adversarial+orthogonal",
+    "ensemble-adversarial",
+    "ensemble-adversarial+orthogonal",
 ]
 Source = Literal[
     "reference",

@@ -34,13 +34,15 @@ class Parts:
 
     Args:
         penalty: of the alignment with the reference's input gradients; None has none.
-        fixed: half of the cross-entropy is that of fixed adversarial examples of the reference.
+        fixed: the cross-entropy is that of fixed adversarial examples of the reference too, in equal parts.
         inputs: given epsilon, what is trained on in the place of the images.
+        beside: the inputs are trained on beside the images, in equal parts.
     """
 
     penalty: Penalty | None = None
     fixed: bool = False
     inputs: Callable[[float], Inputs] | None = None
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,13 @@ class Material:
         directions: (N, C, H, W), the reference's unit gradients at the images; (N, S, C, H, W) of S sources.
         adversarial: in [0, 1], the reference's adversarial examples at the images, or those of S sources.
         epsilon: radius of the L_inf ball of adversarial training, in pixel units.
+        own: (N, C, H, W) in [0, 1], inputs that are trained on beside the images.
     """
 
     directions: Tensor | None = None
     adversarial: Tensor | None = None
     epsilon: float = 0.0
+    own: Tensor | None = None
 
     def examples(self) -> Tensor | None:
         """The adversarial examples (N, C, H, W); of several sources, each image's of one drawn at random."""
@@ -130,4 +134,10 @@ OBJECTIVES: dict[Objective, Parts] = {
     "fixed-adversarial+orthogonal": Parts(penalty=orthogonal, fixed=True),
     "free-adversarial": Parts(inputs=free),
     "fast-adversarial": Parts(inputs=fast),
+    # Goodfellow et al. 2015: clean and adversarial examples in equal parts; the step is fast training's.
+    "mixed-adversarial": Parts(inputs=fast, beside=True),
+    "mixed-adversarial+orthogonal": Parts(penalty=orthogonal, inputs=fast, beside=True),
+    # Tramèr et al. 2018, "Ensemble adversarial training": those of static networks too, in each batch.
+    "ensemble-adversarial": Parts(fixed=True, inputs=fast, beside=True),
+    "ensemble-adversarial+orthogonal": Parts(penalty=orthogonal, fixed=True, inputs=fast, beside=True),
 }

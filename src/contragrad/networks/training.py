@@ -1,7 +1,7 @@
 """Training a network, an epoch at a time, so that it can be stopped and taken up again exactly."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -87,8 +87,10 @@ def train_epoch(
             aligned = parts.penalty is not None and place % settings.gm_every == 0
             chosen = material.at(batch, examples.labels.device, aligned=aligned)
             labels = examples.labels[batch]
-            for images in inputs(logits_of(session, settings), pixels(examples.images[batch]), labels):
-                totals += len(batch) * step(session, images, labels, chosen, settings).cpu()
+            images = pixels(examples.images[batch])
+            for shown in inputs(logits_of(session, settings), images, labels):
+                at, beside = (images, replace(chosen, own=shown)) if parts.beside else (shown, chosen)
+                totals += len(batch) * step(session, at, labels, beside, settings).cpu()
                 seen += len(batch)
                 misaligned += len(batch) * (chosen.directions is not None)
     session.epoch += 1
@@ -116,8 +118,12 @@ def step(
             directions = directions.contiguous(memory_format=session.memory_format)
         laid = images.contiguous(memory_format=session.memory_format)
         cross_entropy, penalty = losses(logits, laid, labels, directions, parts.penalty)
+    entropies = [cross_entropy]
     if parts.fixed and (examples := material.examples()) is not None:
-        cross_entropy = (cross_entropy + F.cross_entropy(logits(examples), labels)) / 2
+        entropies.append(F.cross_entropy(logits(examples), labels))
+    if material.own is not None:
+        entropies.append(F.cross_entropy(logits(material.own), labels))
+    cross_entropy = sum(entropies[1:], start=cross_entropy) / len(entropies)
     session.optimiser.zero_grad()
     # Images that ask for no gradient may be a leaf of the graph too, and theirs would be for nothing.
     leaves: list[Tensor] = [

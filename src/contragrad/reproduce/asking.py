@@ -111,7 +111,7 @@ class Asking:
         return found
 
     def ask(self) -> None:
-        """Asks the networks whose answers are not remembered, the rows after the sources of their examples."""
+        """Asks the networks whose answers are not remembered, rows after the sources of their examples."""
         wanted = self._wanted()
         missing = {name: self._unasked(name, shown) for name, shown in wanted.items()}
         crafting = {
