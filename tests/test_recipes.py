@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contragrad import config_file
-from contragrad.choices import Objective
+from contragrad.choices import Objective, Source
 from contragrad.config import StudyConfig
 from contragrad.defences import FILTERS
 from contragrad.evolution.genome import parse
@@ -73,11 +73,27 @@ EXPECTED: dict[str, tuple[str, Objective, int]] = {
     "reference+fixed-adversarial+GM": (REF_TEXT, "fixed-adversarial+gm", REF_SEED),
     "NE 1+fixed-adversarial": (text(2), "fixed-adversarial", seed(2)),
     "NE 1+fixed-adversarial+GM": (text(2), "fixed-adversarial+gm", seed(2)),
+    "reference+orthogonal, several": (REF_TEXT, "orthogonal", REF_SEED),
+    "reference+fixed-adversarial, several": (REF_TEXT, "fixed-adversarial", REF_SEED),
+    "reference+orthogonal, surrogates": (REF_TEXT, "orthogonal", REF_SEED),
+    "reference+fixed-adversarial, surrogates": (REF_TEXT, "fixed-adversarial", REF_SEED),
+    "mixed adversarial training": (REF_TEXT, "mixed-adversarial", REF_SEED),
+    "reference+mixed+orthogonal": (REF_TEXT, "mixed-adversarial+orthogonal", REF_SEED),
+    "ensemble adversarial training": (REF_TEXT, "ensemble-adversarial", REF_SEED),
+    "reference+ensemble+orthogonal": (REF_TEXT, "ensemble-adversarial+orthogonal", REF_SEED),
+    "NE 1+ensemble+orthogonal": (text(2), "ensemble-adversarial+orthogonal", seed(2)),
 }
 """Architecture, objective and seed of every network that is trained."""
 
 UNTRAINED = {"reference": None, "JPEG compression": "jpeg", "bilateral filtering": "bilateral"}
 """The reference itself, and through which filter."""
+
+
+def against(name: str) -> tuple[Source, ...] | None:
+    """Whom a network is trained against, if they are not the study's."""
+    if "several" in name or "ensemble" in name:
+        return ("reference", "another-seed", "hand-engineered-b")
+    return ("reference", "surrogate", "surrogate") if "surrogates" in name else None
 
 
 def test_every_recipe_is_told_here() -> None:
@@ -93,7 +109,13 @@ def test_a_recipe_gives_the_training_that_its_name_says(name: str) -> None:
         epochs = 17
     settings = config("--seed=5", "--reference.epochs=17")
     assert RECIPES[name].training(name, settings, FOUND) == FullTraining(
-        name=name, architecture=architecture, objective=objective, epochs=epochs, seed=own, keep="last"
+        name=name,
+        architecture=architecture,
+        objective=objective,
+        epochs=epochs,
+        seed=own,
+        keep="last",
+        sources=against(name),
     )
     assert RECIPES[name].filter is None
 

@@ -46,6 +46,7 @@ Source = Literal[
     "surrogate",
     "hand-engineered-a",
     "hand-engineered-b",
+    "plain",
     "resnet18",
     "resnet34",
     "vgg16_bn",
@@ -61,6 +62,7 @@ Keep = Literal["last", "best"]
 ReferenceArchitecture = Literal[
     "hand-engineered-a",
     "hand-engineered-b",
+    "plain",
     "resnet18",
     "resnet34",
     "vgg16_bn",

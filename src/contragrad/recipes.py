@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from contragrad.choices import Objective
+from contragrad.choices import Objective, Source
 from contragrad.config import StudyConfig
 from contragrad.evolution.search import Member
 from contragrad.fingerprint import stream_seed
@@ -38,12 +38,14 @@ class Recipe:
             (the reference's architecture from another seed), `evolved` or `random` (what the searches found).
         rank: which of those that a search has found, by fitness; 1 is the best.
         objective: what it is trained for; None is the reference itself.
+        sources: against whom; None are the study's.
         filter: what its images go through first.
     """
 
     of: Literal["reference", "hand-engineered", "another", "evolved", "random"]
     rank: int = 1
     objective: Objective | None = None
+    sources: tuple[Source, ...] | None = None
     filter: FilterName | None = None
 
     def training(self, name: str, config: StudyConfig, found: Found) -> FullTraining | None:
@@ -74,6 +76,7 @@ class Recipe:
             objective=self.objective,
             epochs=epochs,
             seed=seed,
+            sources=self.sources,
             keep="last" if undefended or self.of == "another" else config.refine.keep,
         )
 
@@ -120,6 +123,12 @@ def main_job(own: Objective, networks: int) -> dict[str, Recipe]:
     }
 
 
+SEVERAL: tuple[Source, ...] = ("reference", "another-seed", "hand-engineered-b")
+"""Ordinary networks."""
+
+SURROGATES: tuple[Source, ...] = ("reference", "surrogate", "surrogate")
+"""The reference, and what an attacker would train against it, and against both."""
+
 RECIPES: dict[str, Recipe] = {
     # The paper's.
     "reference": Recipe(of="reference"),
@@ -142,6 +151,26 @@ RECIPES: dict[str, Recipe] = {
     "reference+fixed-adversarial+GM": Recipe(of="reference", objective="fixed-adversarial+gm"),
     "NE 1+fixed-adversarial": Recipe(of="evolved", objective="fixed-adversarial"),
     "NE 1+fixed-adversarial+GM": Recipe(of="evolved", objective="fixed-adversarial+gm"),
+    # Against attackers who know the recipe.
+    "reference+orthogonal, several": Recipe(of="reference", objective="orthogonal", sources=SEVERAL),
+    "reference+fixed-adversarial, several": Recipe(
+        of="reference", objective="fixed-adversarial", sources=SEVERAL
+    ),
+    "reference+orthogonal, surrogates": Recipe(of="reference", objective="orthogonal", sources=SURROGATES),
+    "reference+fixed-adversarial, surrogates": Recipe(
+        of="reference", objective="fixed-adversarial", sources=SURROGATES
+    ),
+    "mixed adversarial training": Recipe(of="reference", objective="mixed-adversarial"),
+    "reference+mixed+orthogonal": Recipe(of="reference", objective="mixed-adversarial+orthogonal"),
+    "ensemble adversarial training": Recipe(
+        of="reference", objective="ensemble-adversarial", sources=SEVERAL
+    ),
+    "reference+ensemble+orthogonal": Recipe(
+        of="reference", objective="ensemble-adversarial+orthogonal", sources=SEVERAL
+    ),
+    "NE 1+ensemble+orthogonal": Recipe(
+        of="evolved", objective="ensemble-adversarial+orthogonal", sources=SEVERAL
+    ),
 }
 """Name -> recipe.
 

@@ -27,8 +27,10 @@ HAND_ENGINEERED: dict[str, Genome] = {
     "hand-engineered-b": parse(
         "conv(16,3) conv(16,3) sum(1,2) pool(max,2) conv(32,3) conv(32,3) cat(5,6) fc(128)"
     ),
+    # Not the paper's: a small VGG, which stands for networks that nothing was trained against.
+    "plain": parse("conv(16,3) conv(16,3) pool(max,2) conv(32,3) conv(32,3) pool(max,2) fc(128)"),
 }
-"""The networks of figure 4.
+"""The networks of figure 4, and a third.
 
 Source: appendix A; the counts of its text.
 Deviates: the paper prints neither channels nor kernels nor which blocks the skips join.
@@ -60,7 +62,11 @@ def architecture(settings: ReferenceSettings) -> str:
     """The architecture meant by the settings, as the text that `construct` takes."""
     if settings.factory is not None:
         return f"factory {settings.factory}"
-    name = settings.architecture
+    return text_of(settings.architecture)
+
+
+def text_of(name: str) -> str:
+    """A named architecture, as the text that `construct` takes."""
     return str(HAND_ENGINEERED[name]) if name in HAND_ENGINEERED else f"torchvision {name}"
 
 

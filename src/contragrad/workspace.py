@@ -28,7 +28,7 @@ from contragrad.fitness import Context
 from contragrad.networks.inference import all_reference_directions, resolve_device
 from contragrad.networks.network import Normalisation, placed
 from contragrad.networks.objectives import OBJECTIVES, Material
-from contragrad.reference import architecture, construct, load_weights
+from contragrad.reference import architecture, construct, load_weights, text_of
 
 CONFIGURATION = "study.yaml"
 DATABASE = "study.db"
@@ -237,7 +237,7 @@ def source_architecture(settings: ReferenceSettings, source: Source) -> str:
         case "reference" | "another-seed" | "surrogate":
             return architecture(settings)
         case name:
-            return architecture(ReferenceSettings(architecture=name))
+            return text_of(name)
 
 
 def directions(workspace: Workspace, splits: Splits) -> Tensor:

@@ -22,6 +22,9 @@ from contragrad.reproduce.provenance import Content, Ground
 
 FIGURES = {figure.name: figure for figure in (FIGURE3, FIGURE4)}
 
+RECIPES_TABLE = "recipes"
+"""Not the paper's, and no part of `all`."""
+
 EXTRAS = {FIGURE3.name: ("captum", "matplotlib"), FIGURE4.name: ("matplotlib",)}
 """What a figure needs that contragrad does without."""
 
@@ -62,7 +65,7 @@ def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, p
         UserError: for an unknown name, or for whatever in the settings, the data or the folder is wrong,
             before the first of them is begun.
     """
-    wanted = choices() if what == "all" else [what]
+    wanted = [name for name in choices() if name != RECIPES_TABLE] if what == "all" else [what]
     if unknown := set(wanted) - set(choices()):
         raise UserError(
             f"the paper has no {min(unknown)} here", where="reproduce", remedy=f"all, {', '.join(choices())}"

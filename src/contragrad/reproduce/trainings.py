@@ -6,7 +6,7 @@ from dataclasses import replace
 from contragrad.config import StudyConfig
 from contragrad.fingerprint import stream_seed
 from contragrad.recipes import RECIPES, Found
-from contragrad.reference import architecture
+from contragrad.reference import architecture, text_of
 from contragrad.refine import FullTraining
 from contragrad.reproduce.definition import ITSELF, SURROGATE, Column
 
@@ -60,7 +60,7 @@ def source_training(source: str, config: StudyConfig) -> FullTraining:
     """
     return FullTraining(
         name=source,
-        architecture=f"torchvision {source}",
+        architecture=text_of(source),
         objective="cross-entropy",
         epochs=config.reference.epochs,
         seed=stream_seed(config.seed, "source", source),
