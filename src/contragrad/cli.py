@@ -11,7 +11,7 @@ from typing import get_args
 from rich.console import Console
 
 import contragrad
-from contragrad.config import Scale
+from contragrad.choices import Scale
 from contragrad.engine.executors import WorkerLostError
 from contragrad.engine.memory import keep_freed_memory
 from contragrad.errors import UserError
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _way_on(options: argparse.Namespace) -> str:
     # Their folders are studies of which they are not the main job.
-    if options.command in ("calibrate", "reproduce"):
+    if options.command in ("calibrate", "reproduce", "audit"):
         return "; the same command goes on from here"
     folder = getattr(options, "run", None) or getattr(options, "out", None)
     if options.command == "show" or folder is None or not (folder / "study.yaml").exists():

@@ -13,10 +13,11 @@ from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
+from contragrad.choices import Objective
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
-from contragrad.networks.objectives import OBJECTIVES
+from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, free
 from contragrad.progress import Progress, epoch_text
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining
@@ -80,18 +81,25 @@ class Arsenal:
         )
         return False
 
+    def fingerprint_of(self, name: str) -> str:
+        """Of a source that is there or can be had, before it is."""
+        if name in self.networks:
+            return self.networks[name].fingerprint
+        if name == sources.DISTILLED:
+            return sources.distilled_name(self.workspace, self.target, self.settings)
+        return task_name(self.tasks[name], self.workspace)
+
     def seconds_to_have(self, name: str) -> float:
         """How long it will take to come by the source."""
-        if name in self.networks:
+        known = self.fingerprint_of(name)
+        if name in self.networks or self.workspace.artefacts.find("network", known) is not None:
             return 0.0
         step = seconds(self._untrained(name), self.splits.test)
         if name == sources.DISTILLED:
             return self.workspace.config.reference.epochs * self.settings.distilled * step
         task = self.tasks[name]
-        if self.workspace.artefacts.find("network", task_name(task, self.workspace)) is not None:
-            return 0.0
-        penalty = GM_STEP if OBJECTIVES[task.objective].penalty is not None else 1.0
-        return task.epochs * len(self.splits.train) * penalty * step / self.executor.slots
+        work = task.epochs * len(self.splits.train) * step_cost(task.objective)
+        return work * step / self.executor.slots
 
     def seconds_for_gradient(self, name: str) -> float:
         """How long an input gradient of the source takes for an image."""
@@ -150,6 +158,15 @@ class Arsenal:
             )
         except UserError as error:
             self.missing[name] = error.what
+
+
+def step_cost(objective: Objective) -> float:
+    """What a training step of the objective costs, in those of cross-entropy."""
+    parts = OBJECTIVES[objective]
+    # Inputs that are made take a gradient, those of free training the step's own.
+    passes = FREE_REPLAYS if parts.inputs is free else 1 + (parts.inputs is not None)
+    passes += parts.fixed + parts.beside
+    return passes + (GM_STEP - 1 if parts.penalty is not None else 0.0)
 
 
 def seconds(network: nn.Module, examples: Examples) -> float:

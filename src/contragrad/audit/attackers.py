@@ -7,7 +7,8 @@ from fractions import Fraction
 from contragrad.audit import sources
 from contragrad.audit.attempts import Attempt
 from contragrad.audit.settings import CURVE, AuditSettings
-from contragrad.config import AttackName, AttackSettings
+from contragrad.choices import AttackName
+from contragrad.config import AttackSettings
 
 REFERENCE = "reference"
 TARGET = "the network itself"

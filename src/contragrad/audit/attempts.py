@@ -99,11 +99,17 @@ class Field:
         Raises:
             FloatingPointError: if the source's gradients are not finite.
         """
-        what = (attempt.attack, attempt.way, attempt.restart)
-        names = (source.fingerprint, self.target.fingerprint, self.identity)
-        name = fingerprint("attempt/1", *what, *names, self.seed)
+        name = self._name(attempt, source.fingerprint)
         tensors = self.artefacts.obtain("attempt", name, lambda: self._tensors(attempt, source.network))
         return Held(**tensors)
+
+    def made(self, attempt: Attempt, source: str) -> bool:
+        """Whether what comes of the attempt on the source of this fingerprint is kept already."""
+        return self.artefacts.find("attempt", self._name(attempt, source)) is not None
+
+    def _name(self, attempt: Attempt, source: str) -> str:
+        what = (attempt.attack, attempt.way, attempt.restart)
+        return fingerprint("attempt/1", *what, source, self.target.fingerprint, self.identity, self.seed)
 
     def _tensors(self, attempt: Attempt, source: nn.Module) -> dict[str, Tensor]:
         images, labels = self.examples.images, self.examples.labels.cpu()

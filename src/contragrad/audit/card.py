@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from contragrad.audit.attackers import ATTACKERS, Attacker
 from contragrad.audit.checks.baselines import NEITHER
@@ -144,9 +145,10 @@ def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
         "accuracy": _share(shares(findings.survivors(tried))) if tried else None,
         "attempts": [_row(findings, each) for each in tried],
         "left_out": {
-            name: findings.missing[name]
-            for name in (*attacker.sources(findings.settings), attacker.joined or "")
-            if name in findings.missing
+            name: why
+            for name, why in findings.missing.items()
+            if name in (*attacker.sources(findings.settings), attacker.joined)
+            or name.startswith(f"{attacker.key}: ")
         },
     }
 
@@ -155,7 +157,7 @@ def _row(findings: Findings, each: Tried) -> dict[str, Any]:
     attempt, held = each.attempt, each.held
     row: dict[str, Any] = {
         "source": attempt.source,
-        "attack": attempt.attack.name if attempt.way == "gradient" else attempt.way,
+        "attack": attempt.label,
         "epsilon": radius(attempt.attack.epsilon),
         "steps": attempt.attack.steps,
         "restart": attempt.restart,
@@ -224,6 +226,6 @@ def checks_table(judgements: Sequence[tuple[Check, Result]]) -> Table:
             str(check.number),
             check.question,
             f"[{colours[result.verdict]}]{result.verdict}[/]",
-            result.figure,
+            Text(result.figure),  # a string would be read as markup
         )
     return table

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from contragrad import config_file, history, run
 from contragrad.attack_library import norm_of
@@ -68,10 +69,14 @@ def audit(
     folder = Path(given) if of_run else Path(str(out))
     config = history.stored_config(folder) if of_run else config_file.read(study_file, overrides)
     depth = _settings(settings, config)
+    if not of_run:
+        target.require_file(given, weights)
     dataset, workspace = run.entered(config, folder, progress)
+    # Before a reference is trained for it.
+    training = target.training_of(workspace, network) if of_run else None
     with run.opened(workspace, dataset, progress) as (_, splits):
         if of_run:
-            chosen = target.of_run(workspace, splits, network)
+            chosen = target.of_run(workspace, splits, training)
             looks, selected = history.load(folder).looks, config.fitness_split == "test"
         else:
             chosen = target.of_file(workspace, splits, given, weights)
@@ -132,14 +137,14 @@ def _require_fitting(
             "--weights": weights,
             "--config": study_file,
             "--out": out,
-            "settings": tuple(overrides) or None,
+            " ".join(overrides): tuple(overrides) or None,
         }
         remedy = "leave it out: a run has its settings, data and weights"
     else:
         wrong, remedy = {"--network": network}, "leave it out: a model is one network"
     for option, value in wrong.items():
         if value is not None:
-            raise UserError(f"{option} does not go with such a target", where="audit", remedy=remedy)
+            raise UserError(f"{option} does not go with such a target", where=option, remedy=remedy)
     if not of_run and out is None:
         raise UserError("there is no folder for the audit", where="--out", remedy="a folder to make")
 
@@ -170,8 +175,8 @@ def is_run(given: str) -> bool:
 
 def printed(findings: Findings, console: Console) -> None:
     """Shows the card."""
-    console.rule(card.title(findings), align="left")
-    console.print(card.verdict(findings), markup=False, highlight=False)
+    console.rule(Text(card.title(findings)), align="left")
+    console.print(Text(card.verdict(findings)))
     console.print(card.attackers_table(findings))
     console.print(card.checks_table(judged(findings)))
 

@@ -17,23 +17,11 @@ def matrix(findings: Findings) -> Matrix:
     found: dict[str, dict[str, list[Tried]]] = {}
     for attacker in ATTACKERS:
         for each in findings.tried.get(attacker.key, ()):
-            found.setdefault(each.attempt.source, {}).setdefault(attack_name(each), []).append(each)
+            found.setdefault(each.attempt.source, {}).setdefault(each.attempt.label, []).append(each)
     return {
         source: {name: shares(findings.survivors(tried)).share or 0.0 for name, tried in row.items()}
         for source, row in found.items()
     }
-
-
-def attack_name(each: Tried) -> str:
-    """What an attempt's attack is called in a table."""
-    name = each.attempt.attack.name
-    match each.attempt.way:
-        case "gradient":
-            return name
-        case "reversed":
-            return f"{name}, reversed"
-        case way:
-            return way
 
 
 def draw_matrix(findings: Findings, path: Path) -> None:
@@ -45,6 +33,10 @@ def draw_matrix(findings: Findings, path: Path) -> None:
         figure.set_layout_engine("constrained")
         figure.set_size_inches(2.8 + 0.62 * len(attacks), 1.8 + 0.34 * len(found))
         axes = figure.subplots()
+        if not found:
+            axes.set_axis_off()
+            axes.set_title("no attack was run", fontsize=9)
+            return
         image = axes.imshow(grid, cmap="RdYlGn", vmin=0, vmax=1, aspect="auto")
         axes.set_xticks(range(len(attacks)), attacks, rotation=45, ha="right", fontsize=8)
         axes.set_yticks(range(len(found)), list(found), fontsize=8)

@@ -151,7 +151,7 @@ def saturation(network: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 def cosines(first: Tensor, second: Tensor) -> Tensor:
     """The cosine (N,) between two gradients of each image; 0 where one is zero."""
-    return (unit(first).flatten(1) * unit(second).flatten(1)).sum(1)
+    return (unit(first).flatten(1) * unit(second).flatten(1)).sum(1).clamp(-1, 1)
 
 
 @torch.no_grad()

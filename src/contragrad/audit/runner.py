@@ -98,16 +98,15 @@ class Runner:
         """Bouts of several attackers: their sources trained together where they are trained, then fought."""
         arsenal = self.arsenal
         there = [(key, bout) for key, bout in bouts if arsenal.reachable(bout.source)]
-        costs = [
-            arsenal.seconds_to_have(bout.source) + self._crafting(bout, len(arena.examples))
-            for _, bout in there
-        ]
+        costs = [arsenal.seconds_to_have(bout.source) + self._crafting(bout, arena) for _, bout in there]
         left = self.left()
         fits = affordable(costs, left)
         for (key, bout), cost, fit in zip(there, costs, fits, strict=True):
             if not fit:
-                what = bout.source if bout.source != TARGET else f"{key}: {bout.attempts[0].attack.name}"
-                arsenal.missing[what] = (
+                # A network that is there is not missing for those whose attacks on it fit.
+                attacks = ", ".join(dict.fromkeys(attempt.label for attempt in bout.attempts))
+                given = bout.source in (REFERENCE, TARGET)
+                arsenal.missing[f"{key}: {attacks}" if given else bout.source] = (
                     f"it would take about {cost / 60:.1f} minutes, and {max(0.0, left or 0.0) / 60:.1f} "
                     "were left"
                 )
@@ -120,15 +119,19 @@ class Runner:
     def _fight(self, key: str, bout: Bout, arena: Field) -> None:
         progress, source = self.arsenal.progress, self.arsenal.networks[bout.source]
         for attempt in bout.attempts:
-            progress.running(key, f"{key}: {attempt.attack.name} on {bout.source}")
+            progress.running(key, f"{key}: {attempt.label} on {bout.source}")
             self.tried[key].append(Tried(attempt, arena.attempt(attempt, source)))
         progress.done(key, f"{key}: {len(bout.attempts)} attempts on {bout.source}")
 
-    def _crafting(self, bout: Bout, images: int) -> float:
+    def _crafting(self, bout: Bout, arena: Field) -> float:
         """Seconds that the attempts may take; AutoAttack's is long only where PGD has not fooled."""
+        known = self.arsenal.fingerprint_of(bout.source)
+        left = [attempt for attempt in bout.attempts if not arena.made(attempt, known)]
+        if not left:
+            return 0.0
         held = self.tried["white box"]
         firm = float(torch.stack([each.held.right for each in held]).all(0).double().mean()) if held else 1.0
-        work = images * gradients(bout.attempts, firm)
+        work = len(arena.examples) * gradients(left, firm)
         return work * self.arsenal.seconds_for_gradient(bout.source)
 
     def _extra(self, arena: Field) -> Iterator[Tried]:
@@ -143,7 +146,7 @@ class Runner:
         for source, attempts in wanted:
             if source not in arsenal.networks:
                 continue
-            cost = self._crafting(Bout(source=source, attempts=attempts), len(arena.examples))
+            cost = self._crafting(Bout(source=source, attempts=attempts), arena)
             if not affordable([cost], self.left())[0]:
                 arsenal.missing[f"{source}: more steps or other epsilons"] = (
                     f"it would take about {cost / 60:.1f} minutes"

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from contragrad.audit.attempts import Named
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
-from contragrad.config import Objective, SearchSettings
+from contragrad.choices import Objective
+from contragrad.config import SearchSettings
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.errors import UserError
 from contragrad.evolution import search
@@ -16,7 +17,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.networks.inference import predict
 from contragrad.networks.network import placed
-from contragrad.networks.objectives import FREE_REPLAYS, Material
+from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import generator
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining, train_fully
@@ -32,6 +33,9 @@ ADVERSARIAL = "reference, adversarially trained"
 OTHER_ARCHITECTURE = "hand-engineered-b"
 ORDINARY = "ensemble of ordinary networks"
 SURROGATES = "ensemble of surrogates"
+
+FRUITLESS = 100
+"""Searches without a new candidate after which a search space is taken to have no more."""
 
 
 def surrogate(number: int) -> str:
@@ -88,12 +92,24 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
 
 
 def strangers(settings: SearchSettings, problem: Problem, seed: int, count: int) -> list[str]:
-    """Architectures that an attacker draws from the same search space: candidates of a search of his own."""
+    """Architectures that an attacker draws from the same search space: candidates of a search of his own.
+
+    Raises:
+        UserError: if the space does not have so many.
+    """
     found: list[str] = []
-    attempt = 0
+    attempt = fruitless = 0
     while len(found) < count:
         initial = search.start(settings, problem, stream_seed(seed, "audit", "strangers", attempt)).initial
-        found += [str(genome) for genome in initial if str(genome) not in found]
+        drawn = [text for text in dict.fromkeys(map(str, initial)) if text not in found]
+        found += drawn
+        fruitless = 0 if drawn else fruitless + 1
+        if fruitless == FRUITLESS:
+            raise UserError(
+                f"the search space has {len(found)} architectures to draw, not {count}",
+                where="--surrogates",
+                remedy=f"{len(found)} or fewer",
+            )
         attempt += 1
     return found[:count]
 
@@ -144,9 +160,7 @@ def distilled(
     config = workspace.config
     text = str(HAND_ENGINEERED[OTHER_ARCHITECTURE])
     seed = stream_seed(config.seed, "audit", DISTILLED)
-    passes = (config.reference.epochs, config.training.without_gm)
-    asked = (settings.distilled, settings.epsilon)
-    name = fingerprint("distilled/1", text, target.fingerprint, workspace.split_name, *asked, seed, *passes)
+    name = distilled_name(workspace, target, settings)
     normal = normalisation(splits.train)
     network = construct(text, workspace.problem, normal, seed).to(workspace.device)
     artefacts = workspace.artefacts
@@ -176,6 +190,16 @@ def distilled(
     return Named(placed(network.requires_grad_(False).eval(), workspace.device), name)
 
 
+def distilled_name(workspace: Workspace, target: Target, settings: AuditSettings) -> str:
+    """The distilled network's fingerprint."""
+    config = workspace.config
+    text = str(HAND_ENGINEERED[OTHER_ARCHITECTURE])
+    seed = stream_seed(config.seed, "audit", DISTILLED)
+    passes = (config.reference.epochs, config.training.without_gm)
+    asked = (settings.distilled, settings.epsilon)
+    return fingerprint("distilled/1", text, target.fingerprint, workspace.split_name, *asked, seed, *passes)
+
+
 def questions(images: Tensor, answers: int, epsilon: float, seed: int) -> Tensor:
     """So many images to ask about, float32 in [0, 1]: in a random order, and noisy when they come again."""
     order = torch.cat(
@@ -189,8 +213,3 @@ def questions(images: Tensor, answers: int, epsilon: float, seed: int) -> Tensor
     noise = torch.rand(again.shape, generator=generator(seed, "noise")) * 2 - 1
     found[len(images) :] = (again + epsilon * noise).clamp(0, 1)
     return found
-
-
-def steps_per_batch(objective: Objective) -> int:
-    """Optimiser steps that the objective takes on a batch."""
-    return FREE_REPLAYS if objective == "free-adversarial" else 1
