@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from contragrad import table4
+from contragrad import run, table4
 from contragrad.audit import sources
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
@@ -21,7 +21,7 @@ from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, free
 from contragrad.progress import Progress, epoch_text
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining
-from contragrad.tasks import task_name
+from contragrad.tasks import against, task_name
 from contragrad.workspace import Workspace, load_reference, material, normalisation
 
 TIMED = 50
@@ -133,8 +133,10 @@ class Arsenal:
     def _train(self, tasks: Sequence[FullTraining]) -> None:
         if not tasks:
             return
-        for objective in {task.objective for task in tasks}:
-            material(self.workspace, objective)  # workers find it there
+        for task in tasks:
+            own = against(task, self.workspace)
+            run.make_sources(own, self.splits, self.progress)
+            material(own, task.objective)  # workers find it there
         trained = table4.train(self.workspace, tasks, self.executor, self.progress)
         normal = normalisation(self.splits.train)
         for task in tasks:

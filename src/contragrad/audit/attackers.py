@@ -170,6 +170,7 @@ ATTACKERS: tuple[Attacker, ...] = (
         "all of them together.",
         sources=lambda settings: (
             sources.ANOTHER,
+            sources.PLAIN,
             sources.OTHER_ARCHITECTURE,
             sources.ADVERSARIAL,
             *sources.FAMILIES,

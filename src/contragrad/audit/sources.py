@@ -31,6 +31,7 @@ DISTILLED = "copy distilled from the network's answers"
 ANOTHER = "reference, another seed"
 ADVERSARIAL = "reference, adversarially trained"
 OTHER_ARCHITECTURE = "hand-engineered-b"
+PLAIN = "plain"
 ORDINARY = "ensemble of ordinary networks"
 SURROGATES = "ensemble of surrogates"
 
@@ -51,9 +52,11 @@ def stranger(number: int) -> str:
 def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str, FullTraining]:
     """How each source that is trained is trained, by name; without those that need an unknown architecture.
 
-    Sources without a defence are trained as the reference is, surrogates as the target.
+    Sources without a defence are trained as the reference is, surrogates as the target, against sources of
+    the attacker's own where the target was trained against several.
     """
     config = workspace.config
+    his = stream_seed(config.seed, "attacker")
     own = architecture(config.reference)
     epochs = config.reference.epochs
 
@@ -66,12 +69,14 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
             objective=objective,
             epochs=target.epochs if as_target else epochs,
             seed=stream_seed(config.seed, "audit", name),
-            keep=target.keep if as_target else "last",
+            # To choose an undefended network's weights by adversarial accuracy would be a defence.
+            keep=target.keep if as_target and objective != "cross-entropy" else "last",
+            source_seed=his if as_target else None,
         )
 
     found = [
         training(ANOTHER, own),
-        training(OTHER_ARCHITECTURE, str(HAND_ENGINEERED[OTHER_ARCHITECTURE])),
+        *(training(name, str(HAND_ENGINEERED[name])) for name in (OTHER_ARCHITECTURE, PLAIN)),
         *(training(name, f"torchvision {name}") for name in FAMILIES),
     ]
     if config.attack.name != "l2-pgd":
