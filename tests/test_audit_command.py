@@ -1,0 +1,359 @@
+"""`contragrad audit` up to its first training: what is meant, what goes together, what is refused at once."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audits import quiet
+from contragrad import config_file, run
+from contragrad.audit import command
+from contragrad.audit.command import is_run
+from contragrad.audit.settings import AuditSettings
+from contragrad.cli import main
+from contragrad.config import AttackSettings, DataSettings, RefineSettings, StudyConfig
+from contragrad.engine import study
+from contragrad.engine.executors import InProcess
+from contragrad.engine.memo import SqliteMemo
+from contragrad.engine.work import Work
+from contragrad.errors import UserError
+from contragrad.evolution.search import start
+from contragrad.history import note_origin
+from contragrad.workspace import CONFIGURATION, DATABASE
+from strategies import small_settings
+
+SEARCH = small_settings(population=2, children=1, generations=1)
+CONFIG = StudyConfig(search=SEARCH, refine=RefineSettings(networks=1), device="cpu")
+
+
+class ReachedError(Exception):
+    """The audit has come so far that it would train a reference."""
+
+
+def _reached(*_: object) -> None:
+    raise ReachedError
+
+
+@pytest.fixture(autouse=True)
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here trains anything."""
+    monkeypatch.setattr(run, "opened", _reached)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataSettings:
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
+    labels = np.arange(40) % 4
+    np.savez(tmp_path / "data.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    return DataSettings(source="npz", path=str(tmp_path / "data.npz"))
+
+
+@pytest.fixture
+def begun(tmp_path: Path, data: DataSettings) -> Path:
+    """A run folder as it is before the first evaluation has ended."""
+    folder = tmp_path / "run [x]"
+    folder.mkdir()
+    config_file.write(replace(CONFIG, data=data), folder / CONFIGURATION)
+    return folder
+
+
+@pytest.fixture
+def ended(begun: Path) -> Path:
+    """A run folder whose search has ended, with outcomes that are made up and no weights."""
+    config = config_file.read(begun / CONFIGURATION)
+    _, workspace = run.open_data(config, begun)
+    state = start(config.search, workspace.problem, config.seed)
+    toys = InProcess(Work("performers:toys", None))
+    with closing(toys) as executor, SqliteMemo(begun / DATABASE) as memo:
+        note_origin(memo, workspace)
+        study.run(
+            state,
+            memo=memo,
+            executor=executor,
+            key_of=workspace.evaluation_name,
+            on_event=lambda event: None,
+        )
+    return begun
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A file; nobody here looks into it."""
+    (path := tmp_path / "weights.safetensors").touch()
+    return path
+
+
+def audited(given: str, **changes: Any) -> None:
+    options: dict[str, Any] = {
+        "network": None,
+        "weights": None,
+        "study_file": None,
+        "out": None,
+        "overrides": (),
+        "settings": {},
+    }
+    command.audit(given, **(options | changes), progress=quiet())
+
+
+def exits(words: Sequence[str | Path]) -> int:
+    """The exit code, whether the command returns it or argparse exits with it."""
+    try:
+        return main([str(word) for word in words])
+    except SystemExit as left:
+        return int(left.code or 0)
+
+
+# What is meant.
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("folder", True),
+        ("folder:with colon", True),
+        ("folder.onnx", True),
+        ("nowhere", True),
+        ("runs/nowhere", True),
+        (".", True),
+        ("file.onnx", False),
+        ("nowhere.onnx", False),
+        ("package.module:function", False),
+        ("torchvision.models:resnet18", False),
+    ],
+)
+def test_a_run_is_a_folder_or_what_is_neither_a_factory_nor_an_onnx_file(
+    given: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("folder", "folder:with colon", "folder.onnx"):
+        Path(name).mkdir()
+    Path("file.onnx").touch()
+    assert is_run(given) is expected
+
+
+# What goes with which.
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"weights": Path("x.safetensors")}, "--weights"),
+        ({"study_file": Path("study.yaml")}, "--config"),
+        ({"out": Path("x")}, "--out"),
+        ({"overrides": ["--seed", "3"]}, "--seed 3"),
+    ],
+)
+def test_a_run_has_its_settings_data_and_weights(begun: Path, changes: dict[str, Any], where: str) -> None:
+    with pytest.raises(UserError, match="does not go with such a target") as caught:
+        audited(str(begun), **changes)
+    assert caught.value.where == where
+    assert caught.value.remedy == "leave it out: a run has its settings, data and weights"
+
+
+@pytest.mark.parametrize("given", ["mine.onnx", "package.module:function"])
+def test_a_model_has_one_network_and_needs_a_folder(given: str) -> None:
+    with pytest.raises(UserError, match="does not go with such a target") as caught:
+        audited(given, network="NE+GM 1", out=Path("x"))
+    assert caught.value.where == "--network"
+    with pytest.raises(UserError, match="no folder") as caught:
+        audited(given)
+    assert caught.value.where == "--out"
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_factory_needs_weights_that_are_there(there: bool, tmp_path: Path) -> None:
+    lost = tmp_path / "lost.safetensors"
+    with pytest.raises(UserError, match="no such file" if there else "has no weights") as caught:
+        audited("package.module:function", out=tmp_path / "x", weights=lost if there else None)
+    assert caught.value.where == (f"--weights: {lost}" if there else "--weights")
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_onnx_file_must_be_there_and_has_its_weights(tmp_path: Path, weights: Path) -> None:
+    with pytest.raises(UserError, match="no such file") as caught:
+        audited(str(tmp_path / "lost.onnx"), out=tmp_path / "x")
+    assert caught.value.where == str(tmp_path / "lost.onnx")
+    (tmp_path / "mine.onnx").touch()
+    with pytest.raises(UserError, match="holds its weights") as caught:
+        audited(str(tmp_path / "mine.onnx"), out=tmp_path / "x", weights=weights)
+    assert caught.value.where == "--weights"
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_goes_together_is_taken(begun: Path, data: DataSettings, weights: Path) -> None:
+    (begun.parent / "mine.onnx").touch()
+    own = ["--device=cpu", "--data.source=npz", f"--data.path={data.path}"]
+    cases: list[tuple[str, dict[str, Any]]] = [
+        (str(begun.parent / "mine.onnx"), {"overrides": own}),
+        ("package.module:function", {"overrides": own, "weights": weights}),
+        ("package.module:function", {"study_file": begun / CONFIGURATION, "weights": weights}),
+    ]
+    for number, (given, options) in enumerate(cases):
+        with pytest.raises(ReachedError):
+            audited(given, out=begun.parent / f"out {number}", **options)
+
+
+# Epsilon.
+
+
+def test_epsilon_is_the_studys_unless_it_is_given() -> None:
+    config = replace(CONFIG, attack=AttackSettings(epsilon=Fraction(16, 255)))
+    assert command._settings({}, config) == AuditSettings(epsilon=Fraction(16, 255))
+    for given, expected in (("4/255", Fraction(4, 255)), ("0.03", Fraction(3, 100)), ("1", Fraction(1))):
+        found = command._settings({"epsilon": given, "steps": 3}, config)
+        assert found == AuditSettings(epsilon=expected, steps=3)
+
+
+@pytest.mark.parametrize("name", ["fgsm", "linf-pgd", "mi-fgsm"])
+def test_the_epsilon_of_any_linf_attack_is_an_audits(name: Any) -> None:
+    config = replace(CONFIG, attack=AttackSettings(name=name, epsilon=Fraction(2, 255)))
+    assert command._settings({}, config).epsilon == Fraction(2, 255)
+
+
+def test_a_study_in_another_norm_leaves_epsilon_to_be_given(begun: Path) -> None:
+    config = config_file.read(begun / CONFIGURATION)
+    l2 = replace(config, attack=AttackSettings(name="l2-pgd", epsilon=Fraction(3, 2)))
+    config_file.write(l2, begun / CONFIGURATION)
+    with pytest.raises(UserError, match="l2-pgd has no L_inf radius") as caught:
+        audited(str(begun))
+    assert caught.value.where == "--epsilon"
+    with pytest.raises(ReachedError):
+        audited(str(begun), settings={"epsilon": "8/255"}, network="reference")
+
+
+@pytest.mark.parametrize("epsilon", ["", "eight", "8/0", "nan", "inf", "8/255/2", "0", "-1/255", "8"])
+def test_a_wrong_epsilon_is_refused(epsilon: str, begun: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        audited(str(begun), settings={"epsilon": epsilon})
+    assert caught.value.where == "--epsilon"
+    assert caught.value.remedy
+
+
+def test_an_epsilon_of_zero_of_the_studys_is_refused_too(begun: Path) -> None:
+    config = replace(config_file.read(begun / CONFIGURATION), attack=AttackSettings(epsilon=Fraction(0)))
+    config_file.write(config, begun / CONFIGURATION)
+    with pytest.raises(UserError, match="0 is no radius") as caught:
+        audited(str(begun))
+    assert caught.value.where == "--epsilon"
+
+
+# As it is typed.
+
+
+def told(words: Sequence[str | Path], capsys: pytest.CaptureFixture[str]) -> str:
+    """What is said on standard error of a command that ends with 2."""
+    assert exits(["audit", *words]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert "Traceback" not in err
+    return err
+
+
+def test_a_missing_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    err = told([tmp_path / "no [red]where"], capsys)
+    assert "there is no study in this folder" in err
+    assert f"at: {tmp_path}/no [red]where" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_has_not_ended_is_told_how_to_end(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    err = told([begun], capsys)
+    assert "the study has not ended" in err
+    assert f"try: contragrad resume {begun}" in err
+    assert not (begun / "audit").exists()
+
+
+def test_an_unknown_network_is_told_which_there_are(ended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    err = told([ended, "--network", "NE+GM 7"], capsys)
+    assert "the study has no network NE+GM 7" in err
+    assert "at: --network" in err
+    assert "try: one of: reference, reference+GM, hand-engineered+GM, NE+GM 1" in err
+
+
+def test_weights_that_are_gone_are_named(ended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for network, words in (("NE+GM 1", ()), ("reference+GM", ("--network", "reference+GM"))):
+        err = told([ended, *words], capsys)
+        assert f"the weights of {network} are not there" in err
+        assert f"at: {ended}/artefacts/network-" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        (["--images", "0"], "--images"),
+        (["--steps", "0"], "--steps"),
+        (["--queries", "0"], "--queries"),
+        (["--surrogates", "0"], "--surrogates"),
+        (["--tolerated", "0.5"], "--tolerated"),
+        (["--budget", "0"], "--budget"),
+        (["--epsilon", "8"], "--epsilon"),
+        (["--epsilon", "eight"], "--epsilon"),
+        (["--out", "x"], "--out"),
+        (["--config", "x.yaml"], "--config"),
+        (["--weights", "x"], "--weights"),
+        (["--nonsense", "3"], "--nonsense 3"),
+    ],
+)
+def test_a_wrong_option_is_named(
+    words: list[str], where: str, begun: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"at: {where}\n" in told([begun, *words], capsys)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--images", "many"], ["a", "b"], ["a", "--network"]], ids=lambda words: " ".join(words)
+)
+def test_words_that_are_no_command_end_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "contragrad" in told(words, capsys)
+
+
+def test_options_are_handed_on_as_they_are_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    got: dict[str, Any] = {}
+
+    def stopped(given: str, **options: Any) -> None:
+        got.update(options, given=given)
+        raise UserError("enough")
+
+    monkeypatch.setattr(command, "audit", stopped)
+    words = "m:f --weights w --config c --out o --budget 5 --epsilon 16/255 --images 9 --steps 8 --queries 7"
+    assert exits(["audit", *words.split(), "--surrogates=6", "--tolerated=0.1", "--seed=2"]) == 2
+    assert got.pop("progress") is not None
+    assert got == {
+        "given": "m:f",
+        "network": None,
+        "weights": Path("w"),
+        "study_file": Path("c"),
+        "out": Path("o"),
+        "overrides": ["--seed=2"],
+        "settings": {
+            "minutes": 5.0,
+            "epsilon": "16/255",
+            "images": 9,
+            "steps": 8,
+            "queries": 7,
+            "surrogates": 6,
+            "tolerated": 0.1,
+        },
+    }
+    assert exits(["audit", "run", "--network", "reference"]) == 2
+    assert (got["network"], got["settings"]) == ("reference", {})
+
+
+@pytest.mark.parametrize("words", [lambda folder: [folder], lambda folder: ["m:f", "--out", folder]])
+def test_who_interrupts_an_audit_is_not_sent_to_resume(
+    words: Callable[[Path], list[str | Path]],
+    begun: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "audit", interrupted)
+    assert exits(["audit", *words(begun)]) == 130
+    assert capsys.readouterr().err.endswith("interrupted; the same command goes on from here\n")
