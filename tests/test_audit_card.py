@@ -1,0 +1,403 @@
+"""The report card: its sentences, figures, tables and pictures say what was found, and no more."""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from rich.console import Console
+
+from contragrad.audit import card, sources
+from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
+from contragrad.audit.checks.baselines import NEITHER
+from contragrad.audit.checks.check import said
+from contragrad.audit.checks.every import judged
+from contragrad.audit.command import printed
+from contragrad.audit.findings import Findings, Tried, shares
+from contragrad.audit.plots import PICTURES, curve, matrix
+from contragrad.evaluate import Share
+from found import (
+    CORRECT,
+    FOOLED,
+    IMAGES,
+    SETTINGS,
+    figures,
+    first,
+    fought,
+    known,
+    only,
+    probed,
+    sound,
+    without,
+)
+
+KEYS = [attacker.key for attacker in ATTACKERS]
+
+
+def text_of(findings: Findings, width: int = 120) -> str:
+    page = Console(width=width, file=io.StringIO())
+    with page.capture() as text:
+        printed(findings, page)
+    return text.get()
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+# The title and the verdict.
+
+
+def test_the_title_is_what_was_measured() -> None:
+    assert card.title(sound()) == "transfer resistance of NE+GM 1 from hand-engineered-a"
+    assert "transfer resistance of NE+GM 1 from hand-engineered-a" in text_of(sound()).splitlines()[0]
+
+
+def test_the_verdict_names_the_strongest_withstood_and_the_weakest_who_defeats() -> None:
+    text = card.verdict(sound())
+    strongest = re.search(r"The strongest attacker it withstands: ([\w ]+), who fools (\S+) %", text)
+    weakest = re.search(r"The weakest attacker who defeats it: ([\w ]+), who fools (\S+) %", text)
+    assert strongest is not None
+    assert strongest.groups() == ("recipe and architecture", "6.3")
+    assert weakest is not None
+    assert weakest.groups() == ("queries", "73.7")
+    assert text.startswith("NE+GM 1 classifies 95.0 % [93.5, 96.2] of 1,000 test images correctly;")
+    assert "at L_inf 8/255." in text
+
+
+@settings(max_examples=15)
+@given(
+    st.dictionaries(
+        st.sampled_from(KEYS), st.sampled_from(("withstood", "inconclusive", "weakened", "defeated"))
+    )
+)
+def test_the_verdict_says_of_every_attacker_how_it_stands_with_him(standings: dict[str, str]) -> None:
+    counts = {"withstood": 10, "inconclusive": 10, "weakened": 300, "defeated": 900}
+    found = figures({key: counts[standing] for key, standing in standings.items()})
+    for key in [key for key, standing in standings.items() if standing == "inconclusive"]:
+        found = fought(found, key, 10, own=10)
+    text = card.verdict(found)
+    # Who attacks the network itself cannot be inconclusive.
+    real = {key: found.standing(key) for key in KEYS}
+    told = {
+        "weakened": r"weakened by: (.*?)\.(?= [A-Z]|$)",
+        "inconclusive": r"Inconclusive, [^:]*: (.*?)\.(?= [A-Z]|$)",
+        "not run": r"Not run, [^:]*: (.*?)\.(?= [A-Z]|$)",
+    }
+    for standing, pattern in told.items():
+        there = re.search(pattern, text)
+        names = [] if there is None else re.sub(r" \(.*?\)", "", there[1]).replace(";", ",").split(", ")
+        assert names == [key for key in KEYS if real[key] == standing]
+    withstood = [key for key in KEYS if real[key] == "withstood"]
+    defeating = [key for key in KEYS if real[key] == "defeated"]
+    assert ("It withstands none of the attackers who were run." in text) == (not withstood)
+    assert ("None of the attackers who were run defeats it." in text) == (not defeating)
+    if withstood:
+        assert f"The strongest attacker it withstands: {withstood[-1]}, who" in text
+    if defeating:
+        assert f"The weakest attacker who defeats it: {defeating[0]}, who" in text
+
+
+def test_the_threat_models_of_the_attackers_named_stand_beside_them() -> None:
+    text = card.verdict(sound())
+    threats = {attacker.key: attacker.threat for attacker in ATTACKERS}
+    assert threats["recipe and architecture"] in text
+    assert threats["queries"] in text
+    assert threats["white box"] not in text
+
+
+def test_who_was_not_run_is_said_to_be_unknown() -> None:
+    text = card.verdict(without(sound(), "recipe", "white box"))
+    assert "Not run, so nothing is known of: recipe, white box." in text
+    assert "Not run" not in card.verdict(sound())
+
+
+def test_gradient_masking_is_said_when_the_white_box_is_not_the_strongest() -> None:
+    text = card.verdict(fought(sound(), "white box", 10))
+    assert "gradient masking" in text
+    assert "too good" in text
+    assert "masking" not in card.verdict(sound())
+
+
+@pytest.mark.parametrize(("right", "at_chance"), [(0, True), (100, True), (118, True), (119, False)])
+def test_a_network_at_chance_is_said_to_be_no_classifier(right: int, at_chance: bool) -> None:
+    text = card.verdict(replace(sound(), clean=first(right)))
+    assert ("not above chance" in text) == at_chance
+
+
+def test_the_gain_over_the_twin_stands_in_the_verdict() -> None:
+    assert "Its undefended twin classifies 20.0 %" in card.verdict(sound())
+    assert "twin classifies" not in card.verdict(replace(sound(), compared={}))
+
+
+EXTREMES: dict[str, Callable[[], Findings]] = {
+    "sound": sound,
+    "nobody attacked": lambda: replace(only(sound()), extra=(), compared={}),
+    "nobody fooled": lambda: figures(dict.fromkeys(KEYS, 0)),
+    "all fooled": lambda: figures(dict.fromkeys(KEYS, CORRECT)),
+    "hidden gradients": lambda: fought(sound(), "white box", 0),
+    "never right": lambda: replace(sound(), clean=first(0)),
+    "left out": lambda: replace(sound(), missing={"vgg16_bn": "no time"}),
+    "no gradient": lambda: probed(sound(), zero_gradients=1.0, gradient_ratio=0.0),
+    "fallen out of its ball": lambda: fought(sound(), "recipe", 20, length=2.0),
+    "white box alone": lambda: replace(only(sound(), "white box"), extra=()),
+}
+
+each_extreme = pytest.mark.parametrize("case", EXTREMES)
+some_extremes = pytest.mark.parametrize(
+    "case", ["sound", "nobody attacked", "never right", "white box alone"]
+)
+
+
+@each_extreme
+def test_a_network_is_never_called_robust(case: str) -> None:
+    found = EXTREMES[case]()
+    assert "robust" not in card.verdict(found).lower()
+    assert "robust" not in card.title(found).lower()
+    assert "robust" not in text_of(found).lower()
+
+
+def test_nor_in_any_value_of_the_card_but_the_titles_of_papers() -> None:
+    values = card.content(sound())
+    cited = [check.pop("source") for check in values["checks"]]
+    assert any("robust" in title for title in cited)
+    assert "robust" not in json.dumps(values).lower()
+
+
+# The card as values.
+
+
+def share(values: dict[str, Any]) -> Share:
+    found = Share(values["hits"], values["count"])
+    assert values["share"] == found.share
+    assert values["interval"] == (None if found.interval is None else list(found.interval))
+    return found
+
+
+@some_extremes
+def test_the_card_is_json_and_its_figures_are_those_that_were_found(case: str) -> None:
+    found = EXTREMES[case]()
+    values = card.content(found)
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    assert (values["title"], values["verdict"]) == (card.title(found), card.verdict(found))
+    assert share(values["clean_accuracy"]) == shares(found.clean)
+    assert (values["withstood"], values["defeated_by"]) == (found.withstood, found.defeated_by)
+    assert (values["epsilon"], values["l2_epsilon"], values["images"]) == ("8/255", "1/2", found.images)
+    assert values["statement"] == NEITHER
+    assert [each["attacker"] for each in values["attackers"]] == KEYS
+    for each in values["attackers"]:
+        tried = found.tried[each["attacker"]]
+        assert each["standing"] == found.standing(each["attacker"])
+        assert len(each["attempts"]) == len(tried)
+        if not tried:
+            assert each["fooled"] is each["accuracy"] is None
+            continue
+        assert share(each["fooled"]) == found.fooled(tried)
+        assert share(each["accuracy"]) == shares(found.survivors(tried))
+        for row, one in zip(each["attempts"], tried, strict=True):
+            require_row(row, found, one)
+    for row, one in zip(values["more"], found.extra, strict=True):
+        require_row(row, found, one)
+    assert [check["number"] for check in values["checks"]] == list(range(1, 30))
+    for check, (asked, result) in zip(values["checks"], judged(found), strict=True):
+        assert check["verdict"] == result.verdict
+        assert (check["figure"], check["source"]) == (result.figure, asked.source)
+
+
+def require_row(row: dict[str, Any], found: Findings, one: Tried) -> None:
+    attack = one.attempt.attack
+    assert (row["source"], row["attack"], row["restart"]) == (
+        one.attempt.source,
+        one.attempt.label,
+        one.attempt.restart,
+    )
+    assert (Fraction(row["epsilon"]), row["steps"]) == (attack.epsilon, attack.steps)
+    assert share(row["accuracy"]) == shares(found.clean & one.held.right)
+    assert share(row["fooled"]) == found.fooled([one])
+    assert share(row["source_fooled"]) == found.source_fooled(one)
+    assert share(row["transferred"]) == found.transferred(one)
+    assert row["mean_linf"] == pytest.approx(float(one.held.linf.mean()))
+    assert row["mean_l2"] == pytest.approx(float(one.held.l2.mean()))
+    assert ("fooled_by_queries" in row) == (one.attempt.way == "queries")
+
+
+def test_rows_of_an_attacker_can_be_told_apart() -> None:
+    for each in card.content(sound())["attackers"]:
+        rows = [(row["source"], row["attack"], row["restart"]) for row in each["attempts"]]
+        assert len(set(rows)) == len(rows)
+
+
+def test_the_networks_compared_stand_in_the_card() -> None:
+    values = card.content(sound())["compared"]
+    twin = values[sources.TWIN]
+    assert share(twin["adversarial_accuracy"]) == Share(200, IMAGES)
+    assert (twin["objective"], twin["epochs"]) == ("cross-entropy", 20)
+    assert list(values) == list(sound().compared)
+
+
+def test_what_was_left_out_stands_with_the_attacker_whose_it_was_and_with_all() -> None:
+    missing = {
+        "vgg16_bn": "no time",
+        sources.SURROGATES: "there are no two sources to join",
+        "white box: autoattack": "it would take about 9.0 minutes, and 1.0 were left",
+        "stronger transfer: mi-fgsm, ni-fgsm": "no time",
+        f"{TARGET}: more steps or other epsilons": "no time",
+    }
+    values = card.content(replace(sound(), missing=missing))
+    assert values["left_out"] == missing
+    own = {each["attacker"]: list(each["left_out"]) for each in values["attackers"] if each["left_out"]}
+    assert own == {
+        "unseen sources": ["vgg16_bn"],
+        "recipe and architecture": [sources.SURROGATES],
+        "white box": ["white box: autoattack"],
+        "stronger transfer": ["stronger transfer: mi-fgsm, ni-fgsm"],
+    }
+
+
+def test_the_rule_has_the_numbers_that_decide() -> None:
+    text = card.rule(replace(sound(), settings=replace(SETTINGS, tolerated=0.15)))
+    for word in ("at most 15 %", "95 % Wilson", "half", "90%"):
+        assert word in text
+
+
+# Success against queries.
+
+
+def queried(right: torch.Tensor, queries: torch.Tensor, asked: int) -> tuple[Findings, Tried]:
+    (usual,) = sound().tried["queries"]
+    attempt = replace(usual.attempt, attack=replace(usual.attempt.attack, steps=asked))
+    each = Tried(attempt, replace(usual.held, right=right, queries=queries))
+    return replace(sound(), tried={"queries": (each,)}), each
+
+
+@settings(max_examples=30)
+@given(st.data())
+def test_more_queries_fool_more_and_as_many_as_a_count_of_images_says(data: st.DataObject) -> None:
+    asked = data.draw(st.sampled_from((1, 7, 50, 1000)))
+    fooled = data.draw(st.integers(0, IMAGES))
+    seed = data.draw(st.integers(0, 2**32))
+    needed = torch.randint(1, asked + 1, (IMAGES,), generator=torch.Generator().manual_seed(seed)).float()
+    right = first(CORRECT) & ~first(fooled)
+    needed[~first(CORRECT)] = 0
+    findings, each = queried(right, needed, asked)
+    points = card.by_queries(findings, each)
+    budgets, heights = [point[0] for point in points], [point[1] for point in points]
+    assert budgets == sorted(set(budgets))
+    assert heights == sorted(heights)
+    assert budgets[0] >= 1
+    assert budgets[-1] <= asked
+    images = list(zip(findings.clean.tolist(), right.tolist(), needed.tolist(), strict=True))
+    for budget, height in points:
+        count = sum(clean and not held and answers <= budget for clean, held, answers in images)
+        assert height == pytest.approx(count / CORRECT)
+    total = findings.fooled([each]).share
+    assert total is not None
+    assert heights[-1] <= total
+    if budgets[-1] == asked:
+        assert heights[-1] == pytest.approx(total)
+
+
+def test_queries_of_a_network_that_is_never_right_fool_nobody() -> None:
+    findings, each = queried(first(0), torch.zeros(IMAGES), 50)
+    never = replace(findings, clean=first(0))
+    assert {height for _, height in card.by_queries(never, each)} == {0.0}
+
+
+# Tables and text.
+
+
+def test_the_text_has_a_row_for_every_attacker_and_check() -> None:
+    text = one_line(text_of(sound(), width=400))
+    for attacker in ATTACKERS:
+        figure = said(sound().fooled(sound().tried[attacker.key]))
+        assert re.search(rf"│ {attacker.key} +│ \d+ +│ .*? │ {re.escape(figure)} +│", text)
+    for check, result in judged(sound()):
+        assert f"│ {check.number} │ {one_line(check.question)}" in text
+        assert one_line(result.figure) in text
+
+
+def test_attackers_that_were_not_run_have_dashes() -> None:
+    text = one_line(text_of(without(sound(), "recipe"), width=400))
+    assert re.search(r"│ recipe │ 0 │ – │ – │ not run │", text)
+
+
+NAMES = ["[red]x", "[/]x", "[bold", ":smile: x", "a\\[red]"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_markup_in_a_name_is_printed_as_it_is(name: str) -> None:
+    found = known(sound(), target=f"robust {name}", reference=f"ref {name}", weights=f"folder/{name}")
+    found = replace(found, missing={f"{name} y": "no time"})
+    text = one_line(text_of(found, width=1000))
+    assert f"transfer resistance of robust {name} from ref {name}" in text
+    assert f"robust {name} classifies" in text
+    assert f"the network is called robust {name};" in text
+    assert f"folder/{name}; weights" in text
+    assert f"Left out: {name} y." in text
+
+
+def test_the_verdicts_words_are_coloured_on_a_terminal() -> None:
+    page = Console(width=120, file=io.StringIO(), force_terminal=True, color_system="standard")
+    with page.capture() as text:
+        printed(sound(), page)
+    assert "\x1b[32mPASS" in text.get()
+    assert "\x1b[31mdefeated" in text.get()
+
+
+# Pictures.
+
+
+@some_extremes
+def test_three_pictures_are_written_however_little_was_run(case: str, tmp_path: Path) -> None:
+    # Warnings are errors here.
+    found = EXTREMES[case]()
+    assert len(PICTURES) == 3
+    for name, draw in PICTURES.items():
+        draw(found, tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+        with Image.open(tmp_path / name) as image:
+            assert min(image.size) > 100
+
+
+def test_a_picture_of_the_references_cosines_alone(tmp_path: Path) -> None:
+    found = probed(sound(), aligned={"reference": torch.zeros(IMAGES)})
+    PICTURES["alignment.png"](found, path := tmp_path / "alignment.png")
+    many = probed(sound(), aligned={f"source {number}": torch.zeros(IMAGES) for number in range(5)})
+    PICTURES["alignment.png"](many, other := tmp_path / "many.png")
+    with Image.open(path) as one, Image.open(other) as five:
+        assert one.size[1] < five.size[1]
+
+
+def test_the_matrix_has_the_worst_of_several_starts_and_a_cell_for_each_source_and_attack() -> None:
+    found = sound()
+    cells = matrix(found)
+    assert cells[REFERENCE]["linf-pgd"] == pytest.approx((CORRECT - FOOLED["reference"]) / IMAGES)
+    assert cells[REFERENCE]["linf-pgd, reversed"] == pytest.approx((CORRECT - FOOLED["reversed"]) / IMAGES)
+    assert cells[TARGET] == {"queries": 0.25, "linf-pgd": 0.0, "autoattack": 0.0}
+    starts = [each for each in found.tried["white box"] if each.attempt.attack.name == "linf-pgd"]
+    one, other = (
+        Tried(each.attempt, replace(each.held, right=~first(100) if turn else first(900)))
+        for turn, each in enumerate(starts)
+    )
+    both = replace(found, tried={"white box": (one, other)})
+    assert matrix(both) == {TARGET: {"linf-pgd": 0.8}}
+    assert matrix(only(found)) == {}
+
+
+def test_the_curve_begins_with_clean_accuracy_and_has_the_stated_epsilon() -> None:
+    points = dict(curve(sound(), TARGET))
+    assert points[0.0] == 0.95
+    assert points[8 / 255] == 0.0
+    assert max(points) == 1.0
+    assert list(points) == sorted(points)
+    alone = replace(only(sound()), extra=())
+    assert curve(alone, TARGET) == [(0.0, 0.95)]
