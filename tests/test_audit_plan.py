@@ -1,0 +1,552 @@
+"""What an audit is to run: in which order, what fits into its time, on which images, from which sources."""
+
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from torch import Tensor, nn
+
+from contragrad.artefacts import Artefacts
+from contragrad.audit import sources
+from contragrad.audit.arsenal import Arsenal, step_cost
+from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, TRANSFER, Bout, curve, pgd
+from contragrad.audit.attempts import Attempt, Field, Named
+from contragrad.audit.bouts import AUTOATTACK, SHARE, affordable, fits, gradients, rounds
+from contragrad.audit.probes import cosines
+from contragrad.audit.runner import Runner, sample
+from contragrad.audit.settings import AuditSettings, radius
+from contragrad.audit.sources import Ensemble, ensemble, questions, strangers
+from contragrad.choices import AttackName
+from contragrad.config import AttackSettings, Limits, SearchSettings
+from contragrad.data.dataset import Examples
+from contragrad.errors import UserError
+from contragrad.evolution.genome import parse
+from contragrad.evolution.shapes import Problem, excess
+from contragrad.progress import Progress
+from found import SETTINGS
+from strategies import CIFAR, small_settings
+
+quick = settings(max_examples=50)
+
+FAMILIES = {name: f"torchvision {name}" for name in sources.FAMILIES}
+
+
+@st.composite
+def depths(draw: st.DrawFn) -> AuditSettings:
+    count = st.integers(1, 6)
+    return AuditSettings(
+        epsilon=draw(st.sampled_from((Fraction(1, 255), Fraction(8, 255), Fraction(1, 3), Fraction(1)))),
+        steps=draw(count),
+        restarts=draw(count),
+        queries=draw(count),
+        surrogates=draw(count),
+    )
+
+
+# The order.
+
+
+@quick
+@given(depths())
+def test_every_attackers_first_bout_comes_before_anyones_second(depth: AuditSettings) -> None:
+    found = rounds(depth, FAMILIES)
+    assert [key for key, _ in found[0]] == [attacker.key for attacker in ATTACKERS]
+    for number, bouts in enumerate(found):
+        keys = [key for key, _ in bouts]
+        assert len(set(keys)) == len(keys)
+        # Who has a bout in a round had one in each before it.
+        assert number == 0 or set(keys) <= {key for key, _ in found[number - 1]}
+
+
+@quick
+@given(depths())
+def test_every_bout_is_fought_once_and_an_attackers_in_his_order(depth: AuditSettings) -> None:
+    architectures = FAMILIES | {REFERENCE: "torchvision resnet18"}
+    found = [pair for bouts in rounds(depth, architectures) for pair in bouts]
+    for attacker in ATTACKERS:
+        assert [bout for key, bout in found if key == attacker.key] == attacker.bouts(depth)
+    assert len(found) == sum(len(attacker.bouts(depth)) for attacker in ATTACKERS)
+
+
+@quick
+@given(depths())
+def test_no_attempt_is_planned_twice(depth: AuditSettings) -> None:
+    for attacker in ATTACKERS:
+        attempts = [attempt for bout in attacker.bouts(depth) for attempt in bout.attempts]
+        assert len(set(attempts)) == len(attempts)
+
+
+def test_autoattack_waits_until_all_have_had_their_turn() -> None:
+    first, second, *_ = rounds(SETTINGS, {})
+    assert all(attempt.attack.name != "autoattack" for _, bout in first for attempt in bout.attempts)
+    assert [
+        attempt.attack.name for key, bout in second if key == "white box" for attempt in bout.attempts
+    ] == ["autoattack"]
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("torchvision resnet18", True),
+        ("torchvision resnet34", True),
+        ("torchvision densenet121", True),
+        ("torchvision vgg16_bn", False),
+        ("torchvision squeezenet1_1", False),
+        ("conv(8,3) fc(4)", False),
+        ("factory torchvision.models:resnet18", False),
+        (None, False),
+    ],
+)
+def test_sgm_is_tried_where_torchvisions_skips_are(text: str | None, there: bool) -> None:
+    found = rounds(SETTINGS, {} if text is None else {REFERENCE: text})
+    (bout,) = (bout for bouts in found for key, bout in bouts if key == "stronger transfer")
+    names = [attempt.attack.name for attempt in bout.attempts]
+    assert names == [name for name in TRANSFER if there or name != "sgm"]
+
+
+@quick
+@given(depths())
+def test_sgm_alone_depends_on_the_source(depth: AuditSettings) -> None:
+    for attacker in ATTACKERS:
+        for bout in attacker.bouts(depth):
+            for attempt in bout.attempts:
+                assert fits(attempt, "conv(8,3) fc(4)") == (attempt.attack.name != "sgm")
+                assert fits(attempt, "torchvision resnet18")
+
+
+@quick
+@given(depths())
+def test_the_curve_ends_at_the_whole_range_of_a_pixel_and_leaves_the_stated_epsilon_out(
+    depth: AuditSettings,
+) -> None:
+    epsilons = [attempt.attack.epsilon for attempt in curve(TARGET, depth)]
+    assert epsilons == sorted(set(epsilons))
+    assert depth.epsilon not in epsilons
+    assert max(*epsilons, depth.epsilon) == 1
+    assert {*epsilons, depth.epsilon} >= {depth.epsilon / 4, depth.epsilon / 2}
+
+
+# What fits.
+
+COSTS = st.lists(st.floats(0, 1000), max_size=8)
+
+
+@given(COSTS, st.floats(-10, 3000))
+def test_what_is_chosen_never_exceeds_the_room(costs: list[float], left: float) -> None:
+    chosen = affordable(costs, left)
+    assert len(chosen) == len(costs)
+    taken = sum(cost for cost, fit in zip(costs, chosen, strict=True) if fit)
+    assert taken <= max(0.0, SHARE * left) * (1 + 1e-9)
+
+
+@given(COSTS)
+def test_without_a_limit_all_are_chosen(costs: list[float]) -> None:
+    assert affordable(costs, None) == [True] * len(costs)
+
+
+@given(COSTS, st.floats(0, 3000))
+def test_the_cheapest_come_first_and_no_more_would_fit(costs: list[float], left: float) -> None:
+    chosen = affordable(costs, left)
+    inside = [cost for cost, fit in zip(costs, chosen, strict=True) if fit]
+    outside = [cost for cost, fit in zip(costs, chosen, strict=True) if not fit]
+    if outside:
+        assert max(inside, default=0.0) <= min(outside)
+        assert sum(inside) + min(outside) > SHARE * left * (1 - 1e-9)
+
+
+@given(COSTS, st.floats(1e-3, 3000))
+def test_what_costs_nothing_fits_while_time_is_left(costs: list[float], left: float) -> None:
+    assert affordable([*costs, 0.0], left)[-1]
+
+
+@given(COSTS)
+def test_when_time_is_up_nothing_fits(costs: list[float]) -> None:
+    assert not any(affordable([*costs, 0.0], -1e-3))
+
+
+# What attempts cost.
+
+
+def attempt(name: AttackName = "linf-pgd", steps: int = 12, **changes: Any) -> Attempt:
+    return Attempt(source=REFERENCE, attack=AttackSettings(name=name, steps=steps), **changes)
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (attempt("fgsm"), 1),
+        (attempt("linf-pgd"), 12),
+        (attempt("l2-pgd"), 12),
+        (attempt("mi-fgsm"), 12),
+        (attempt("sgm"), 12),
+        (attempt("vmi-fgsm"), 72),
+        (attempt(way="reversed"), 12),
+        (attempt("fgsm", way="reversed"), 1),
+        (attempt(way="noise"), 0),
+        (attempt(way="queries"), 4),
+        (attempt(restart=3), 12),
+    ],
+    ids=str,
+)
+def test_gradients_are_counted_for_an_image(one: Attempt, expected: float) -> None:
+    assert gradients([one]) == expected
+    assert gradients([one], firm=0.0) == expected
+    assert gradients([one, one]) == 2 * expected
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_autoattack_takes_longer_where_the_network_is_firm(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    found = [gradients([attempt("autoattack")], firm) for firm in (0.0, low, high, 1.0)]
+    assert found == sorted(found)
+    assert found[0] == AUTOATTACK[0]
+    assert found[-1] == sum(AUTOATTACK)
+    assert gradients([attempt("autoattack")]) == found[-1]
+
+
+def test_nothing_costs_nothing() -> None:
+    assert gradients([]) == 0
+
+
+def test_a_training_step_costs_what_it_takes_beside_cross_entropy() -> None:
+    assert step_cost("cross-entropy") == 1
+    assert step_cost("fast-adversarial") == 2
+    assert step_cost("free-adversarial") == 4
+    assert step_cost("gm") == step_cost("orthogonal") == 2.5
+    assert step_cost("fixed-adversarial+gm") == 3.5
+    assert step_cost("mixed-adversarial") == 3
+    assert step_cost("ensemble-adversarial+orthogonal") == 5.5
+
+
+# The settings.
+
+
+@pytest.mark.parametrize("name", ["images", "steps", "restarts", "queries", "distilled", "surrogates"])
+@pytest.mark.parametrize("value", [0, -3])
+def test_a_count_below_one_is_refused(name: str, value: int) -> None:
+    wrong: dict[str, Any] = {name: value}
+    with pytest.raises(UserError, match=f"^{value} is too small") as caught:
+        AuditSettings(**wrong)
+    assert caught.value.where == f"--{name}"
+    right: dict[str, Any] = {name: 1}
+    assert getattr(AuditSettings(**right), name) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"tolerated": 0.0}, "--tolerated"),
+        ({"tolerated": 0.5}, "--tolerated"),
+        ({"tolerated": -0.1}, "--tolerated"),
+        ({"tolerated": float("nan")}, "--tolerated"),
+        ({"epsilon": Fraction(0)}, "--epsilon"),
+        ({"epsilon": Fraction(-1, 255)}, "--epsilon"),
+        ({"epsilon": Fraction(256, 255)}, "--epsilon"),
+        ({"l2_epsilon": Fraction(0)}, "--l2-epsilon"),
+        ({"minutes": 0.0}, "--budget"),
+        ({"minutes": -1.0}, "--budget"),
+        ({"minutes": float("nan")}, "--budget"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_option(wrong: dict[str, Any], where: str) -> None:
+    with pytest.raises(UserError) as caught:
+        AuditSettings(**wrong)
+    assert caught.value.where == where
+    assert caught.value.remedy
+
+
+def test_settings_at_their_borders_are_taken() -> None:
+    AuditSettings(epsilon=Fraction(1), l2_epsilon=Fraction(30), tolerated=0.499, minutes=0.01)
+    assert AuditSettings().minutes is None
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "expected"),
+    [
+        (Fraction(8, 255), "8/255"),
+        (Fraction(1), "255/255"),
+        (Fraction(2, 85), "6/255"),
+        (Fraction(1, 2), "1/2"),
+        (Fraction("0.03"), "3/100"),
+    ],
+)
+def test_a_radius_is_written_in_grey_levels_where_they_are_whole(epsilon: Fraction, expected: str) -> None:
+    assert radius(epsilon) == expected
+
+
+@given(st.fractions(0, 1))
+def test_a_radius_can_be_read_again(epsilon: Fraction) -> None:
+    assert Fraction(radius(epsilon)) == epsilon
+
+
+# Sources.
+
+TINY = small_settings(population=3, minimum_distance=0.0, limits=Limits(blocks=7))
+
+
+@quick
+@given(st.integers(0, 2**32), st.integers(1, 12))
+def test_strangers_are_distinct_within_the_limits_and_always_the_same(seed: int, count: int) -> None:
+    found = strangers(TINY, CIFAR, seed, count)
+    assert len(set(found)) == len(found) == count
+    for text in found:
+        genome = parse(text)
+        assert str(genome) == text
+        assert excess(genome, CIFAR, TINY.limits) is None
+        assert genome.hidden == TINY.hidden
+    assert strangers(TINY, CIFAR, seed, count) == found
+    # Who draws more draws the same ones first.
+    assert strangers(TINY, CIFAR, seed, count + 1)[:count] == found
+
+
+def test_strangers_of_another_seed_are_others() -> None:
+    assert strangers(TINY, CIFAR, 1, 5) != strangers(TINY, CIFAR, 2, 5)
+
+
+def test_a_space_that_has_no_more_architectures_is_named() -> None:
+    single = SearchSettings(
+        population=1, initial_blocks_min=1, initial_blocks_max=1, channels=(8,), kernels=(3,), hidden=4
+    )
+    assert strangers(single, CIFAR, 0, 1) == ["conv(8,3) fc(4)"]
+    with pytest.raises(UserError, match="has 1 architectures to draw, not 2") as caught:
+        strangers(single, CIFAR, 0, 2)
+    assert caught.value.where == "--surrogates"
+
+
+@st.composite
+def pictures(draw: st.DrawFn) -> Tensor:
+    """A few images, each another, bytes or floats."""
+    count = draw(st.integers(1, 5))
+    images = torch.arange(count * 4, dtype=torch.uint8).reshape(count, 1, 2, 2) * 12
+    return images if draw(st.booleans()) else images.float() / 255
+
+
+@quick
+@given(pictures(), st.integers(1, 17), st.sampled_from((0.01, 0.3, 1.0)), st.integers(0, 2**32))
+def test_questions_have_no_noise_at_first_and_stay_in_the_ball_when_they_come_again(
+    images: Tensor, answers: int, epsilon: float, seed: int
+) -> None:
+    found = questions(images, answers, epsilon, seed)
+    clean = images.float() / 255 if images.dtype == torch.uint8 else images
+    count = len(images)
+    assert found.shape == (answers, *images.shape[1:])
+    assert found.dtype == torch.float32
+    assert float(found.min()) >= 0
+    assert float(found.max()) <= 1
+    assert torch.equal(questions(images, answers, epsilon, seed), found)
+    distances = (found[:, None] - clean[None]).abs().flatten(2).amax(2)
+    first = distances[:count]
+    assert (first.min(1).values == 0).all()
+    places = first.argmin(1).tolist()
+    assert len(set(places)) == len(places), "each image is asked about once before any comes again"
+    assert float(distances[count:].min(1).values.max() if answers > count else 0) <= epsilon + 1e-6
+
+
+def test_questions_that_come_again_are_noisy_and_leave_the_images_alone() -> None:
+    images = torch.full((3, 1, 4, 4), 0.5)
+    found = questions(images, 9, 0.25, 0)
+    assert torch.equal(found[:3], images)
+    noise = found[3:] - 0.5
+    assert (noise.flatten(1) != 0).any(1).all()
+    assert not torch.equal(noise[:3], noise[3:])
+    assert float(noise.abs().max()) > 0.2
+    assert torch.equal(images, torch.full((3, 1, 4, 4), 0.5))
+
+
+class Fixed(nn.Module):
+    """A linear network without randomness."""
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1) @ self.weights
+
+
+def fixed(seed: int, classes: int = 3, scale: float = 1.0) -> Fixed:
+    return Fixed(scale * torch.randn(4, classes, generator=torch.Generator().manual_seed(seed)))
+
+
+@quick
+@given(st.lists(st.integers(0, 2**32), min_size=1, max_size=4))
+def test_an_ensemble_answers_with_the_mean_of_log_probabilities(seeds: list[int]) -> None:
+    networks = [fixed(seed) for seed in seeds]
+    images = torch.rand(5, 1, 2, 2, generator=torch.Generator().manual_seed(1))
+    expected = torch.zeros(5, 3, dtype=torch.float64)
+    for network in networks:
+        for image in range(5):
+            logits = network(images)[image].double()
+            expected[image] += (logits - logits.exp().sum().log()) / len(networks)
+    torch.testing.assert_close(Ensemble(networks)(images).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_member_that_is_certain_does_not_hide_the_others_gradients() -> None:
+    certain, other = fixed(1, scale=1e4), fixed(2)
+    images = torch.rand(5, 1, 2, 2, requires_grad=True)
+    alone = torch.autograd.grad(other(images).log_softmax(1)[:, 0].sum(), images)[0]
+    both = torch.autograd.grad(Ensemble([certain, other])(images)[:, 0].sum(), images)[0]
+    own = torch.autograd.grad(certain(images).log_softmax(1)[:, 0].sum(), images)[0]
+    torch.testing.assert_close(both, (own + alone) / 2, rtol=1e-4, atol=1e-3)
+
+
+def test_an_ensemble_is_named_by_its_members_and_is_in_evaluation_mode() -> None:
+    one, other = Named(fixed(1), "one"), Named(fixed(2), "other")
+    found = ensemble([one, other])
+    assert not found.network.training
+    assert ensemble([one, other]).fingerprint == found.fingerprint
+    assert ensemble([one, Named(fixed(2), "another")]).fingerprint != found.fingerprint
+
+
+# The images.
+
+
+@quick
+@given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 2**32))
+def test_a_sample_is_a_subset_without_repetition_and_always_the_same(
+    there: int, count: int, seed: int
+) -> None:
+    images = torch.arange(there, dtype=torch.float32).reshape(there, 1, 1, 1) / 100
+    labels = torch.arange(there) * 7
+    found = sample(Examples(images, labels), count, seed)
+    assert len(found) == min(there, count)
+    chosen = (found.labels // 7).tolist()
+    assert len(set(chosen)) == len(chosen)
+    assert torch.equal(found.images, images[chosen])
+    assert set(found.labels.tolist()) <= set(labels.tolist())
+    again = sample(Examples(images, labels), count, seed)
+    assert torch.equal(again.labels, found.labels)
+    # A larger one begins with the smaller one.
+    assert torch.equal(sample(Examples(images, labels), count + 1, seed).labels[: len(found)], found.labels)
+
+
+@quick
+@given(st.integers(0, 2**32), st.sampled_from((1e-20, 1e-3, 1.0, 1e6)))
+def test_a_cosine_stays_in_its_range_and_is_one_with_itself(seed: int, scale: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    own = torch.randn(20, 3, 4, 4, generator=generator) * scale
+    found = cosines(own, own)
+    assert float(found.max()) <= 1, "a histogram from -1 to 1 would lose it"
+    torch.testing.assert_close(found, torch.ones(20))
+    torch.testing.assert_close(cosines(own, -own), -torch.ones(20))
+    assert not cosines(own, torch.zeros_like(own)).any()
+
+
+# A round, with networks that need no training.
+
+
+@dataclass
+class Prepared:
+    """Sources that are there, or come about at once; each is said to take so many seconds."""
+
+    settings: AuditSettings
+    seconds: dict[str, float] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    progress: Progress = field(default_factory=lambda: Progress(Console(file=io.StringIO())))
+    networks: dict[str, Named] = field(
+        default_factory=lambda: {REFERENCE: Named(fixed(1), "1"), TARGET: Named(fixed(2), "2")}
+    )
+
+    def reachable(self, name: str) -> bool:
+        return name not in self.missing
+
+    def fingerprint_of(self, name: str) -> str:
+        return self.networks[name].fingerprint if name in self.networks else name
+
+    def seconds_to_have(self, name: str) -> float:
+        return 0.0 if name in self.networks else self.seconds.get(name, 1.0)
+
+    def seconds_for_gradient(self, name: str) -> float:
+        return 1.0
+
+    def get(self, names: Sequence[str]) -> None:
+        self.asked += names
+        for name in names:
+            self.networks.setdefault(name, Named(fixed(len(name)), name))
+
+
+@pytest.fixture
+def arena(tmp_path: Path) -> Field:
+    images = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    return Field(
+        examples=Examples(images, torch.zeros(6, dtype=torch.int64)),
+        identity="test",
+        target=Named(fixed(2), "2"),
+        seed=0,
+        artefacts=Artefacts(tmp_path),
+    )
+
+
+def runner(prepared: Prepared) -> Runner:
+    return Runner(arsenal=cast(Arsenal, prepared), begun=time.monotonic())
+
+
+def bout(source: str, steps: int = 2) -> Bout:
+    attack = replace(pgd(SETTINGS), steps=steps)
+    return Bout(source=source, attempts=(Attempt(source=source, attack=attack),))
+
+
+def test_without_a_limit_a_round_is_fought_and_kept(arena: Field) -> None:
+    prepared = Prepared(SETTINGS)
+    found = runner(prepared)
+    found._round([("reference", bout(REFERENCE)), ("recipe", bout("stranger"))], arena)
+    assert prepared.asked == [REFERENCE, "stranger"]
+    assert not prepared.missing
+    assert {key for key, tried in found.tried.items() if tried} == {"reference", "recipe"}
+    assert arena.made(bout(REFERENCE).attempts[0], "1")
+    assert not arena.made(bout(REFERENCE).attempts[0], "another")
+    assert not arena.made(bout(REFERENCE, steps=3).attempts[0], "1")
+
+
+def test_what_does_not_fit_is_named_with_its_time_and_its_source_is_not_made(arena: Field) -> None:
+    prepared = Prepared(replace(SETTINGS, minutes=1.0), seconds={"stranger": 120.0})
+    found = runner(prepared)
+    found._round([("recipe", bout("stranger")), ("undefended twin", bout("twin"))], arena)
+    assert prepared.asked == ["twin"]
+    assert list(prepared.missing) == ["stranger"]
+    assert prepared.missing["stranger"].startswith("it would take about 2.2 minutes, and 1.0 were left")
+    assert not found.tried["recipe"]
+
+
+def test_a_source_that_is_there_is_not_missing_because_an_attack_on_it_does_not_fit(arena: Field) -> None:
+    prepared = Prepared(replace(SETTINGS, minutes=1.0))
+    found = runner(prepared)
+    queries = Attempt(source=TARGET, attack=replace(pgd(SETTINGS), steps=600), way="queries")
+    found._round(
+        [
+            ("reference", bout(REFERENCE)),
+            ("stronger transfer", bout(REFERENCE, steps=50)),
+            ("queries", Bout(source=TARGET, attempts=(queries,))),
+        ],
+        arena,
+    )
+    assert list(prepared.missing) == ["stronger transfer: linf-pgd", "queries: queries"]
+    assert len(found.tried["reference"]) == 1
+    assert not found.tried["stronger transfer"]
+
+
+def test_what_was_made_before_takes_no_time(arena: Field) -> None:
+    costly = bout(REFERENCE, steps=50)
+    plenty = runner(Prepared(SETTINGS))
+    plenty._round([("reference", costly)], arena)
+    little = Prepared(replace(SETTINGS, minutes=0.1))
+    again = runner(little)
+    again._round([("reference", costly), ("stronger transfer", bout(REFERENCE, steps=51))], arena)
+    assert len(again.tried["reference"]) == 1
+    assert list(little.missing) == ["stronger transfer: linf-pgd"]
+    assert torch.equal(again.tried["reference"][0].held.right, plenty.tried["reference"][0].held.right)
+
+
+def test_the_problem_is_the_strangers_too() -> None:
+    grey = Problem(1, 8, 8, 10)
+    assert all(excess(parse(text), grey, TINY.limits) is None for text in strangers(TINY, grey, 0, 4))
