@@ -22,7 +22,7 @@ from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, TRANSFER, B
 from contragrad.audit.attempts import Attempt, Field, Named
 from contragrad.audit.bouts import AUTOATTACK, SHARE, affordable, fits, gradients, rounds
 from contragrad.audit.probes import cosines
-from contragrad.audit.runner import Runner, sample
+from contragrad.audit.runner import PROBING, Runner, sample
 from contragrad.audit.settings import AuditSettings, radius
 from contragrad.audit.sources import Ensemble, ensemble, questions, strangers
 from contragrad.choices import AttackName
@@ -108,7 +108,7 @@ def test_autoattack_waits_until_all_have_had_their_turn() -> None:
 )
 def test_sgm_is_tried_where_torchvisions_skips_are(text: str | None, there: bool) -> None:
     found = rounds(SETTINGS, {} if text is None else {REFERENCE: text})
-    (bout,) = (bout for bouts in found for key, bout in bouts if key == "stronger transfer")
+    bout = next(bout for bouts in found for key, bout in bouts if key == "stronger transfer")
     names = [attempt.attack.name for attempt in bout.attempts]
     assert names == [name for name in TRANSFER if there or name != "sgm"]
 
@@ -488,7 +488,7 @@ def arena(tmp_path: Path) -> Field:
 
 
 def runner(prepared: Prepared) -> Runner:
-    return Runner(arsenal=cast(Arsenal, prepared), begun=time.monotonic())
+    return Runner(arsenal=cast(Arsenal, prepared), begun=time.monotonic(), reserve=1e-9)
 
 
 def bout(source: str, steps: int = 2) -> Bout:
@@ -550,3 +550,12 @@ def test_what_was_made_before_takes_no_time(arena: Field) -> None:
 def test_the_problem_is_the_strangers_too() -> None:
     grey = Problem(1, 8, 8, 10)
     assert all(excess(parse(text), grey, TINY.limits) is None for text in strangers(TINY, grey, 0, 4))
+
+
+def test_a_budget_keeps_time_for_what_is_measured_at_the_end() -> None:
+    prepared = Prepared(replace(SETTINGS, minutes=60.0, images=10))
+    found = Runner(arsenal=cast(Arsenal, prepared), begun=time.monotonic())
+    left = found.left()
+    assert left is not None
+    # A gradient takes a second here, of the reference as of the target.
+    assert left == pytest.approx(3600 - 10 * PROBING * 2, abs=5)

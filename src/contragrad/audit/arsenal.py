@@ -160,6 +160,7 @@ class Arsenal:
             )
         except UserError as error:
             self.missing[name] = error.what
+        self.progress.forget(name)
 
 
 def step_cost(objective: Objective) -> float:

@@ -13,9 +13,11 @@ from contragrad.config import AttackSettings
 REFERENCE = "reference"
 TARGET = "the network itself"
 
-TRANSFER: tuple[AttackName, ...] = ("mi-fgsm", "ni-fgsm", "di-fgsm", "ti-fgsm", "vmi-fgsm", "sgm")
+TRANSFER: tuple[AttackName, ...] = ("mi-fgsm", "ni-fgsm", "di-fgsm", "ti-fgsm", "sgm")
 """Attacks made to transfer; the last one for sources with torchvision's skips only."""
 
+SLOW_TRANSFER: tuple[AttackName, ...] = ("vmi-fgsm",)
+"""Those that take several gradients a step."""
 
 Groups = tuple[tuple[Attempt, ...], ...]
 
@@ -82,13 +84,12 @@ def _reversed(source: str, settings: AuditSettings) -> Groups:
 
 
 def _stronger(source: str, settings: AuditSettings) -> Groups:
-    group = tuple(
-        Attempt(
-            source=source, attack=AttackSettings(name=name, epsilon=settings.epsilon, steps=settings.steps)
-        )
-        for name in TRANSFER
+    own = pgd(settings)
+    quick, slow = (
+        tuple(Attempt(source=source, attack=replace(own, name=name)) for name in names)
+        for names in (TRANSFER, SLOW_TRANSFER)
     )
-    return (group,)
+    return (quick, slow)
 
 
 def _usual(source: str, settings: AuditSettings) -> Groups:

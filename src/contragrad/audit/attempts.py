@@ -1,6 +1,8 @@
 """One attempt of an attacker: examples crafted on a source, and what holds against them, image by image."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import torch
@@ -75,6 +77,10 @@ class Held:
     queries: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
+Crafted = tuple[Tensor, Tensor]
+"""Examples (N, C, H, W), and how many answers each took, (N,), empty where none are counted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """Where attempts are made: on which images, against which network.
@@ -93,15 +99,25 @@ class Field:
     seed: int
     artefacts: Artefacts
 
-    def attempt(self, attempt: Attempt, source: Named) -> Held:
+    def attempt(self, attempt: Attempt, source: Named, crafted: Callable[[], Crafted] | None = None) -> Held:
         """What comes of the attempt; made once and kept.
+
+        Args:
+            attempt: what is tried.
+            source: the network of that name.
+            crafted: gives its examples, if they are had without crafting them anew.
 
         Raises:
             FloatingPointError: if the source's gradients are not finite.
         """
         name = self._name(attempt, source.fingerprint)
-        tensors = self.artefacts.obtain("attempt", name, lambda: self._tensors(attempt, source.network))
+        crafted = crafted or partial(self.crafted, attempt, source)
+        tensors = self.artefacts.obtain("attempt", name, lambda: self._tensors(source.network, crafted()))
         return Held(**tensors)
+
+    def crafted(self, attempt: Attempt, source: Named) -> Crafted:
+        """The examples of an attempt, and the answers that each took if they were counted."""
+        return _crafted(attempt, source.network, self.examples, self.seed)
 
     def made(self, attempt: Attempt, source: str) -> bool:
         """Whether what comes of the attempt on the source of this fingerprint is kept already."""
@@ -111,9 +127,9 @@ class Field:
         what = (attempt.attack, attempt.way, attempt.restart)
         return fingerprint("attempt/1", *what, source, self.target.fingerprint, self.identity, self.seed)
 
-    def _tensors(self, attempt: Attempt, source: nn.Module) -> dict[str, Tensor]:
+    def _tensors(self, source: nn.Module, found: Crafted) -> dict[str, Tensor]:
         images, labels = self.examples.images, self.examples.labels.cpu()
-        crafted, queries = _crafted(attempt, source, self.examples, self.seed)
+        crafted, queries = found
         return {
             "right": predict(self.target.network, crafted) == labels,
             "source": predict(source, crafted) == labels,
@@ -123,8 +139,7 @@ class Field:
         }
 
 
-def _crafted(attempt: Attempt, source: nn.Module, examples: Examples, seed: int) -> tuple[Tensor, Tensor]:
-    """The examples (N, C, H, W), and the answers that each took if they were counted."""
+def _crafted(attempt: Attempt, source: nn.Module, examples: Examples, seed: int) -> Crafted:
     images, labels, attack = examples.images, examples.labels, attempt.attack
     own = stream_seed(seed, "audit", attempt.way, attempt.restart)
     match attempt.way:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -23,6 +24,10 @@ COSINES_WITH = (sources.ANOTHER, sources.TWIN, sources.surrogate(1), sources.str
 """Sources beside the reference whose gradients the target's are compared with."""
 
 
+PROBING = 100
+"""Gradients that are taken of the target and of the reference at each image when the attacks are over."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Runner:
     """An audit under way.
@@ -31,6 +36,7 @@ class Runner:
         arsenal: its sources.
         begun: when, by the monotonic clock.
         tried: what came of attempts, by attacker.
+        reserve: seconds that are kept for what is measured at the end.
     """
 
     arsenal: Arsenal
@@ -38,6 +44,7 @@ class Runner:
     tried: dict[str, list[Tried]] = field(
         default_factory=lambda: {attacker.key: [] for attacker in ATTACKERS}
     )
+    reserve: float = 0.0
 
     @property
     def seed(self) -> int:
@@ -45,9 +52,14 @@ class Runner:
         return self.arsenal.workspace.config.seed
 
     def left(self) -> float | None:
-        """Seconds left of the budget; None without one."""
+        """Seconds left of the budget, less what is measured at the end; None without one."""
         minutes = self.arsenal.settings.minutes
-        return None if minutes is None else self.begun + 60 * minutes - time.monotonic()
+        if minutes is None:
+            return None
+        if not self.reserve:
+            gradient = sum(map(self.arsenal.seconds_for_gradient, (REFERENCE, TARGET)))
+            self.reserve = self.arsenal.settings.images * PROBING * gradient
+        return self.begun + 60 * minutes - time.monotonic() - self.reserve
 
     def run(self, facts: Facts) -> Findings:
         """Every attacker, as far as the time allows."""
@@ -167,11 +179,13 @@ class Runner:
         """The twin and the surrogates as targets themselves: is it the recipe, and is it the seed?"""
         target, networks = self.arsenal.target, self.arsenal.networks
         attempt = Attempt(source=REFERENCE, attack=attackers.pgd(self.arsenal.settings))
+        reference = networks[REFERENCE]
+        once = cache(lambda: self._field(examples, reference).crafted(attempt, reference))
         for name, task in self.arsenal.tasks.items():
             kin = task.architecture == target.architecture or task.objective == target.objective
             if name not in networks or not kin:
                 continue
-            held = self._field(examples, networks[name]).attempt(attempt, networks[REFERENCE])
+            held = self._field(examples, networks[name]).attempt(attempt, reference, once)
             yield (
                 name,
                 Compared(
