@@ -12,6 +12,7 @@ from pathlib import Path
 
 
 def main() -> None:
+    """Copies what the command line names."""
     run, folder = map(Path, sys.argv[1:])
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(run / "study.yaml", folder / "study.yaml")

@@ -44,9 +44,7 @@ def verdicts(findings: Findings) -> dict[int, str]:
 
 def test_examples_of_the_reference_fool_its_copy_as_the_white_box_does(copy: Findings) -> None:
     own = copy.find(REFERENCE, name="linf-pgd", way="gradient", epsilon=SETTINGS.epsilon, steps=10)
-    itself = copy.find(
-        TARGET, name="linf-pgd", way="gradient", epsilon=SETTINGS.epsilon, steps=10, restart=0
-    )
+    itself = copy.find(TARGET, name="linf-pgd", way="gradient", epsilon=SETTINGS.epsilon, steps=10, restart=0)
     assert torch.equal(own[0].held.right, itself[0].held.right)
     assert torch.equal(own[0].held.right, own[0].held.source)
     transferred = copy.transferred(own[0])
