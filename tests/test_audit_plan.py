@@ -312,6 +312,20 @@ def test_strangers_of_another_seed_are_others() -> None:
     assert strangers(TINY, CIFAR, 1, 5) != strangers(TINY, CIFAR, 2, 5)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_all_of_a_small_space_are_drawn_once_each(seed: int) -> None:
+    small = small_settings(
+        population=4,
+        minimum_distance=0.0,
+        initial_blocks_min=1,
+        initial_blocks_max=1,
+        channels=(4, 8),
+        kernels=(1, 3),
+    )
+    texts = [f"conv({channels},{kernel}) fc(4)" for channels in (4, 8) for kernel in (1, 3)]
+    assert sorted(strangers(small, CIFAR, seed, 4)) == texts
+
+
 def test_a_space_that_has_no_more_architectures_is_named() -> None:
     single = SearchSettings(
         population=1, initial_blocks_min=1, initial_blocks_max=1, channels=(8,), kernels=(3,), hidden=4
