@@ -71,7 +71,7 @@ def test_the_verdict_names_the_strongest_withstood_and_the_weakest_who_defeats()
     assert weakest is not None
     assert weakest.groups() == ("queries", "73.7")
     assert text.startswith("NE+GM 1 classifies 95.0 % [93.5, 96.2] of 1,000 test images correctly;")
-    assert "at L_inf 8/255." in text
+    assert "at L_inf 8/255 (" in text
 
 
 @settings(max_examples=15)

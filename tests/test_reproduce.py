@@ -26,11 +26,14 @@ def call(*words: str | Path) -> tuple[int, str, str]:
 
 @pytest.fixture(scope="module")
 def everything(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of all tables and figures, made once."""
+    """The folder of all tables and figures, made once, and of the table of recipes."""
     out = tmp_path_factory.mktemp("reproduce")
-    code, output, progress = call("reproduce", "all", "--data", shared_data, "--out", out)
-    assert code == 0, progress
-    assert all(definition.title in output for definition in map(read, names()))
+    shown = ""
+    for what in ("all", "recipes"):
+        code, output, progress = call("reproduce", what, "--data", shared_data, "--out", out)
+        assert code == 0, progress
+        shown += output
+    assert all(definition.title in shown for definition in map(read, names()))
     return out / "smoke"
 
 

@@ -69,7 +69,7 @@ def affordable(costs: Sequence[float], left: float | None) -> list[bool]:
     if left is None:
         return [True] * len(costs)
     chosen = [False] * len(costs)
-    room = SHARE * left
+    room = max(0.0, SHARE * left)  # what is there already takes no time and always fits
     for place in sorted(range(len(costs)), key=lambda place: costs[place]):
         if costs[place] <= room:
             chosen[place] = True

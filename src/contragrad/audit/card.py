@@ -22,7 +22,8 @@ MASKING = 13
 def verdict(findings: Findings) -> str:
     """What the audit comes to, in a few sentences."""
     facts, by_key = findings.facts, {attacker.key: attacker for attacker in ATTACKERS}
-    ball = f"L_inf {radius(findings.settings.epsilon)}"
+    l2 = radius(findings.settings.l2_epsilon)
+    ball = f"L_inf {radius(findings.settings.epsilon)} (the reference's attacker also at L_2 {l2})"
     clean = shares(findings.clean)
     lines = [
         f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
@@ -42,7 +43,7 @@ def verdict(findings: Findings) -> str:
     weakened = [key for key in by_key if findings.standing(key) == "weakened"]
     if weakened:
         lines.append(
-            "Between the two, it is weakened by: "
+            "It is weakened by: "
             + "; ".join(f"{key} (fools {said(findings.fooled(findings.tried[key]))})" for key in weakened)
             + "."
         )

@@ -19,7 +19,7 @@ from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Facts, Findings
 from contragrad.audit.plots import PICTURES
 from contragrad.audit.runner import Runner
-from contragrad.audit.settings import AuditSettings
+from contragrad.audit.settings import AuditSettings, radius
 from contragrad.audit.target import Target
 from contragrad.config import StudyConfig
 from contragrad.errors import UserError
@@ -92,7 +92,7 @@ def audit(
             )
             known = facts(workspace, chosen, selected=selected, looks=looks)
             found = Runner(arsenal=arsenal, begun=begun).run(known)
-    return found, _written(found, folder / "audit" / _slug(chosen.name))
+    return found, _written(found, folder / "audit" / _slug(chosen.name) / _slug(radius(depth.epsilon)))
 
 
 def _settings(given: Mapping[str, Any], config: StudyConfig) -> AuditSettings:

@@ -78,7 +78,7 @@ def _of_data(
     asking = Asking(definition, columns, place, found, progress)
     asking.ask()
     figures: Figures = {name: {} for name in definition.networks}
-    crafted = {}
+    crafted: dict[str, Crafted] = {}
     for column in columns:
         for name, cells in figures.items():
             shown = asking.shown(name, column)
@@ -92,11 +92,14 @@ def _of_data(
                 column.measure, asking.right(name, shown), clean=asking.right(name, CLEAN), source=clean
             )
             if shown.attack is not None:
-                label = column.name if source == column.source else f"{column.name}, {name}"
-                crafted[label] = Crafted(
+                strength = Crafted(
                     attack=shown.attack,
                     clean=cell("accuracy", clean, clean=clean, source=clean),
                     fooled=cell("fooling rate", asking.right(source, shown), clean=clean, source=clean),
+                )
+                # Where each row has a source of its own, the weakest of them is told.
+                crafted[column.name] = min(
+                    crafted.get(column.name, strength), strength, key=lambda each: each.fooled.share or 0.0
                 )
     looks = note_look(place.memo, asking.trained())
     return Measured(figures=figures, crafted=crafted, calibration=asking.calibration, looks=looks)

@@ -15,7 +15,7 @@ from contragrad.evaluate import Share, wilson
 from contragrad.files import write_text
 from contragrad.history import LOOKS
 from contragrad.reproduce import provenance
-from contragrad.reproduce.definition import Column, Definition
+from contragrad.reproduce.definition import ITSELF, SURROGATE, Column, Definition
 from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.provenance import Content, Ground, told
@@ -158,8 +158,10 @@ def _examples(name: str, column: Content) -> str:
         ", ".join(_percent(each[key]) for each in crafted)
         for key in ("source_clean_accuracy", "source_fooling_rate")
     )
+    source = column["source"]
+    whose = f"{source} (the weakest row's)" if source in (ITSELF, SURROGATE) else source
     return (
-        f"{name}: {attack['name']} on {column['source']}, ε {epsilons}, {attack['steps']} steps{length}"
+        f"{name}: {attack['name']} on {whose}, ε {epsilons}, {attack['steps']} steps{length}"
         f"{', random start' if attack['random_start'] else ''}; "
         f"the source classifies {clean} % of clean images correctly, and is fooled on {fooled} % of those"
     )
