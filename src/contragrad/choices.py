@@ -40,19 +40,6 @@ Objective = Literal[
     "ensemble-adversarial",
     "ensemble-adversarial+orthogonal",
 ]
-Source = Literal[
-    "reference",
-    "another-seed",
-    "surrogate",
-    "hand-engineered-a",
-    "hand-engineered-b",
-    "plain",
-    "resnet18",
-    "resnet34",
-    "vgg16_bn",
-    "densenet121",
-    "squeezenet1_1",
-]
 Optimiser = Literal["adam", "adamw", "sgd"]
 Precision = Literal["float32", "bfloat16"]
 Scale = Literal["smoke", "reduced", "full"]
@@ -69,3 +56,4 @@ ReferenceArchitecture = Literal[
     "densenet121",
     "squeezenet1_1",
 ]
+Source = Literal["reference", "another-seed", "surrogate", ReferenceArchitecture]
