@@ -22,7 +22,7 @@ IMAGES = 1000
 CORRECT = 950
 """Images that the target classifies correctly, the first ones."""
 
-SETTINGS = AuditSettings(images=IMAGES, steps=10, restarts=2, queries=50, surrogates=2)
+SETTINGS = AuditSettings(images=IMAGES, steps=10, restarts=2, queries=1000, surrogates=2)
 ARCHITECTURE = "conv(8,3) fc(4)"
 NAME = "NE+GM 1"
 
@@ -128,6 +128,7 @@ def compared(right: int, architecture: str = ARCHITECTURE, objective: str = "gm"
 
 
 FACTS = Facts(
+    recipe_known=True,
     target=NAME,
     reference="hand-engineered-a",
     architecture=ARCHITECTURE,

@@ -12,7 +12,7 @@ import pytest
 
 from audits import quiet
 from contragrad import config_file, run
-from contragrad.audit import command
+from contragrad.audit import command, target
 from contragrad.audit.command import is_run
 from contragrad.audit.settings import AuditSettings
 from contragrad.cli import main
@@ -185,7 +185,10 @@ def test_an_onnx_file_must_be_there_and_has_its_weights(tmp_path: Path, weights:
     assert not (tmp_path / "x").exists()
 
 
-def test_what_goes_together_is_taken(begun: Path, data: DataSettings, weights: Path) -> None:
+def test_what_goes_together_is_taken(
+    begun: Path, data: DataSettings, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "of_file", lambda *what: None)
     (begun.parent / "mine.onnx").touch()
     own = ["--device=cpu", "--data.source=npz", f"--data.path={data.path}"]
     cases: list[tuple[str, dict[str, Any]]] = [
@@ -196,6 +199,31 @@ def test_what_goes_together_is_taken(begun: Path, data: DataSettings, weights: P
     for number, (given, options) in enumerate(cases):
         with pytest.raises(ReachedError):
             audited(given, out=begun.parent / f"out {number}", **options)
+
+
+def test_a_model_is_opened_before_a_reference_is_trained_and_blamed_by_its_own_name(
+    begun: Path, data: DataSettings, weights: Path
+) -> None:
+    own = ["--device=cpu", "--data.source=npz", f"--data.path={data.path}"]
+    out = begun.parent / "out"
+    (begun.parent / "text.onnx").write_text("no network")
+    for given, options in (
+        (str(begun.parent / "text.onnx"), {}),
+        ("no.such.module:make", {"weights": weights}),
+    ):
+        with pytest.raises(UserError) as caught:
+            audited(given, out=out, overrides=own, **options)
+        assert caught.value.where == given
+        assert "reference" not in str(caught.value)
+        assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["pyautoattack", "matplotlib"])
+def test_a_missing_extra_is_named_at_once(name: str, begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda module: None if module == name else module)
+    with pytest.raises(UserError, match=name) as caught:
+        audited(str(begun), network="reference")
+    assert "contragrad[audit]" in caught.value.remedy
 
 
 # Epsilon.

@@ -245,6 +245,12 @@ def test_who_attacks_the_network_itself_is_withstood_if_he_fools_nobody(key: str
     assert found.standing(key) == "withstood"
 
 
+def test_few_queries_are_too_few_to_be_withstood() -> None:
+    found = fought(sound(), "queries", 0)
+    assert found.standing("queries") == "withstood"
+    assert replace(found, settings=replace(SETTINGS, queries=999)).standing("queries") == "inconclusive"
+
+
 COUNTS = {"withstood": 10, "weakened": 300, "defeated": 900}
 
 
@@ -255,10 +261,13 @@ def test_the_strongest_withstood_and_the_weakest_who_defeats_are_by_the_attacker
 ) -> None:
     found = figures({key: COUNTS[standings[key]] for key in standings})
     strongest = weakest = None
+    broken = False
     for key in KEYS:
         assert found.standing(key) == standings.get(key, "not run")
-        if standings.get(key) == "withstood":
+        # Beyond an attacker who is not withstood nothing is claimed.
+        if standings.get(key) == "withstood" and not broken:
             strongest = key
+        broken |= standings.get(key) in ("weakened", "defeated")
         if standings.get(key) == "defeated" and weakest is None:
             weakest = key
     assert found.withstood == strongest

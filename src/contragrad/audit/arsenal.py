@@ -27,6 +27,9 @@ from contragrad.workspace import Workspace, load_reference, material, normalisat
 TIMED = 50
 """Images on which a gradient is timed."""
 
+WEIGHTS = 1.5
+"""What a plain training step costs, in input gradients: forward, by the input and by the weights."""
+
 GM_STEP = 2.5
 """What a training step with a penalty costs, in plain ones."""
 
@@ -44,7 +47,8 @@ class Arsenal:
         progress: who is told.
         tasks: the trainings of sources, by name.
         networks: the sources that are there.
-        missing: those that could not be had, and why.
+        missing: what was left out, and why.
+        lost: sources that cannot be had.
     """
 
     workspace: Workspace
@@ -56,6 +60,7 @@ class Arsenal:
     tasks: dict[str, FullTraining] = field(init=False)
     networks: dict[str, Named] = field(init=False)
     missing: dict[str, str] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.tasks = sources.trainings(self.workspace, self.target, self.settings.surrogates)
@@ -73,7 +78,7 @@ class Arsenal:
     def reachable(self, name: str) -> bool:
         """Whether the source is there or can be had; if not, notes why."""
         if name in self.networks or name in self.tasks or name == sources.DISTILLED:
-            return name not in self.missing
+            return name not in self.lost
         self.missing[name] = (
             "fast adversarial training has an L_inf ball, the study's attack another"
             if name == sources.ADVERSARIAL
@@ -96,10 +101,11 @@ class Arsenal:
             return 0.0
         step = seconds(self._untrained(name), self.splits.test)
         if name == sources.DISTILLED:
-            return self.workspace.config.reference.epochs * self.settings.distilled * step
+            return self.workspace.config.reference.epochs * self.settings.distilled * WEIGHTS * step
         task = self.tasks[name]
         work = task.epochs * len(self.splits.train) * step_cost(task.objective)
-        return work * step / self.executor.slots
+        # Timed with all cores, trained on one each; and a step has its weights' gradients too.
+        return work * WEIGHTS * step * torch.get_num_threads() / self.executor.slots
 
     def seconds_for_gradient(self, name: str) -> float:
         """How long an input gradient of the source takes for an image."""
@@ -146,6 +152,7 @@ class Arsenal:
                 self.networks[task.name] = Named(network.requires_grad_(False).eval(), name)
             else:
                 self.missing[task.name] = "its training diverged"
+                self.lost.add(task.name)
 
     def _distil(self) -> None:
         name = sources.DISTILLED
@@ -160,6 +167,7 @@ class Arsenal:
             )
         except UserError as error:
             self.missing[name] = error.what
+            self.lost.add(name)
         self.progress.forget(name)
 
 

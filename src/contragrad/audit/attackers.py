@@ -214,7 +214,7 @@ ATTACKERS: tuple[Attacker, ...] = (
     ),
     Attacker(
         key="white box",
-        threat="Has the network itself (PGD from several starts, AutoAttack).",
+        threat="Has the network itself: PGD from several starts, and AutoAttack where there is time for it.",
         sources=lambda settings: (TARGET,),
         attempts=_white_box,
     ),

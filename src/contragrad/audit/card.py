@@ -33,7 +33,7 @@ def verdict(findings: Findings) -> str:
         lines.append("That is not above chance: what it withstands says nothing.")
     strongest, weakest = findings.withstood, findings.defeated_by
     if strongest is None:
-        lines.append("It withstands none of the attackers who were run.")
+        lines.append("There is no attacker whom it withstands together with all weaker ones.")
     else:
         lines.append(f"The strongest attacker it withstands: {_told(findings, by_key[strongest])}")
     if weakest is None:
@@ -50,8 +50,13 @@ def verdict(findings: Findings) -> str:
     weak = [key for key in by_key if findings.standing(key) == "inconclusive"]
     if weak:
         lines.append(
-            f"Inconclusive, because at this epsilon they fool their own sources on fewer than {STRONG:.0%} "
-            f"of the images: {', '.join(weak)}."
+            f"Inconclusive, because they fool their own sources on fewer than {STRONG:.0%} of the images, or "
+            f"had too few queries: {', '.join(weak)}."
+        )
+    if not facts.recipe_known:
+        lines.append(
+            f"How it was trained is not known: attackers who know the recipe are taken to know "
+            f"{facts.objective}, {facts.epochs} epochs, which says little if it was another."
         )
     left = [key for key in by_key if findings.standing(key) == "not run"]
     if left:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -69,18 +70,15 @@ def audit(
     folder = Path(given) if of_run else Path(str(out))
     config = history.stored_config(folder) if of_run else config_file.read(study_file, overrides)
     depth = _settings(settings, config)
-    if not of_run:
-        target.require_file(given, weights)
-    dataset, workspace = run.entered(config, folder, progress)
+    _require_extras()
     # Before a reference is trained for it.
+    model = None if of_run else target.of_file(run.open_data(config, folder)[1], given, weights)
+    dataset, workspace = run.entered(config, folder, progress)
     training = target.training_of(workspace, network) if of_run else None
     with run.opened(workspace, dataset, progress) as (_, splits):
-        if of_run:
-            chosen = target.of_run(workspace, splits, training)
-            looks, selected = history.load(folder).looks, config.fitness_split == "test"
-        else:
-            chosen = target.of_file(workspace, splits, given, weights)
-            looks, selected = None, None
+        chosen = model or target.of_run(workspace, splits, training)
+        looks = history.load(folder).looks if of_run else None
+        selected = config.fitness_split == "test" if of_run else None
         with run.executor_of(workspace) as executor:
             arsenal = Arsenal(
                 workspace=workspace,
@@ -116,6 +114,20 @@ def _settings(given: Mapping[str, Any], config: StudyConfig) -> AuditSettings:
             f"{given['epsilon']} is no number", where="--epsilon", remedy="a number, or such as 8/255"
         ) from error
     return AuditSettings(**{**given, "epsilon": epsilon})
+
+
+def _require_extras() -> None:
+    """Fails now, not when the first query is asked or the pictures are drawn.
+
+    Raises:
+        UserError: if a package is missing.
+    """
+    if missing := [name for name in ("pyautoattack", "matplotlib") if find_spec(name) is None]:
+        raise UserError(
+            f"the audit needs {' and '.join(missing)}",
+            where="audit",
+            remedy="pip install 'contragrad[audit]'",
+        )
 
 
 def _require_fitting(
@@ -158,6 +170,7 @@ def facts(workspace: Workspace, chosen: Target, *, selected: bool | None, looks:
         architecture=chosen.architecture,
         objective=chosen.objective,
         epochs=chosen.epochs,
+        recipe_known=chosen.recipe_known,
         classes=workspace.problem.classes,
         selected_on_test=selected,
         looks=looks,

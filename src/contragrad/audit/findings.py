@@ -20,6 +20,9 @@ Standing = Literal["withstood", "inconclusive", "weakened", "defeated", "not run
 STRONG = 0.9
 """Share of its own images that some source must be fooled on for its examples to be worth withstanding."""
 
+ENOUGH_QUERIES = 1000
+"""Answers below which it is too early to call a query attack withstood."""
+
 DEFEATED = 0.5
 """Share of correctly classified images from which on an attacker who fools them has defeated the network."""
 
@@ -66,6 +69,7 @@ class Facts:
         architecture: the target's text; None if it is not known.
         objective: what it was trained for.
         epochs: for how long.
+        recipe_known: whether the two above are known, not assumed.
         classes: how many.
         selected_on_test: the study chose it on the test images; None if nobody knows how it was chosen.
         looks: how often the study measured networks on the test images; None outside of a study.
@@ -80,6 +84,7 @@ class Facts:
     architecture: str | None
     objective: str
     epochs: int
+    recipe_known: bool
     classes: int
     selected_on_test: bool | None
     looks: int | None
@@ -149,6 +154,8 @@ class Findings:
             return "not run"
         found = standing(self.fooled(tried), self.settings.tolerated)
         own = max(self.source_fooled(each).share or 0.0 for each in tried)
+        if found == "withstood" and key == "queries" and self.settings.queries < ENOUGH_QUERIES:
+            return "inconclusive"
         # Turned perturbations are not meant to fool their source.
         transferred = any(each.attempt.source != TARGET and each.attempt.way == "gradient" for each in tried)
         return "inconclusive" if found == "withstood" and transferred and own < STRONG else found
@@ -173,9 +180,14 @@ class Findings:
 
     @property
     def withstood(self) -> str | None:
-        """The key of the strongest attacker who is withstood."""
-        found = [attacker.key for attacker in ATTACKERS if self.standing(attacker.key) == "withstood"]
-        return found[-1] if found else None
+        """The key of the strongest attacker who is withstood, as are all weaker ones that tell anything."""
+        found = None
+        for attacker in ATTACKERS:
+            standing = self.standing(attacker.key)
+            if standing in ("weakened", "defeated"):
+                break
+            found = attacker.key if standing == "withstood" else found
+        return found
 
     @property
     def defeated_by(self) -> str | None:

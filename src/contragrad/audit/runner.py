@@ -24,7 +24,7 @@ COSINES_WITH = (sources.ANOTHER, sources.TWIN, sources.surrogate(1), sources.str
 """Sources beside the reference whose gradients the target's are compared with."""
 
 
-PROBING = 100
+PROBING = 200
 """Gradients that are taken of the target and of the reference at each image when the attacks are over."""
 
 
@@ -67,11 +67,12 @@ class Runner:
         examples = sample(arsenal.splits.test, settings.images, self.seed)
         arena = self._field(examples, arsenal.networks[TARGET])
         first, *later = rounds(settings, arsenal.architectures())
-        self._round(first, arena)
+        waiting = self._round(first, arena)
         # Checks of the attacks are worth more than anyone's second source.
         extra = tuple(self._extra(arena))
         for bouts in later:
-            self._round(bouts, arena)
+            # Estimates are rough: what did not fit beside others may fit now.
+            waiting = self._round([*waiting, *bouts], arena)
         for attacker in ATTACKERS:
             if attacker.joined and arsenal.join(attacker.joined, attacker.sources(settings)):
                 for group in attacker.attempts(attacker.joined, settings):
@@ -106,27 +107,33 @@ class Runner:
             artefacts=self.arsenal.workspace.artefacts,
         )
 
-    def _round(self, bouts: list[tuple[str, Bout]], arena: Field) -> None:
-        """Bouts of several attackers: their sources trained together where they are trained, then fought."""
+    def _round(self, bouts: list[tuple[str, Bout]], arena: Field) -> list[tuple[str, Bout]]:
+        """Bouts of several attackers: their sources trained together where they are trained, then fought.
+
+        Returns:
+            Those that did not fit into the time that is left.
+        """
         arsenal = self.arsenal
         there = [(key, bout) for key, bout in bouts if arsenal.reachable(bout.source)]
         costs = [arsenal.seconds_to_have(bout.source) + self._crafting(bout, arena) for _, bout in there]
         left = self.left()
         fits = affordable(costs, left)
         for (key, bout), cost, fit in zip(there, costs, fits, strict=True):
+            # A network that is there is not missing for those whose attacks on it fit.
+            attacks = ", ".join(dict.fromkeys(attempt.label for attempt in bout.attempts))
+            what = f"{key}: {attacks}" if bout.source in (REFERENCE, TARGET) else bout.source
+            arsenal.missing.pop(what, None)
             if not fit:
-                # A network that is there is not missing for those whose attacks on it fit.
-                attacks = ", ".join(dict.fromkeys(attempt.label for attempt in bout.attempts))
-                given = bout.source in (REFERENCE, TARGET)
-                arsenal.missing[f"{key}: {attacks}" if given else bout.source] = (
+                arsenal.missing[what] = (
                     f"it would take about {cost / 60:.1f} minutes, and {max(0.0, left or 0.0) / 60:.1f} "
-                    "were left"
+                    "were left, for others too"
                 )
         chosen = [pair for pair, fit in zip(there, fits, strict=True) if fit]
         arsenal.get([bout.source for _, bout in chosen])
         for key, bout in chosen:
             if bout.source in arsenal.networks:
                 self._fight(key, bout, arena)
+        return [pair for pair, fit in zip(there, fits, strict=True) if not fit]
 
     def _fight(self, key: str, bout: Bout, arena: Field) -> None:
         progress, source = self.arsenal.progress, self.arsenal.networks[bout.source]

@@ -1,5 +1,7 @@
 """The network that is audited, and what is known of how it was made."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from contragrad.artefacts import network_fingerprint
 from contragrad.choices import Keep, Objective
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
-from contragrad.networks.network import placed
+from contragrad.networks.network import Normalisation, placed
 from contragrad.onnx.model import load_onnx
 from contragrad.reference import architecture, construct, load_weights
 from contragrad.refine import FullTraining
@@ -18,6 +20,9 @@ from contragrad.tasks import task_name
 from contragrad.workspace import Workspace, load_reference, normalisation
 
 REFERENCE = "reference"
+
+UNCHANGED = Normalisation((0.0,), (1.0,))
+"""For networks that do their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,7 @@ class Target:
         epochs: for how long.
         keep: which of its weights were kept.
         seed: its training's; None if it is not known.
+        recipe_known: whether objective and epochs are known, not assumed.
         weights: the file that it was read from.
     """
 
@@ -45,6 +51,7 @@ class Target:
     keep: Keep
     seed: int | None
     weights: Path
+    recipe_known: bool = True
 
 
 def training_of(workspace: Workspace, name: str | None) -> FullTraining | None:
@@ -63,7 +70,7 @@ def training_of(workspace: Workspace, name: str | None) -> FullTraining | None:
         raise UserError(
             "the study has not ended",
             where=str(workspace.folder),
-            remedy=f"contragrad resume {workspace.folder}",
+            remedy=f"contragrad resume {workspace.folder}; for a model audited there, the model and --out",
         )
     tasks = {task.name: task for task in table4.final_trainings(workspace, state)}
     chosen = tasks.get(name or next(task for task in tasks if task.startswith("NE+")))
@@ -145,7 +152,7 @@ def _require_there(path: Path, where: str) -> None:
         raise UserError("there is no such file", where=where, remedy="its path")
 
 
-def of_file(workspace: Workspace, splits: Splits, given: str, weights: Path | None) -> Target:
+def of_file(workspace: Workspace, given: str, weights: Path | None) -> Target:
     """Anyone's network: an ONNX file, or a factory `package.module:function` with its weights.
 
     The recipe an attacker knows is that of the settings: the objective, and as many epochs as the reference.
@@ -160,8 +167,10 @@ def of_file(workspace: Workspace, splits: Splits, given: str, weights: Path | No
         network, text, path_of_weights = load_onnx(path, workspace.problem), None, path
     else:
         text = f"factory {given}"
-        network = construct(text, workspace.problem, normalisation(splits.train), config.seed)
-        load_weights(network, weights.expanduser())
+        with _blamed(given):
+            network = construct(text, workspace.problem, UNCHANGED, config.seed)
+        with _blamed(f"--weights: {weights}"):
+            load_weights(network, weights.expanduser())
         path_of_weights = weights
     network = placed(network.requires_grad_(False).eval(), workspace.device)
     return Target(
@@ -174,4 +183,18 @@ def of_file(workspace: Workspace, splits: Splits, given: str, weights: Path | No
         keep="last",
         seed=None,
         weights=path_of_weights,
+        recipe_known=False,
     )
+
+
+@contextmanager
+def _blamed(where: str) -> Iterator[None]:
+    """What is said of a reference is said of the model that is audited."""
+    try:
+        yield
+    except UserError as error:
+        what = error.what.replace("the reference's factory", "the model's factory").replace(
+            "the reference", "the model"
+        )
+        remedy = error.remedy.replace("that the reference names", "of the model")
+        raise UserError(what, where=where, remedy=remedy) from error

@@ -21,6 +21,8 @@ Source: Carlini et al. 2019, section 1.
 
 def ablation(findings: Findings) -> Result:
     """The network is better than its undefended twin, and than the recipe on another architecture."""
+    if not findings.facts.recipe_known:
+        return unknown("how the network was trained is not known")
     own = findings.plain(REFERENCE)
     twin, other = findings.compared.get(TWIN), findings.compared.get(stranger(1))
     if own is None or twin is None or other is None:
@@ -51,6 +53,8 @@ def same_budget(findings: Findings) -> Result:
         for name, each in findings.compared.items()
         if name in (TWIN, surrogate(1), stranger(1))
     }
+    if not findings.facts.recipe_known:
+        return unknown("how long the network was trained is not known")
     if not kin:
         return unknown("nothing was trained to compare with")
     figure = f"the network {findings.facts.epochs} epochs; " + ", ".join(
