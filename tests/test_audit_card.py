@@ -330,7 +330,7 @@ def test_the_text_has_a_row_for_every_attacker_and_check() -> None:
 
 def test_attackers_that_were_not_run_have_dashes() -> None:
     text = one_line(text_of(without(sound(), "recipe"), width=400))
-    assert re.search(r"│ recipe │ 0 │ – │ – │ not run │", text)
+    assert re.search(r"│ recipe │ 0 │ – │ – │ – │ not run │", text)
 
 
 NAMES = ["[red]x", "[/]x", "[bold", ":smile: x", "a\\[red]"]
@@ -353,7 +353,7 @@ def test_the_verdicts_words_are_coloured_on_a_terminal() -> None:
     with page.capture() as text:
         printed(sound(), page)
     assert "\x1b[32mPASS" in text.get()
-    assert "\x1b[31mdefeated" in text.get()
+    assert "\x1b[31mis defeated" in text.get()
 
 
 # Pictures.
@@ -404,3 +404,11 @@ def test_the_curve_begins_with_clean_accuracy_and_has_the_stated_epsilon() -> No
     assert list(points) == sorted(points)
     alone = replace(only(sound()), extra=())
     assert curve(alone, TARGET) == [(0.0, 0.95)]
+
+
+def test_the_card_tells_every_threat_and_what_was_left_out_and_why() -> None:
+    found = replace(sound(), missing={"resnet18": "it would take about 9.0 minutes"})
+    text = one_line(text_of(found, width=1000))
+    for attacker in ATTACKERS:
+        assert f"{attacker.key}: {attacker.threat}" in text
+    assert "left out, resnet18: it would take about 9.0 minutes" in text

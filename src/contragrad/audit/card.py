@@ -196,10 +196,27 @@ def _share(share: Share) -> dict[str, Any]:
     return {"share": share.share, "hits": share.hits, "count": share.count, "interval": interval}
 
 
+WORDS: dict[Standing, str] = {
+    "withstood": "withstands him",
+    "inconclusive": "inconclusive",
+    "weakened": "is weakened",
+    "defeated": "is defeated",
+    "not run": "not run",
+}
+"""How the network stands, as its row says it."""
+
+
 def attackers_table(findings: Findings) -> Table:
     """A row for each attacker, from weak to strong."""
     table = Table(title="attackers, from weak to strong", title_justify="left", caption=rule(findings))
-    for column in ("attacker", "sources", "accuracy (all images)", "fooled (of the correct)", "standing"):
+    for column in (
+        "attacker",
+        "sources",
+        "fools his sources",
+        "accuracy (all images)",
+        "fooled",
+        "the network",
+    ):
         table.add_column(column, overflow="fold")
     colours: dict[Standing, str] = {
         "withstood": "green",
@@ -214,11 +231,23 @@ def attackers_table(findings: Findings) -> Table:
         table.add_row(
             attacker.key,
             str(sources),
+            said(max((findings.source_fooled(each) for each in tried), key=_strength)) if tried else "–",
             said(shares(findings.survivors(tried))) if tried else "–",
             said(findings.fooled(tried)) if tried else "–",
-            f"[{colours[standing]}]{standing}[/]",
+            f"[{colours[standing]}]{WORDS[standing]}[/]",
         )
     return table
+
+
+def _strength(share: Share) -> float:
+    return share.share or 0.0
+
+
+def notes(findings: Findings) -> str:
+    """What each attacker knows and does, and what was left out and why, a line each."""
+    threats = [f"{attacker.key}: {attacker.threat}" for attacker in ATTACKERS]
+    left = [f"left out, {what}: {why}" for what, why in findings.missing.items()]
+    return "\n".join([*threats, *left])
 
 
 def checks_table(judgements: Sequence[tuple[Check, Result]]) -> Table:

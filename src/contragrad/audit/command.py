@@ -191,6 +191,7 @@ def printed(findings: Findings, console: Console) -> None:
     console.rule(Text(card.title(findings)), align="left")
     console.print(Text(card.verdict(findings)))
     console.print(card.attackers_table(findings))
+    console.print(Text(card.notes(findings)))
     console.print(card.checks_table(judged(findings)))
 
 
