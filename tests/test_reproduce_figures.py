@@ -178,8 +178,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(
         table4, "trained_network", lambda folder, normal, task: Known(made_by(task, folder.data))
     )
-    monkeypatch.setattr(asking, "material", lambda *what: None)
-    monkeypatch.setattr(run, "make_sources", lambda *what: None)
+    monkeypatch.setattr(run, "make_material", lambda *what: None)
     for module in (asking, figure3):
         monkeypatch.setattr(
             module, "load_reference", lambda folder, splits: Known(f"the reference of {folder.data}")

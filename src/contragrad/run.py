@@ -40,6 +40,7 @@ from contragrad.progress import Progress, epoch_text
 from contragrad.reference import architecture, require_usable
 from contragrad.refine import FullTraining, train_fully
 from contragrad.report import outcome_text
+from contragrad.tasks import against
 from contragrad.workspace import (
     CONFIGURATION,
     DATABASE,
@@ -175,6 +176,20 @@ def opened(workspace: Workspace, dataset: Dataset, progress: Progress) -> Iterat
         own = measure(load_reference(workspace, splits), splits.validation, attacked)
         progress.stage(f"the reference on the {config.fitness_split} images: {outcome_text(own)}")
         yield memo, splits
+
+
+def make_material(
+    workspace: Workspace, splits: Splits, tasks: Sequence[FullTraining], progress: Progress
+) -> None:
+    """Makes what trainings take beside the images, where workers find it.
+
+    Raises:
+        UserError: if the training of a source diverges.
+    """
+    for task in tasks:
+        own = against(task, workspace)
+        make_sources(own, splits, progress)
+        material(own, task.objective)
 
 
 def make_sources(workspace: Workspace, splits: Splits, progress: Progress) -> None:

@@ -21,8 +21,8 @@ from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, free
 from contragrad.progress import Progress, epoch_text
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining
-from contragrad.tasks import against, task_name
-from contragrad.workspace import Workspace, load_reference, material, normalisation
+from contragrad.tasks import task_name
+from contragrad.workspace import Workspace, load_reference, normalisation
 
 TIMED = 50
 """Images on which a gradient is timed."""
@@ -139,10 +139,7 @@ class Arsenal:
     def _train(self, tasks: Sequence[FullTraining]) -> None:
         if not tasks:
             return
-        for task in tasks:
-            own = against(task, self.workspace)
-            run.make_sources(own, self.splits, self.progress)
-            material(own, task.objective)  # workers find it there
+        run.make_material(self.workspace, self.splits, tasks, self.progress)
         trained = table4.train(self.workspace, tasks, self.executor, self.progress)
         normal = normalisation(self.splits.train)
         for task in tasks:

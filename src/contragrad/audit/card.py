@@ -11,12 +11,10 @@ from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.check import Check, Result, said
 from contragrad.audit.checks.claim import gain
 from contragrad.audit.checks.every import judged
+from contragrad.audit.checks.masking import order
 from contragrad.audit.findings import STRONG, Findings, Standing, Tried, shares
 from contragrad.audit.settings import radius
 from contragrad.evaluate import Share
-
-MASKING = 13
-"""The check whose failure means that gradients are hidden."""
 
 
 def verdict(findings: Findings) -> str:
@@ -63,7 +61,7 @@ def verdict(findings: Findings) -> str:
         lines.append(f"Not run, so nothing is known of: {', '.join(left)}.")
     if text := gain(findings):
         lines.append(text)
-    masked = next(result for check, result in judged(findings) if check.number == MASKING)
+    masked = order(findings)
     if masked.verdict == "FAIL":
         lines.append(
             f"Its gradients mislead the white-box attack ({masked.figure}), whose figure is too good."

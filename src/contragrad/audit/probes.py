@@ -91,18 +91,18 @@ def probe(
     images, labels = pixels(examples.images), examples.labels
     radius = float(attack.epsilon)
     own, its = gradients(network, images, labels), gradients(reference, images, labels)
-    flat = own.flatten(1)
+    flat, said = own.flatten(1), answers(network, images)
     shown = torch.rand(images.shape, generator=generator(seed, "nearby")) * 2 - 1
     nearby = (images + radius * shown).clamp(0, 1)
     moved = gradients(network, nearby, labels)
     lengths, other = (each.flatten(1).double().norm(dim=1) for each in (own, its))
     change = (moved - own).flatten(1).double().norm(dim=1) / lengths.clamp_min(1e-30)
     return Probes(
-        deterministic=bool(torch.equal(answers(network, images), answers(network, images))),
-        logits=not _probabilities(answers(network, images)),
+        deterministic=bool(torch.equal(said, answers(network, images))),
+        logits=not _probabilities(said),
         zero_gradients=float((flat == 0).all(1).double().mean()),
         broken_gradients=float((~flat.isfinite()).any(1).double().mean()),
-        saturated=saturation(network, images, labels),
+        saturated=_saturation(network, images, labels, own),
         gradient_ratio=float(lengths.median() / other.median().clamp_min(1e-30)),
         aligned={"reference": cosines(own, its)}
         | {name: cosines(own, gradients(each, images, labels)) for name, each in others.items()},
@@ -140,12 +140,11 @@ def _gradients(network: nn.Module, images: Tensor, labels: Tensor, loss: Loss) -
     return torch.cat(found)
 
 
-def saturation(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+def _saturation(network: nn.Module, images: Tensor, labels: Tensor, there: Tensor) -> float:
     """The share of images whose cross-entropy has a zero gradient in float32 where the log-odds have none."""
     lost = _gradients(
         network, images, labels, lambda logits, own: F.cross_entropy(logits, own, reduction="sum")
     )
-    there = gradients(network, images, labels)
     return float(((lost.flatten(1) == 0).all(1) & (there.flatten(1) != 0).any(1)).double().mean())
 
 

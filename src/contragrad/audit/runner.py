@@ -1,7 +1,7 @@
 """An audit from its sources to its findings, as deep as its time allows; what is there is not made again."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -86,7 +86,7 @@ class Runner:
             source_clean=clean,
             tried={key: tuple(found) for key, found in self.tried.items()},
             extra=extra,
-            compared=dict(self._compared(examples)),
+            compared=dict(self._compared(examples, clean)),
             missing=arsenal.missing,
             probes=probe(
                 arsenal.networks[TARGET].network,
@@ -182,7 +182,7 @@ class Runner:
         networks = self.arsenal.networks
         return {name: predict(each.network, examples.images) == labels for name, each in networks.items()}
 
-    def _compared(self, examples: Examples) -> Iterator[tuple[str, Compared]]:
+    def _compared(self, examples: Examples, clean: Mapping[str, Tensor]) -> Iterator[tuple[str, Compared]]:
         """The twin and the surrogates as targets themselves: is it the recipe, and is it the seed?"""
         target, networks = self.arsenal.target, self.arsenal.networks
         attempt = Attempt(source=REFERENCE, attack=attackers.pgd(self.arsenal.settings))
@@ -196,7 +196,7 @@ class Runner:
             yield (
                 name,
                 Compared(
-                    clean=predict(networks[name].network, examples.images) == examples.labels.cpu(),
+                    clean=clean[name],
                     adversarial=held.right,
                     architecture=task.architecture,
                     objective=task.objective,

@@ -23,8 +23,8 @@ from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.epsilon import Calibration, calibrate
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.trainings import REFERENCE, source_of, trainings
-from contragrad.tasks import against, task_name
-from contragrad.workspace import adversarial_of, load_reference, material, normalisation
+from contragrad.tasks import task_name
+from contragrad.workspace import adversarial_of, load_reference, normalisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +157,7 @@ class Asking:
         workspace = self.place.workspace
         if not tasks:
             return
-        for task in tasks:
-            own = against(task, workspace)
-            run.make_sources(own, self.place.splits, self.progress)
-            material(own, task.objective)  # workers find it there
+        run.make_material(workspace, self.place.splits, tasks, self.progress)
         trained = table4.train(workspace, tasks, self.place.executor, self.progress)
         normal = normalisation(self.place.splits.train)
         for task in tasks:
