@@ -1,0 +1,39 @@
+"""What a command of the command line is."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+def _nothing(options: argparse.Namespace) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command.
+
+    Args:
+        name: the word that calls it.
+        help: one line about it.
+        add: declares its options.
+        call: does it; takes the options, and the words that are none of them.
+        description: what its own help says first; `help` if left out.
+        takes_settings: whether a study's settings may stand among the words, as `--key value`.
+        own_help: whether it shows its help itself.
+        way_on: what to say of how an interrupted one goes on.
+    """
+
+    name: str
+    help: str
+    add: Callable[[argparse.ArgumentParser], None]
+    call: Callable[[argparse.Namespace, list[str]], None]
+    description: str | None = None
+    takes_settings: bool = False
+    own_help: bool = False
+    way_on: Callable[[argparse.Namespace], str] = _nothing
+
+
+def same_command(options: argparse.Namespace) -> str:
+    """For what finds again what it has made, in a folder that is not the main job's."""
+    return "; the same command goes on from here"

@@ -1,0 +1,63 @@
+"""`contragrad reproduce`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+
+from contragrad.choices import Scale
+from contragrad.commands.command import Command, same_command
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", help="table1 to table7, figure3, figure4, or all")
+    parser.add_argument(
+        "--scale",
+        choices=get_args(Scale),
+        default="smoke",
+        help="smoke: minutes, to see that it runs; reduced: hours on 2 cores; full: the paper's depth",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(),
+        help="folder with the reduced sets as npz, or torchvision's layout",
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one study each")
+    parser.add_argument(
+        "--protocol",
+        choices=("separate", "paper"),
+        default="separate",
+        help="paper: fitness is measured on the test images, as in the paper",
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder for all of it")
+
+
+def _call(options: argparse.Namespace, overrides: list[str]) -> None:
+    from contragrad.progress import Progress
+    from contragrad.reproduce.command import reproduce
+    from contragrad.reproduce.experiment import Setup
+
+    setup = Setup(
+        scale=options.scale,
+        seed=options.seeds[0],
+        paper_protocol=options.protocol == "paper",
+        data=options.data,
+        out=options.out,
+        overrides=tuple(overrides),
+    )
+    with Progress(Console(stderr=True)) as progress:
+        console = Console() if sys.stdout.isatty() else Console(width=160)
+        reproduce(options.what, setup, list(dict.fromkeys(options.seeds)), console, progress)
+
+
+REPRODUCE = Command(
+    name="reproduce",
+    help="a table or figure of the paper, published beside measured",
+    add=_add,
+    call=_call,
+    takes_settings=True,
+    way_on=same_command,
+)

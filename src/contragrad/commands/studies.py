@@ -1,0 +1,161 @@
+"""`contragrad demo`, `evolve`, `resume` and `show`: a study, the main job."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+import contragrad
+from contragrad.commands.command import Command
+from contragrad.errors import UserError
+
+TITLE = "transfer resistance from the reference"
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="run folder to make")
+
+
+def _demo(options: argparse.Namespace, overrides: list[str]) -> None:
+    from contragrad import config_file
+
+    _create(config_file.shipped("demo"), options.out, overrides)
+
+
+def _add_evolve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-h", "--help", action="store_true", help="show every setting")
+    parser.add_argument(
+        "--config", type=Path, action="append", help="study file (YAML); the options override it"
+    )
+    parser.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
+
+
+def _evolve(options: argparse.Namespace, overrides: list[str]) -> None:
+    if options.help:
+        _print_settings()
+        return
+    study_files = options.config or [None]
+    if len(study_files) > 1:
+        raise UserError(
+            "there is more than one study file",
+            where=f"--config: {', '.join(map(str, study_files))}",
+            remedy="one --config; options override it",
+        )
+    options.out = options.out or Path("runs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    _create(study_files[0], options.out, overrides)
+
+
+def _print_settings() -> None:
+    from jsonargparse import ArgumentParser
+
+    from contragrad import config_file
+
+    parser = ArgumentParser(
+        prog="contragrad evolve", description="A new study: evolve networks against a reference."
+    )
+    parser.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
+    config_file.add_settings(parser)
+    parser.print_help()
+
+
+def _create(study_file: Path | None, folder: Path, overrides: list[str]) -> None:
+    from contragrad import config_file, run
+    from contragrad.progress import Progress
+
+    config = config_file.read(study_file, overrides)
+    with Progress(Console(stderr=True)) as progress:
+        rows = run.create(config, folder, progress)
+    _print_result(rows, folder)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="its run folder")
+
+
+def _resume(options: argparse.Namespace, overrides: list[str]) -> None:
+    from contragrad import run
+    from contragrad.progress import Progress
+
+    with Progress(Console(stderr=True)) as progress:
+        rows = run.resume(options.run, overrides, progress)
+    _print_result(rows, options.run)
+
+
+def _print_result(rows: Sequence["contragrad.evaluate.Row"], folder: Path) -> None:
+    from contragrad.report import accuracy_table
+
+    console = Console()
+    console.print(accuracy_table(rows, TITLE))
+    console.print(f"run folder: {folder}", markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    _add_run(parser)
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def _show(options: argparse.Namespace, overrides: list[str]) -> None:
+    from contragrad import evaluate, history, report
+    from contragrad.workspace import TABLE
+
+    found = history.load(options.run)
+    table = options.run / TABLE
+    rows = evaluate.read(table) if table.is_file() else ()
+    if options.json:
+        print(json.dumps(report.history_json(found, rows)))
+        return
+    console = Console()
+    settings = found.config.search
+    total = settings.population * (1 + settings.generations * settings.children)
+    console.print(f"{len(found.told)} of {total} evaluations", highlight=False)
+    for event in found.told:
+        console.print(
+            f"[{event.after.step}] {history.placement(event)}; {report.outcome_text(event.outcome)}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    if found.state is not None:
+        console.print(report.population_table(found.state.population))
+    if rows:
+        console.print(report.accuracy_table(rows, TITLE))
+    if found.looks > 1:
+        console.print(history.LOOKS.format(found.looks), soft_wrap=True)
+
+
+def _resumed(options: argparse.Namespace) -> str:
+    folder = getattr(options, "run", None) or options.out
+    if folder is None or not (folder / "study.yaml").exists():
+        return ""
+    return f"; `contragrad resume {folder}` goes on from here"
+
+
+DEMO = Command(
+    name="demo",
+    help="the main job on the images that ship with the package, in minutes",
+    add=_add_demo,
+    call=_demo,
+    takes_settings=True,
+    way_on=_resumed,
+)
+EVOLVE = Command(
+    name="evolve",
+    help="a new study: evolve networks against a reference",
+    add=_add_evolve,
+    call=_evolve,
+    takes_settings=True,
+    own_help=True,
+    way_on=_resumed,
+)
+RESUME = Command(
+    name="resume",
+    help="go on with an interrupted study",
+    add=_add_run,
+    call=_resume,
+    takes_settings=True,
+    way_on=_resumed,
+)
+SHOW = Command(name="show", help="what a study has found so far", add=_add_show, call=_show)
