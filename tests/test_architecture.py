@@ -26,7 +26,7 @@ ORDER = (
     "networks.randomness", "networks.linear", "networks.convolution", "networks.batchnorm",
     "networks.pooling", "networks.blocks", "networks.network", "networks.misalignment",
     "networks.objectives",
-    "networks.training", "networks.inference",
+    "networks.training", "networks.inference", "networks.ensemble",
     "artefacts", "reference", "onnx.graph", "onnx.lowering", "onnx.network", "onnx.model",
     "attack_library", "attacks", "defences", "fitness", "workspace", "refine", "tasks", "recipes",
     "engine.*",

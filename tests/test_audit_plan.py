@@ -24,13 +24,14 @@ from contragrad.audit.bouts import AUTOATTACK, SHARE, affordable, fits, gradient
 from contragrad.audit.probes import cosines
 from contragrad.audit.runner import PROBING, Runner, sample
 from contragrad.audit.settings import AuditSettings, radius
-from contragrad.audit.sources import Ensemble, ensemble, questions, strangers
+from contragrad.audit.sources import ensemble, questions, strangers
 from contragrad.choices import AttackName
 from contragrad.config import AttackSettings, Limits, SearchSettings
 from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem, excess
+from contragrad.networks.ensemble import Ensemble
 from contragrad.progress import Progress
 from found import SETTINGS
 from strategies import CIFAR, small_settings

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from contragrad.audit.attempts import Named
 from contragrad.audit.settings import AuditSettings
@@ -15,6 +15,7 @@ from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.inference import predict
 from contragrad.networks.network import placed
 from contragrad.networks.objectives import Material
@@ -117,23 +118,6 @@ def strangers(settings: SearchSettings, problem: Problem, seed: int, count: int)
             )
         attempt += 1
     return found[:count]
-
-
-class Ensemble(nn.Module):
-    """Several networks as one: the mean of their log-probabilities.
-
-    Source: Liu et al., "Delving into transferable adversarial examples and black-box attacks", ICLR 2017,
-        whose ensemble attack adds probabilities; log-probabilities keep a network that is certain from
-        hiding the others.
-    """
-
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [0, 1] -> log-probabilities (B, classes)."""
-        return torch.stack([network(images).log_softmax(1) for network in self.networks]).mean(0)
 
 
 def ensemble(members: Sequence[Named]) -> Named:
