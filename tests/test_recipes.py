@@ -77,10 +77,14 @@ EXPECTED: dict[str, tuple[str, Objective, int]] = {
     "reference+fixed-adversarial, several": (REF_TEXT, "fixed-adversarial", REF_SEED),
     "reference+orthogonal, surrogates": (REF_TEXT, "orthogonal", REF_SEED),
     "reference+fixed-adversarial, surrogates": (REF_TEXT, "fixed-adversarial", REF_SEED),
+    "reference+orthogonal, together": (REF_TEXT, "orthogonal", REF_SEED),
+    "reference+GM, key": (REF_TEXT, "gm", REF_SEED),
+    "reference+orthogonal, key": (REF_TEXT, "orthogonal", REF_SEED),
     "mixed adversarial training": (REF_TEXT, "mixed-adversarial", REF_SEED),
     "reference+mixed+orthogonal": (REF_TEXT, "mixed-adversarial+orthogonal", REF_SEED),
     "ensemble adversarial training": (REF_TEXT, "ensemble-adversarial", REF_SEED),
     "reference+ensemble+orthogonal": (REF_TEXT, "ensemble-adversarial+orthogonal", REF_SEED),
+    "NE 1+mixed": (text(2), "mixed-adversarial", seed(2)),
     "NE 1+ensemble+orthogonal": (text(2), "ensemble-adversarial+orthogonal", seed(2)),
 }
 """Architecture, objective and seed of every network that is trained."""
@@ -93,7 +97,9 @@ def against(name: str) -> tuple[Source, ...] | None:
     """Whom a network is trained against, if they are not the study's."""
     if "several" in name or "ensemble" in name:
         return ("reference", "another-seed", "hand-engineered-b")
-    return ("reference", "surrogate", "surrogate") if "surrogates" in name else None
+    if "key" in name:
+        return ("reference", "key")
+    return ("reference", "surrogate", "surrogate") if "surrogates" in name or "together" in name else None
 
 
 def test_every_recipe_is_told_here() -> None:
@@ -116,6 +122,7 @@ def test_a_recipe_gives_the_training_that_its_name_says(name: str) -> None:
         seed=own,
         keep="last",
         sources=against(name),
+        together="together" in name,
     )
     assert RECIPES[name].filter is None
 

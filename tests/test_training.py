@@ -129,6 +129,7 @@ def test_the_alignment_is_the_mean_of_the_images_that_it_was_worked_out_for(
         labels: torch.Tensor,
         directions: torch.Tensor,
         penalty: object,
+        key: None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         counted.append(len(images))
         return network(images).sum() * 0, torch.tensor(0.25, dtype=torch.float64)

@@ -23,21 +23,28 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
 from contragrad.fingerprint import canonical
 from contragrad.fitness import measure
-from contragrad.networks.misalignment import losses, opposite, orthogonal, unit
+from contragrad.networks.inference import all_reference_directions
+from contragrad.networks.misalignment import Penalty, losses, opposite, orthogonal, unit
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import isolated
+from contragrad.networks.training import begin, train_epoch
+from contragrad.reference import construct
 from contragrad.refine import FullTraining
 from contragrad.run import make_sources
-from contragrad.tasks import task_name
+from contragrad.table4 import trained_network
+from contragrad.tasks import deployed_name, task_name
 from contragrad.workspace import (
     Workspace,
+    load_source,
     load_splits,
     material,
     material_of,
+    normalisation,
     of_sources,
     store_splits,
     untrained_reference,
+    untrained_source,
 )
 
 SEVERAL: tuple[Source, ...] = ("reference", "another-seed", "surrogate")
@@ -56,7 +63,17 @@ def workspace(sources: Sequence[Source], seed: int = 0, source_seed: int | None 
 
 
 @pytest.mark.parametrize(
-    "sources", [(), ("surrogate",), ("surrogate", "reference"), ("reference", "reference"), ("resnet18",) * 2]
+    "sources",
+    [
+        (),
+        ("surrogate",),
+        ("key",),
+        ("surrogate", "reference"),
+        ("reference", "reference"),
+        ("resnet18",) * 2,
+        ("reference", "key", "surrogate"),
+        ("reference", "key", "key"),
+    ],
 )
 def test_sources_that_cannot_be_used_are_refused(sources: tuple[Source, ...]) -> None:
     with pytest.raises(UserError, match="cannot be used") as error:
@@ -143,6 +160,38 @@ def test_the_penalty_of_several_is_the_mean_of_each(penalty: object) -> None:
             torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("penalty", [opposite, orthogonal])
+@pytest.mark.parametrize("several", [1, 2])
+def test_a_key_is_one_penalty_more_the_less_the_better_aligned(penalty: Penalty, several: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(12, 1, 8, 8, generator=generator).double(), torch.arange(12) % 3
+    drawn = [unit(torch.randn(12, 1, 8, 8, generator=generator).double()) for _ in range(several + 1)]
+    net, others, key = network(1).double(), drawn[:-1], drawn[-1]
+    directions = others[0] if several == 1 else torch.stack(others, 1)
+    without = losses(net, images, labels, directions, penalty)[1]
+    towards = losses(net, images, labels, directions, penalty, key)[1]
+    away = losses(net, images, labels, directions, penalty, -key)[1]
+    torch.testing.assert_close((towards + away) / 2, without * several / (several + 1))
+    aligned = losses(net, images, labels, key)[1]
+    torch.testing.assert_close(towards, (several * without - aligned) / (several + 1))
+    assert aligned.abs() > 1e-4  # else the two above would hold without a key
+
+
+def test_training_with_a_key_aligns_with_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    examples = Examples(torch.rand(60, 1, 8, 8, generator=generator), torch.arange(60) % 3)
+    key, directions = (unit(torch.randn(60, 1, 8, 8, generator=generator)) for _ in range(2))
+    settings = TrainingSettings(sources=("reference", "key"), objective="orthogonal", gm_weight=8)
+
+    def aligned(material: Material) -> float:
+        session = begin(network(1), settings)
+        for _ in range(12):
+            train_epoch(session, examples, material, settings, seed=0)
+        return -losses(session.network, examples.images, examples.labels, -key)[1].item()
+
+    assert aligned(Material(directions=directions, key=key)) > aligned(Material(directions=directions)) + 0.1
+
+
 @given(st.integers(1, 20), st.integers(2, 4), st.integers(0, 2**31))
 def test_each_image_has_an_example_of_its_own_of_some_source(count: int, sources: int, seed: int) -> None:
     # A pixel says whose image it is, the other whose example.
@@ -224,7 +273,8 @@ def test_a_study_against_several_sources_from_its_references_to_its_table(tmp_pa
     assert json.loads((tmp_path / "run" / "table.json").read_text()) == table
 
 
-def test_material_of_several_sources_is_that_of_each(tmp_path: Path) -> None:
+def digits_of(folder: Path, sources: Sequence[Source]) -> Workspace:
+    """A workspace with some images in it, an untrained reference, and its other sources."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (60, 1, 8, 8), generator=generator, dtype=torch.uint8)
     data = Dataset(
@@ -237,16 +287,22 @@ def test_material_of_several_sources_is_that_of_each(tmp_path: Path) -> None:
             "--reference.epochs=1",
             "--attack.steps=1",
             "--training.objective=fixed-adversarial+orthogonal",
-            f"--training.sources={json.dumps(SEVERAL)}",
+            f"--training.sources={json.dumps(sources)}",
         ],
     )
-    there = Workspace(folder=tmp_path, config=config, data="data", problem=Problem(1, 8, 8, 4), weights=None)
+    there = Workspace(folder=folder, config=config, data="data", problem=Problem(1, 8, 8, 4), weights=None)
     splits = store_splits(there, data)
     weights = dict(untrained_reference(there, splits).state_dict())
     there.artefacts.save("network", there.reference_name, weights)
     make_sources(there, splits, quiet())
+    return there
+
+
+def test_material_of_several_sources_is_that_of_each(tmp_path: Path) -> None:
+    there = digits_of(tmp_path, SEVERAL)
+    config, splits = there.config, load_splits(there)
     found = material(there, "fixed-adversarial+orthogonal")
-    count = len(load_splits(there).train)
+    count = len(splits.train)
     assert found.directions is not None
     assert found.adversarial is not None
     assert found.directions.shape == found.adversarial.shape == (count, 3, 1, 8, 8)
@@ -262,3 +318,59 @@ def test_material_of_several_sources_is_that_of_each(tmp_path: Path) -> None:
     assert only.adversarial is not None
     assert torch.equal(only.adversarial, found.adversarial[:, 0])
     assert of_sources(there, splits, "validation").shape[1] == 3
+
+
+def test_a_key_is_private_and_never_trained_and_has_no_examples(tmp_path: Path) -> None:
+    there = digits_of(tmp_path, ("reference", "key"))
+    splits = load_splits(there)
+    found = material(there, "fixed-adversarial+orthogonal")
+    assert found.directions is not None
+    assert found.key is not None
+    assert found.adversarial is not None
+    assert (
+        found.directions.shape == found.adversarial.shape == found.key.shape == (len(splits.train), 1, 8, 8)
+    )
+    fresh = untrained_source(there, splits, 1)
+    torch.testing.assert_close(found.key, all_reference_directions(fresh, splits.train))
+    assert not torch.allclose(found.key, found.directions)
+    assert there.artefacts.find("network", there.source_names()[1]) is None
+    assert material(there, "cross-entropy").key is None
+    his = replace(there, source_seed=5)
+    assert his.source_names()[0] == there.source_names()[0]
+    other = material(his, "orthogonal").key
+    assert other is not None
+    assert not torch.allclose(found.key, other)
+    assert of_sources(there, splits, "validation").dim() == 4
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=10))
+def test_a_batch_has_its_own_images_part_of_the_key_where_it_is_aligned(chosen: list[int]) -> None:
+    key = torch.arange(10.0).view(10, 1, 1, 1)
+    whole, batch = Material(directions=-key, key=key), torch.tensor(chosen)
+    part = whole.at(batch, torch.device("cpu"), aligned=True)
+    assert part.key is not None
+    assert part.key.flatten().tolist() == chosen
+    assert whole.at(batch, torch.device("cpu"), aligned=False).key is None
+
+
+def test_a_network_is_deployed_with_the_surrogates_it_was_trained_against(tmp_path: Path) -> None:
+    there = digits_of(tmp_path, ("reference", "hand-engineered-b", "surrogate", "surrogate"))
+    splits = load_splits(there)
+    alone = FullTraining(name="a", architecture="conv(4,3) fc(8)", objective="orthogonal", epochs=1, seed=1)
+    task = replace(alone, together=True)
+    normal = normalisation(splits.train)
+    own = construct(alone.architecture, there.problem, normal, 7)
+    there.artefacts.save("network", task_name(task, there), dict(own.state_dict()))
+    assert task_name(task, there) == task_name(alone, there) == deployed_name(alone, there)
+    assert deployed_name(task, there) not in (
+        task_name(task, there),
+        deployed_name(replace(task, seed=2), there),
+    )
+    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    # Those of the sources that are surrogates, trained by the task's objective.
+    by_it = there.against("orthogonal", None, None)
+    make_sources(by_it, splits, quiet())
+    members = [own.eval(), *(load_source(by_it, splits, place) for place in (2, 3))]
+    expected = torch.stack([member(images).log_softmax(1) for member in members]).mean(0)
+    torch.testing.assert_close(trained_network(there, normal, task)(images), expected)
+    torch.testing.assert_close(trained_network(there, normal, alone).eval()(images), own(images))

@@ -56,4 +56,4 @@ ReferenceArchitecture = Literal[
     "densenet121",
     "squeezenet1_1",
 ]
-Source = Literal["reference", "another-seed", "surrogate", ReferenceArchitecture]
+Source = Literal["reference", "another-seed", "surrogate", "key", ReferenceArchitecture]

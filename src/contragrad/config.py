@@ -148,7 +148,8 @@ class TrainingSettings:
             the mean of the penalties, and for each image one at random. `another-seed` is the reference's
             architecture from another seed, an architecture's name is one of that, both trained as a reference
             is; a `surrogate` has the reference's architecture and is trained by the objective itself, against
-            the sources before it.
+            the sources before it. A `key` is a private network with random weights, whose gradients the
+            network's own are aligned with, so that networks with other keys differ; it has no examples.
         gm_weight: the weight λ of the gradient-misalignment loss, eq. (2).
         gm_every: steps of which one has that loss, its weight multiplied by their number; 1 is the paper's.
         optimiser: an optimiser of torch.optim, its settings left at PyTorch's defaults.
@@ -169,11 +170,14 @@ class TrainingSettings:
         _at_least(2, "training", self, "batch_size")
         _at_least(1, "training", self, "gm_every")
         single = [source for source in self.sources if source != "surrogate"]
+        first = self.sources[0] if self.sources else "surrogate"
         _require(
-            bool(self.sources) and self.sources[0] != "surrogate" and len(single) == len(set(single)),
+            first not in ("surrogate", "key")
+            and "key" not in self.sources[:-1]
+            and len(single) == len(set(single)),
             "training.sources",
             f"{list(self.sources)} cannot be used",
-            "one or more, the first no surrogate, each but surrogates once",
+            "one or more, the first no surrogate, each but surrogates once, a key after the others",
         )
         _require(
             0 <= self.gm_weight < float("inf"),

@@ -39,6 +39,7 @@ class Recipe:
         rank: which of those that a search has found, by fitness; 1 is the best.
         objective: what it is trained for; None is the reference itself.
         sources: against whom; None are the study's.
+        together: whether it is deployed with the surrogates among them, as an ensemble.
         filter: what its images go through first.
     """
 
@@ -46,6 +47,7 @@ class Recipe:
     rank: int = 1
     objective: Objective | None = None
     sources: tuple[Source, ...] | None = None
+    together: bool = False
     filter: FilterName | None = None
 
     def training(self, name: str, config: StudyConfig, found: Found) -> FullTraining | None:
@@ -77,6 +79,7 @@ class Recipe:
             epochs=epochs,
             seed=seed,
             sources=self.sources,
+            together=self.together,
             keep="last" if undefended or self.of == "another" else config.refine.keep,
         )
 
@@ -129,6 +132,9 @@ SEVERAL: tuple[Source, ...] = ("reference", "another-seed", "hand-engineered-b")
 SURROGATES: tuple[Source, ...] = ("reference", "surrogate", "surrogate")
 """The reference, and what an attacker would train against it, and against both."""
 
+KEY: tuple[Source, ...] = ("reference", "key")
+"""The reference, and a secret that no surrogate shares."""
+
 RECIPES: dict[str, Recipe] = {
     # The paper's.
     "reference": Recipe(of="reference"),
@@ -160,6 +166,11 @@ RECIPES: dict[str, Recipe] = {
     "reference+fixed-adversarial, surrogates": Recipe(
         of="reference", objective="fixed-adversarial", sources=SURROGATES
     ),
+    "reference+orthogonal, together": Recipe(
+        of="reference", objective="orthogonal", sources=SURROGATES, together=True
+    ),
+    "reference+GM, key": Recipe(of="reference", objective="gm", sources=KEY),
+    "reference+orthogonal, key": Recipe(of="reference", objective="orthogonal", sources=KEY),
     "mixed adversarial training": Recipe(of="reference", objective="mixed-adversarial"),
     "reference+mixed+orthogonal": Recipe(of="reference", objective="mixed-adversarial+orthogonal"),
     "ensemble adversarial training": Recipe(
@@ -168,6 +179,7 @@ RECIPES: dict[str, Recipe] = {
     "reference+ensemble+orthogonal": Recipe(
         of="reference", objective="ensemble-adversarial+orthogonal", sources=SEVERAL
     ),
+    "NE 1+mixed": Recipe(of="evolved", objective="mixed-adversarial"),
     "NE 1+ensemble+orthogonal": Recipe(
         of="evolved", objective="ensemble-adversarial+orthogonal", sources=SEVERAL
     ),

@@ -51,6 +51,7 @@ class FullTraining:
         keep: the weights that are kept, see `RefineSettings`.
         sources: the networks it is trained against, see `TrainingSettings`; None are the study's.
         source_seed: whose sources of these names, see `Workspace`.
+        together: whether it is deployed with the surrogates it was trained against, as an ensemble.
     """
 
     name: str
@@ -61,9 +62,10 @@ class FullTraining:
     keep: Keep = "last"
     sources: tuple[Source, ...] | None = None
     source_seed: int | None = None
+    together: bool = False
 
     def fingerprint(self, training: TrainingSettings, splits: str, origin: Origin) -> str:
-        """Names the trained network; its name in tables is no part of it.
+        """Names the trained network's weights; its name in tables is no part of it.
 
         Args:
             training: how networks are trained.

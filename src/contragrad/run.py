@@ -202,7 +202,7 @@ def make_sources(workspace: Workspace, splits: Splits, progress: Progress) -> No
     for place, (source, name) in enumerate(
         zip(config.training.sources, workspace.source_names(), strict=True)
     ):
-        if source == "reference" or workspace.artefacts.find("network", name) is not None:
+        if source in ("reference", "key") or workspace.artefacts.find("network", name) is not None:
             continue
         objective = config.training.objective if source == "surrogate" else "cross-entropy"
         progress.stage(f"training source {place + 1}, {source}, {config.reference.epochs} epochs")

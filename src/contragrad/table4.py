@@ -11,13 +11,21 @@ from contragrad import evaluate
 from contragrad.data.dataset import Splits
 from contragrad.engine import executors, study
 from contragrad.evolution.search import State
+from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.network import Normalisation, placed
 from contragrad.progress import Progress, epoch_text
 from contragrad.recipes import Found, main_job
 from contragrad.reference import architecture, construct
 from contragrad.refine import FullTraining
-from contragrad.tasks import task_name
-from contragrad.workspace import Workspace, adversarial, load_reference, normalisation
+from contragrad.tasks import against, deployed_name, surrogate_names, task_name
+from contragrad.workspace import (
+    Workspace,
+    adversarial,
+    load_reference,
+    load_source,
+    load_splits,
+    normalisation,
+)
 
 
 def final_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, ...]:
@@ -60,8 +68,8 @@ def train(
 
 
 def names(workspace: Workspace, trained: Sequence[FullTraining]) -> dict[str, str]:
-    """What trained networks are called, and their fingerprints."""
-    return {task.name: task_name(task, workspace) for task in trained}
+    """What trained networks are called, and the fingerprints of what is deployed."""
+    return {task.name: deployed_name(task, workspace) for task in trained}
 
 
 def measure(
@@ -86,7 +94,11 @@ def measure(
 
 
 def trained_network(workspace: Workspace, normal: Normalisation, task: FullTraining) -> nn.Module:
-    """The network that a training has left, on the workspace's device."""
+    """What a training left to deploy, on the workspace's device: its network, alone or with surrogates."""
     network = construct(task.architecture, workspace.problem, normal, task.seed)
     network.load_state_dict(workspace.artefacts.load("network", task_name(task, workspace)))
-    return placed(network, workspace.device)
+    network = placed(network, workspace.device)
+    if places := surrogate_names(task, workspace):
+        own, splits = against(task, workspace), load_splits(workspace)
+        return Ensemble([network, *(load_source(own, splits, place) for place in places)]).eval()
+    return network

@@ -6,7 +6,7 @@ from functools import cache
 from torch import nn
 
 from contragrad.evolution.trial import Trial, outcome_to_json
-from contragrad.fingerprint import Plain
+from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Context, Report, evaluate, measure
 from contragrad.reference import construct
 from contragrad.refine import FullTraining, Origin, train_fully
@@ -65,6 +65,21 @@ def task_name(task: Task, workspace: Workspace) -> str:
             return task.fingerprint(
                 workspace.config.training, workspace.split_name, origin(against(task, workspace))
             )
+
+
+def deployed_name(task: FullTraining, workspace: Workspace) -> str:
+    """The fingerprint of what is deployed: the trained network, or it together with its surrogates."""
+    own = task_name(task, workspace)
+    surrogates = surrogate_names(task, workspace)
+    return fingerprint("ensemble/1", [own, *surrogates.values()]) if surrogates else own
+
+
+def surrogate_names(task: FullTraining, workspace: Workspace) -> dict[int, str]:
+    """The surrogates that a network is deployed with: their places among its sources, and their names."""
+    own = against(task, workspace)
+    sources = own.config.training.sources if task.together else ()
+    names = own.source_names()
+    return {place: names[place] for place, source in enumerate(sources) if source == "surrogate"}
 
 
 def against(task: FullTraining, workspace: Workspace) -> Workspace:

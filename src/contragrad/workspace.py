@@ -224,17 +224,19 @@ def untrained_source(workspace: Workspace, splits: Splits, place: int) -> nn.Mod
 
 def load_source(workspace: Workspace, splits: Splits, place: int) -> nn.Module:
     """A source, frozen, on the workspace's device."""
-    if workspace.config.training.sources[place] == "reference":
+    source = workspace.config.training.sources[place]
+    if source == "reference":
         return load_reference(workspace, splits)
     network = untrained_source(workspace, splits, place)
-    network.load_state_dict(workspace.artefacts.load("network", workspace.source_names()[place]))
+    if source != "key":
+        network.load_state_dict(workspace.artefacts.load("network", workspace.source_names()[place]))
     return placed(network.requires_grad_(False).eval(), workspace.device)
 
 
 def source_architecture(settings: ReferenceSettings, source: Source) -> str:
     """The architecture of a source, as the text that `construct` takes."""
     match source:
-        case "reference" | "another-seed" | "surrogate":
+        case "reference" | "another-seed" | "surrogate" | "key":
             return architecture(settings)
         case name:
             return text_of(name)
@@ -300,14 +302,17 @@ def material(workspace: Workspace, objective: Objective) -> Material:
 def material_of(workspace: Workspace, objective: Objective, sources: int) -> Material:
     """The same of the first so many sources alone."""
     parts, splits, device = OBJECTIVES[objective], load_splits(workspace), workspace.device
-    directed = [
-        _directions(workspace, splits, name, partial(load_source, workspace, splits, place))
-        for place, name in enumerate(workspace.source_names()[:sources] if parts.penalty else ())
-    ]
+    training = workspace.config.training
+    directed: dict[bool, list[Tensor]] = {True: [], False: []}
+    for place, name in enumerate(workspace.source_names()[:sources] if parts.penalty else ()):
+        own = _directions(workspace, splits, name, partial(load_source, workspace, splits, place))
+        directed[training.sources[place] == "key"].append(own)
+    keys, others = directed[True], directed[False]
     return Material(
-        directions=_joined(directed).to(device) if parts.penalty else None,
+        directions=_joined(others).to(device) if others else None,
         adversarial=of_sources(workspace, splits, "train", sources).to(device) if parts.fixed else None,
         epsilon=float(workspace.config.attack.epsilon),
+        key=keys[0].to(device) if keys else None,
     )
 
 
@@ -320,6 +325,7 @@ def of_sources(workspace: Workspace, splits: Splits, part: str, count: int | Non
     found = [
         adversarial_of(workspace, splits, part, source=(name, partial(load_source, workspace, splits, place)))
         for place, name in enumerate(workspace.source_names()[:count])
+        if workspace.config.training.sources[place] != "key"
     ]
     return _joined(found)
 

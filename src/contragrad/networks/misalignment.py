@@ -94,6 +94,7 @@ def losses(
     labels: Tensor,
     directions: Tensor,
     penalty: Penalty = opposite,
+    key: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The cross-entropy and the alignment's mean penalty, L_GM, both differentiable by the parameters.
 
@@ -107,16 +108,19 @@ def losses(
         directions: (B, C, H, W), from `reference_directions` for the same images; (B, S, C, H, W) of S
             networks, whose penalties are averaged.
         penalty: of each image's alignment.
+        key: (B, C, H, W), unit directions to be aligned with: the negative alignment is one penalty more.
 
     Source: eqs. (1) and (2).
+    Deviates: the paper has one reference and no key.
     """
     images = images.detach().requires_grad_()
     cross_entropy = F.softplus(log_odds(network(images), labels)).mean()
     (gradients,) = torch.autograd.grad(cross_entropy, images, create_graph=True)
-    if directions.dim() == 4:
-        return cross_entropy, penalty(alignment(gradients, directions)).mean()
-    penalties = [penalty(alignment(gradients, theirs)).mean() for theirs in directions.unbind(1)]
-    return cross_entropy, torch.stack(penalties).mean()
+    several = (directions,) if directions.dim() == 4 else directions.unbind(1)
+    penalties = [penalty(alignment(gradients, theirs)).mean() for theirs in several]
+    if key is not None:
+        penalties.append(-alignment(gradients, key).mean())
+    return cross_entropy, penalties[0] if len(penalties) == 1 else torch.stack(penalties).mean()
 
 
 def reference_directions(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

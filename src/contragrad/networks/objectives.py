@@ -53,12 +53,14 @@ class Material:
         directions: (N, C, H, W), the reference's unit gradients at the images; (N, S, C, H, W) of S sources.
         adversarial: in [0, 1], the reference's adversarial examples at the images, or those of S sources.
         epsilon: radius of the L_inf ball of adversarial training, in pixel units.
+        key: (N, C, H, W), a private network's unit gradients at the images.
         own: (N, C, H, W) in [0, 1], inputs that are trained on beside the images.
     """
 
     directions: Tensor | None = None
     adversarial: Tensor | None = None
     epsilon: float = 0.0
+    key: Tensor | None = None
     own: Tensor | None = None
 
     def examples(self) -> Tensor | None:
@@ -70,9 +72,12 @@ class Material:
 
     def at(self, batch: Tensor, device: torch.device, *, aligned: bool) -> "Material":
         """That of a batch, on the device; without directions unless it is to be aligned."""
-        directions = None if self.directions is None or not aligned else self.directions[batch].to(device)
-        adversarial = None if self.adversarial is None else self.adversarial[batch].to(device)
-        return Material(directions, adversarial, self.epsilon)
+
+        def part(whole: Tensor | None) -> Tensor | None:
+            return None if whole is None else whole[batch].to(device)
+
+        directions, key = (part(self.directions), part(self.key)) if aligned else (None, None)
+        return Material(directions, part(self.adversarial), self.epsilon, key)
 
 
 def clean(logits: Logits, images: Tensor, labels: Tensor) -> Iterator[Tensor]:

@@ -117,7 +117,7 @@ def step(
         if directions.dim() == 4:
             directions = directions.contiguous(memory_format=session.memory_format)
         laid = images.contiguous(memory_format=session.memory_format)
-        cross_entropy, penalty = losses(logits, laid, labels, directions, parts.penalty)
+        cross_entropy, penalty = losses(logits, laid, labels, directions, parts.penalty, material.key)
     entropies = [cross_entropy]
     if parts.fixed and (examples := material.examples()) is not None:
         entropies.append(F.cross_entropy(logits(examples), labels))

@@ -23,7 +23,6 @@ from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.epsilon import Calibration, calibrate
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.trainings import REFERENCE, source_of, trainings
-from contragrad.tasks import task_name
 from contragrad.workspace import adversarial_of, load_reference, normalisation
 
 
@@ -164,8 +163,7 @@ class Asking:
             if task in trained:
                 self.networks[task.name] = table4.trained_network(workspace, normal, task)
             else:
-                name = task_name(task, workspace)
-                answers.remember_gap(self.place.memo, name, "diverged", what=task.name)
+                answers.remember_gap(self.place.memo, self.names[task.name], "diverged", what=task.name)
 
     def _ask(self, network: str, shown: Sequence[Shown]) -> None:
         labels = self.place.splits.test.labels.cpu()

@@ -19,7 +19,7 @@ from contragrad.recipes import RECIPES, Found
 from contragrad.reproduce.definition import DataName, Definition, Experiment
 from contragrad.reproduce.experiment import OWN, Setup
 from contragrad.reproduce.trainings import trainings
-from contragrad.tasks import task_name
+from contragrad.tasks import deployed_name
 from contragrad.workspace import Workspace
 
 Content = dict[str, Any]
@@ -159,7 +159,7 @@ def _names(definition: Definition, ground: Ground) -> list[object]:
         placeless,
         workspace.adversarial_name("test"),
         [workspace.evaluation_name(trial) for trial in trials],
-        [task_name(task, workspace) for task in tasks],
+        [deployed_name(task, workspace) for task in tasks],
     ]
 
 
