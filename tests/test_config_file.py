@@ -11,7 +11,7 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from contragrad import config_file
+from contragrad import __version__, config_file
 from contragrad.choices import (
     AttackName,
     DataSource,
@@ -172,9 +172,50 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
 def test_a_written_file_holds_every_setting(study: Path) -> None:
     write(StudyConfig(), study)
     content = yaml.safe_load(study.read_text())
-    assert set(config_file._keys(content)) == set(config_file.kinds())
+    assert set(config_file._keys(content)) == {*config_file.kinds(), "version", "contragrad"}
+    assert content["version"] == config_file.VERSION
+    assert content["contragrad"] == __version__
     assert content["attack"]["epsilon"] == "8/255"
     assert content["search"]["channels"] == [16, 32, 64, 128]
+
+
+# Versions.
+
+
+def test_a_file_without_a_version_is_of_the_first() -> None:
+    assert config_file.VERSION == 1, "a file that a person wrote says no version: what is it of now?"
+
+
+@pytest.mark.parametrize("version", [config_file.VERSION + 1, 0, -1, "new", 1.0, True, None])
+def test_another_version_is_refused(version: object, study: Path) -> None:
+    told = refused(study, yaml.safe_dump({"version": version, "contragrad": "9.8.7", "epoch": 3}))
+    assert told.where == str(study)
+    assert f"version {version}" in told.what
+    assert told.remedy == "contragrad 9.8.7, which wrote it"
+    told = refused(study, yaml.safe_dump({"version": version}))
+    assert told.remedy == "version: 1, or the line left out"
+
+
+def test_an_older_version_is_migrated(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def renamed(content: dict[str, Any]) -> dict[str, Any]:
+        return {"seed" if key == "luck" else key: value for key, value in content.items()}
+
+    monkeypatch.setattr(config_file, "VERSION", 2)
+    monkeypatch.setattr(config_file, "MIGRATIONS", {1: renamed})
+    assert reading(study, "version: 1\nluck: 3").seed == 3
+    assert reading(study, "luck: 3").seed == 3
+    assert reading(study, "version: 2\nseed: 3").seed == 3
+    refused(study, "version: 2\nluck: 3")
+
+
+def test_every_older_version_can_be_migrated() -> None:
+    assert set(config_file.MIGRATIONS) == set(range(1, config_file.VERSION))
+
+
+def test_a_setting_that_another_contragrad_knows_is_refused_with_its_version(study: Path) -> None:
+    told = refused(study, "contragrad: 9.8.7\nsearch: {luck: 3}")
+    assert told.where == f"{study}, written by contragrad 9.8.7; this is {__version__}"
+    assert refused(study, f"contragrad: {__version__}\nsearch: {{luck: 3}}").where == str(study)
 
 
 # What overrides what.

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from contragrad import config_file
+from contragrad import __version__, config_file
 from contragrad.config import RefineSettings, StudyConfig
 from contragrad.engine import study
 from contragrad.engine.executors import InProcess
-from contragrad.engine.memo import DictMemo, SqliteMemo
+from contragrad.engine.memo import WRITER, DictMemo, SqliteMemo
 from contragrad.engine.study import Told
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
@@ -141,7 +141,7 @@ def test_an_origin_is_noted_and_the_same_one_is_taken(weights: str | None) -> No
     memo, there = DictMemo(), workspace(Path("nowhere"), weights)
     note_origin(memo, there)
     noted = dict(memo._meta)
-    assert noted
+    assert noted[WRITER] == __version__
     note_origin(memo, there)
     note_origin(memo, replace(there, folder=Path("elsewhere"), config=replace(CONFIG, workers=3)))
     assert memo._meta == noted

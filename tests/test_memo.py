@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contragrad.engine.memo import SCHEMA, DictMemo, Memo, Record, SqliteMemo
+from contragrad.engine import memo as memo_module
+from contragrad.engine.memo import SCHEMA, WRITER, DictMemo, Memo, Record, SqliteMemo
 from contragrad.errors import UserError
 from elsewhere import fill, in_another_process, read_only, small_disk
 from performers import record
@@ -130,11 +132,82 @@ def refused(path: Path, *words: str) -> None:
 
 def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
-    SqliteMemo(path).close()
+    with SqliteMemo(path) as memo:
+        memo.set_meta(WRITER, "9.8.7")
     with sqlite3.connect(path) as database:
         database.execute(f"pragma user_version = {SCHEMA + 1}")
     database.close()
-    refused(path, f"version {SCHEMA + 1}", f"knows {SCHEMA}")
+    refused(path, f"version {SCHEMA + 1}", f"knows {SCHEMA}", "contragrad 9.8.7, which wrote it")
+
+
+def test_a_newer_version_without_notes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(f"create table anything (x); pragma user_version = {SCHEMA + 1};")
+    refused(path, f"version {SCHEMA + 1}", "the newer contragrad that wrote it")
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A contragrad whose tables have moved on by two versions."""
+    moves = {
+        SCHEMA: "alter table evaluation add column label text;",
+        SCHEMA + 1: "update evaluation set label = task;",
+    }
+    monkeypatch.setattr(memo_module, "MIGRATIONS", memo_module.MIGRATIONS | moves)
+    monkeypatch.setattr(memo_module, "SCHEMA", SCHEMA + 2)
+
+
+def test_every_older_version_can_be_migrated() -> None:
+    assert set(memo_module.MIGRATIONS) == set(range(1, SCHEMA))
+
+
+def begun_earlier(path: Path) -> None:
+    with SqliteMemo(path) as memo:
+        memo.put(record(1))
+
+
+def test_an_older_version_is_migrated(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    path = tmp_path / "study.db"
+    begun_earlier(path)
+    request.getfixturevalue("later")
+    with SqliteMemo(path) as memo:
+        assert memo.get("key 1") == record(1)
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("pragma user_version").fetchone() == (SCHEMA + 2,)
+        assert database.execute("select label from evaluation").fetchone() == (record(1).task,)
+
+
+def test_an_older_version_that_is_only_read_stays_as_it_is(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path = tmp_path / "study.db"
+    begun_earlier(path)
+    content = path.read_bytes()
+    request.getfixturevalue("later")
+    with SqliteMemo(path, read_only=True) as memo:
+        assert memo.get("key 1") == record(1)
+        assert memo._version() == SCHEMA + 2
+        with pytest.raises(UserError, match="readonly"):
+            memo.set_meta("note", "changed")
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_migration_that_fails_leaves_the_older_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "study.db"
+    begun_earlier(path)
+    monkeypatch.setattr(memo_module, "SCHEMA", SCHEMA + 1)
+    broken = {SCHEMA: "alter table evaluation add column label text; insert into nowhere values (1);"}
+    monkeypatch.setattr(memo_module, "MIGRATIONS", broken)
+    with pytest.raises(UserError, match="nowhere"):
+        SqliteMemo(path)
+    monkeypatch.undo()
+    with SqliteMemo(path) as memo:
+        assert memo.get("key 1") == record(1)
+        assert memo._version() == SCHEMA
 
 
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from importlib import resources
@@ -14,10 +14,17 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import register_type
 
+from contragrad import __version__
 from contragrad.config import StudyConfig
 from contragrad.errors import UserError
 from contragrad.files import named, write_text
 from contragrad.fingerprint import Plain, canonical
+
+VERSION = 1
+"""Of study files: raised when a setting is renamed or means something else, not when one is added."""
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""A version -> what makes a study file of the next version of one of it."""
 
 
 def _fraction(value: object) -> Fraction:
@@ -44,9 +51,9 @@ def read(path: Path | None, overrides: Sequence[str] = ()) -> StudyConfig:
     """
     content: dict[str, Any] = {}
     if path is not None:
-        content = _load(path)
-        _require_known(_keys(content), str(path))
-        content = _filled(content, str(path))
+        content, where = _of_this_version(_load(path), str(path))
+        _require_known(_keys(content), where)
+        content = _filled(content, where)
     _require_known(
         (word[2:].partition("=")[0].rstrip("+") for word in overrides if word.startswith("--")),
         "the command line",
@@ -71,7 +78,8 @@ def shipped(name: str) -> Path:
 
 def write(config: StudyConfig, path: Path) -> None:
     """Writes every setting as a study file that `read` gives the same settings for; whole or not at all."""
-    write_text(path, yaml.safe_dump(_plain(config), sort_keys=False))
+    content = {"version": VERSION, "contragrad": __version__, **_plain(config)}
+    write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
 def dotted(config: StudyConfig) -> dict[str, Plain]:
@@ -111,6 +119,30 @@ def _load(path: Path) -> dict[str, Any]:
     return content
 
 
+def _of_this_version(content: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
+    """The settings alone, as this version has them, and what to call the file in errors.
+
+    A file that a person wrote need not say a version.
+
+    Raises:
+        UserError: if a newer contragrad wrote the file.
+    """
+    settings = {key: value for key, value in content.items() if key not in ("version", "contragrad")}
+    version, writer = content.get("version", 1), content.get("contragrad", __version__)
+    if type(version) is not int or not 1 <= version <= VERSION:
+        raise UserError(
+            f"the study file has version {version}, and this contragrad {__version__} knows {VERSION}",
+            where=path,
+            remedy=f"contragrad {writer}, which wrote it"
+            if writer != __version__
+            else f"version: {VERSION}, or the line left out",
+        )
+    for older in range(version, VERSION):
+        settings = MIGRATIONS[older](settings)
+    written = "" if writer == __version__ else f", written by contragrad {writer}; this is {__version__}"
+    return settings, path + written
+
+
 def _keys(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in content.items():
         yield f"{prefix}{key}"
@@ -132,7 +164,7 @@ def _filled(content: dict[str, Any], where: str, prefix: str = "") -> dict[str, 
         kind = kinds()[name]
         if not is_dataclass(kind):
             if value is None and NoneType not in get_args(kind):
-                raise UserError(f"{name} has no value", where=where, remedy=_kind_text(kind))
+                raise UserError(f"{name} has no value", where=where, remedy=kind_text(kind))
             if isinstance(value, str) and _is_null(value):
                 raise UserError(
                     f"{name} would be read as no value: {value!r}", where=where, remedy=f"./{value}, or null"
@@ -168,14 +200,15 @@ def kinds(record: type = StudyConfig, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _kind_text(kind: Any) -> str:
+def kind_text(kind: Any) -> str:
+    """What a setting of that type takes, in words."""
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
     if get_origin(kind) is tuple:
         part = get_args(kind)[0]
-        return f"a list of {_kind_text(part)}, such as {'[0.25, 0.5]' if part is float else '[1, 3]'}"
+        return f"a list of {kind_text(part)}, such as {'[0.25, 0.5]' if part is float else '[1, 3]'}"
     if NoneType in (parts := get_args(kind)):
-        return " or ".join("null" if part is NoneType else _kind_text(part) for part in parts)
+        return " or ".join("null" if part is NoneType else kind_text(part) for part in parts)
     return "a number, or a fraction such as 8/255" if kind is Fraction else str(kind.__name__)
 
 
@@ -190,7 +223,7 @@ def _wrong_kind(message: str) -> UserError:
     value = re.search(r" (?:Got|Given) value: (.*)$", text)
     given = f": {value[1]}" if value else ""
     return UserError(
-        f"a setting has a value of the wrong kind{given}", where=named[1], remedy=_kind_text(kind)
+        f"a setting has a value of the wrong kind{given}", where=named[1], remedy=kind_text(kind)
     )
 
 

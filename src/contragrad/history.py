@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from contragrad import config_file
+from contragrad import __version__, config_file
 from contragrad.config import StudyConfig
 from contragrad.engine import study
-from contragrad.engine.memo import Memo, SqliteMemo
+from contragrad.engine.memo import WRITER, Memo, SqliteMemo
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import State
@@ -98,6 +98,7 @@ def note_origin(memo: Memo, workspace: Workspace) -> None:
                 where=where,
                 remedy="the original files, or a new run folder",
             )
+    memo.set_meta(WRITER, __version__)
     settings = config_file.dotted(config)
     memo.set_meta(
         SETTINGS, json.dumps({key: settings[key] for key in settings if not key.startswith(CHANGEABLE)})

@@ -10,11 +10,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from contragrad import __version__
 from contragrad.errors import UserError
 from contragrad.fingerprint import Plain
 
 SCHEMA = 1
 """Version of the tables, kept in the database's user_version."""
+
+MIGRATIONS: dict[int, str] = {}
+"""A version -> the statements that make the next version's tables of it."""
+
+WRITER = "contragrad"
+"""The note that says which contragrad worked on the study last."""
 
 TABLES = """
 create table evaluation (
@@ -99,7 +106,8 @@ class SqliteMemo:
         read_only: change nothing; the file must be there.
 
     Raises:
-        UserError: if the file is no database of ours, or one of a newer version.
+        UserError: if the file is no database of ours, or one of a newer version. An older one is migrated;
+            where it is only read, in a copy in memory.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -114,6 +122,8 @@ class SqliteMemo:
                 self._require_ours()
                 if not read_only:
                     self._prepare()
+                elif 0 < self._version() < SCHEMA:
+                    self._migrate_copy()
         except BaseException:
             self.close()
             raise
@@ -124,21 +134,46 @@ class SqliteMemo:
     def _require_ours(self) -> None:
         found = self._version()
         if found > SCHEMA:
+            writer = self._writer()
             raise UserError(
-                f"the database has version {found}, and this contragrad knows {SCHEMA}",
+                f"the database has version {found}, and this contragrad {__version__} knows {SCHEMA}",
                 where=str(self._path),
-                remedy="the newer contragrad that wrote it",
+                remedy=f"contragrad {writer}, which wrote it"
+                if writer
+                else "the newer contragrad that wrote it",
             )
         if found == 0 and self._connection.execute("select 1 from sqlite_master").fetchone():
             raise UserError(
                 "the database is none of contragrad's", where=str(self._path), remedy="a new run folder"
             )
 
+    def _writer(self) -> str | None:
+        """The contragrad that wrote it, as far as tables of a newer version still say so."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            row = self._connection.execute("select content from meta where key = ?", (WRITER,)).fetchone()
+            return None if row is None else str(row[0])
+        return None
+
     def _prepare(self) -> None:
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = full")
         if self._version() == 0:
             self._connection.executescript(f"begin; {TABLES} pragma user_version = {SCHEMA}; commit;")
+        self._migrate()
+
+    def _migrate(self) -> None:
+        for version in range(self._version(), SCHEMA):
+            self._connection.executescript(
+                f"begin; {MIGRATIONS[version]} pragma user_version = {version + 1}; commit;"
+            )
+
+    def _migrate_copy(self) -> None:
+        older = self._connection
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        older.backup(self._connection)
+        older.close()
+        self._migrate()
+        self._connection.execute("pragma query_only = on")
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -165,7 +200,17 @@ class SqliteMemo:
             ).fetchone()
         if row is None:
             return None
-        task, outcome, seconds, provenance = row
+        return self._record(key, *row)
+
+    def records(self) -> tuple[Record, ...]:
+        """Everything that is remembered, in the order in which it was put."""
+        with self._readable():
+            rows = self._connection.execute(
+                "select key, task, outcome, seconds, provenance from evaluation order by rowid"
+            ).fetchall()
+        return tuple(self._record(*row) for row in rows)
+
+    def _record(self, key: str, task: str, outcome: str, seconds: float, provenance: str) -> Record:
         try:
             return Record(
                 key=key,
