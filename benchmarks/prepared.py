@@ -7,7 +7,7 @@ from rich.console import Console
 
 from contragrad import config_file, run
 from contragrad.history import require_continuation, stored_config
-from contragrad.progress import Progress
+from contragrad.watch.live import display
 from contragrad.workspace import TABLE, Workspace
 
 ONLY = (
@@ -28,11 +28,11 @@ def prepared(folder: Path, overrides: Sequence[str]) -> Workspace:
     """
     demo = config_file.shipped("demo")
     config = config_file.read(demo, (*overrides, *ONLY))
-    with Progress(Console(stderr=True)) as progress:
+    with display(Console(stderr=True)) as watch:
         if not folder.exists():
-            run.create(config, folder, progress)
+            run.create(config, folder, watch)
         require_continuation(config_file.dotted(stored_config(folder)), config)
         if not (folder / TABLE).exists():
-            run.resume(folder, (), progress)
+            run.resume(folder, (), watch)
     _, workspace = run.open_data(config_file.read(demo, overrides), folder)
     return workspace

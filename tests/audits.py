@@ -1,13 +1,11 @@
 """Audits of networks whose answer is known, on digits and without torchvision's large networks."""
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 
 from contragrad import run
@@ -29,8 +27,8 @@ from contragrad.config import (
 from contragrad.data.dataset import Splits
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
-from contragrad.progress import Progress
 from contragrad.reference import architecture
+from contragrad.watch.events import nobody
 from contragrad.workspace import Workspace, load_reference
 
 SEARCH = SearchSettings(
@@ -102,20 +100,16 @@ class Place:
             target=target,
             settings=settings,
             executor=InProcess(work),
-            progress=quiet(),
+            watch=nobody,
         )
         facts = command.facts(self.workspace, target, selected=None, looks=None)
         return Runner(arsenal=arsenal, begun=0.0).run(facts)
 
 
-def quiet() -> Progress:
-    return Progress(Console(file=io.StringIO()))
-
-
 @contextmanager
 def opened(folder: Path) -> Iterator[Place]:
-    dataset, workspace = run.entered(CONFIG, folder, quiet())
-    with run.opened(workspace, dataset, quiet()) as (_, splits):
+    dataset, workspace = run.entered(CONFIG, folder, nobody)
+    with run.opened(workspace, dataset, nobody) as (_, splits):
         yield Place(workspace, splits)
 
 

@@ -30,7 +30,7 @@ ORDER = (
     "artefacts", "reference", "onnx.graph", "onnx.lowering", "onnx.network", "onnx.model",
     "attack_library", "attacks", "defences", "fitness", "workspace", "refine", "tasks", "recipes",
     "engine.*",
-    "evaluate", "pictures", "explain", "draw", "history", "report", "progress", "table4", "run", "calibrate",
+    "evaluate", "pictures", "explain", "draw", "history", "report", "watch.*", "table4", "run", "calibrate",
     "audit.settings", "audit.queries", "audit.attempts", "audit.target", "audit.sources", "audit.attackers",
     "audit.bouts", "audit.arsenal", "audit.probes", "audit.findings", "audit.runner", "audit.checks.check",
     "audit.checks.claim", "audit.checks.attack", "audit.checks.masking", "audit.checks.transfer",

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audits import quiet
 from contragrad import config_file, run
 from contragrad.audit import command, target
 from contragrad.audit.command import is_run
@@ -24,6 +23,7 @@ from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.evolution.search import start
 from contragrad.history import note_origin
+from contragrad.watch.events import nobody
 from contragrad.workspace import CONFIGURATION, DATABASE
 from strategies import small_settings
 
@@ -97,7 +97,7 @@ def audited(given: str, **changes: Any) -> None:
         "overrides": (),
         "settings": {},
     }
-    command.audit(given, **(options | changes), progress=quiet())
+    command.audit(given, **(options | changes), watch=nobody)
 
 
 def exits(words: Sequence[str | Path]) -> int:

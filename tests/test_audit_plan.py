@@ -1,6 +1,5 @@
 """What an audit is to run: in which order, what fits into its time, on which images, from which sources."""
 
-import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
@@ -32,7 +30,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.networks.ensemble import Ensemble
-from contragrad.progress import Progress
+from contragrad.watch.events import Watcher, nobody
 from found import SETTINGS
 from strategies import CIFAR, small_settings
 
@@ -194,6 +192,7 @@ def attempt(name: AttackName = "linf-pgd", steps: int = 12, **changes: Any) -> A
         (attempt("fgsm", way="reversed"), 1),
         (attempt(way="noise"), 0),
         (attempt(way="queries"), 4),
+        (attempt(way="labels"), 4),
         (attempt(restart=3), 12),
     ],
     ids=str,
@@ -467,7 +466,7 @@ class Prepared:
     seconds: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
-    progress: Progress = field(default_factory=lambda: Progress(Console(file=io.StringIO())))
+    watch: Watcher = nobody
     networks: dict[str, Named] = field(
         default_factory=lambda: {REFERENCE: Named(fixed(1), "1"), TARGET: Named(fixed(2), "2")}
     )
@@ -545,7 +544,7 @@ def test_a_source_that_is_there_is_not_missing_because_an_attack_on_it_does_not_
         ],
         arena,
     )
-    assert list(prepared.missing) == ["stronger transfer: linf-pgd", "queries: queries"]
+    assert list(prepared.missing) == ["stronger transfer: linf-pgd", "queries: square"]
     assert len(found.tried["reference"]) == 1
     assert not found.tried["stronger transfer"]
 

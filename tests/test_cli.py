@@ -1,4 +1,4 @@
-"""The command as it is typed: help, exit codes, what is printed where; progress and tables as text."""
+"""The command as it is typed: help, exit codes, what is printed where; tables as text."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 import contragrad
-from contragrad import calibrate, config_file, evaluate, progress, run
+from contragrad import calibrate, config_file, evaluate, run
 from contragrad.cli import main
 from contragrad.config import DataSettings, SearchSettings, StudyConfig
 from contragrad.errors import UserError
@@ -25,9 +25,9 @@ from contragrad.evaluate import Row
 from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Infeasible, Measured, Trial
-from contragrad.progress import Progress
 from contragrad.report import accuracy_table, outcome_text, percent, population_table
 from contragrad.reproduce import command
+from contragrad.watch.events import Stage
 from contragrad.workspace import CONFIGURATION, TABLE
 
 ROWS = (
@@ -157,8 +157,8 @@ class Called:
         self.got: Any = None
 
     def __call__(self, *got: Any) -> tuple[Row, ...]:
-        *self.got, watcher = got
-        watcher.stage("working")
+        *self.got, watch = got
+        watch(Stage("working"))
         return ROWS
 
 
@@ -311,106 +311,6 @@ def test_show_needs_no_data(begun: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert exits(["show", begun]) == 0
     assert "0 of 404 evaluations" in capsys.readouterr().out
     assert sorted(path.name for path in begun.iterdir()) == ["artefacts", "study.yaml"]
-
-
-# Progress.
-
-
-class Clock:
-    """Time that passes when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    found = Clock()
-    monkeypatch.setattr(progress, "time", found)
-    return found
-
-
-def work(console: Console, clock: Clock) -> None:
-    """Something of everything that can be told, with text that looks like markup."""
-    with Progress(console) as watcher:
-        watcher.stage("searching [bold]")
-        watcher.left("9 left [/]")
-        watcher.running("a", "a epoch 1/20")
-        clock.now += 65
-        watcher.running("a", "a epoch 2/20")
-        watcher.running("b", "b epoch 1/20 [/b]")
-        watcher.told(3, 12, Measured(0.75, 0.5), taken="[a] replaced", best=0.625)
-        watcher.forget("a")
-        clock.now += 20
-        watcher.running("b", "b epoch 5/20")
-        watcher.done("b", "trained b")
-        clock.now += 20
-        watcher.left("nothing left")
-
-
-LINES = """\
-  0:00  searching [bold]
-  1:05  running: 9 left [/]; a epoch 2/20
-  1:05  [3/12] fitness 50.0 % (clean 75.0 %, adversarial 50.0 %); [a] replaced; best fitness 62.5 %
-  1:25  running: 9 evaluations left, best fitness 62.5 %; b epoch 5/20
-  1:25  trained b
-"""
-
-
-def test_progress_on_no_terminal_is_plain_lines(clock: Clock) -> None:
-    file = io.StringIO()
-    work(Console(file=file, force_terminal=False, width=80), clock)
-    assert file.getvalue() == LINES
-
-
-def test_progress_on_a_terminal_is_drawn_and_cleared(clock: Clock) -> None:
-    file = io.StringIO()
-    work(Console(file=file, force_terminal=True, color_system=None, width=80), clock)
-    text = file.getvalue()
-    assert "\x1b[?25l" in text, "the cursor is hidden while a line is drawn"
-    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
-    assert "running:" not in text
-    for line in LINES.splitlines():
-        assert line in text or "running:" in line
-
-
-def test_the_live_line_shows_what_runs() -> None:
-    file = io.StringIO()
-    console = Console(file=file, force_terminal=True, color_system=None, width=80)
-    with Progress(console) as watcher:
-        watcher.left("9 left")
-        watcher.running("a", "a epoch 1/20 [/x]")
-        assert watcher._status is not None
-        with console.capture() as drawn:
-            console.print(watcher._status)
-    assert "9 left; a epoch 1/20 [/x]" in drawn.get()
-
-
-def test_the_live_line_is_cleared_when_the_work_fails() -> None:
-    def fail(console: Console) -> None:
-        with Progress(console) as watcher:
-            watcher.stage("working")
-            raise KeyError
-
-    file = io.StringIO()
-    with pytest.raises(KeyError):
-        fail(Console(file=file, force_terminal=True))
-    text = file.getvalue()
-    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
-
-
-def test_a_new_stage_forgets_what_was_left(clock: Clock) -> None:
-    file = io.StringIO()
-    with Progress(Console(file=file, width=80)) as watcher:
-        watcher.left("9 left")
-        watcher.running("a", "a epoch 1/20")
-        watcher.stage("next")
-        clock.now += 60
-        watcher.running("c", "c epoch 1/20")
-    assert file.getvalue().splitlines()[-1] == "  1:00  running: c epoch 1/20"
 
 
 # Tables.

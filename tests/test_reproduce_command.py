@@ -19,7 +19,6 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Measured as Outcome
 from contragrad.evolution.trial import Trial
 from contragrad.history import LOOKS
-from contragrad.progress import Progress
 from contragrad.recipes import Found
 from contragrad.reproduce import command, experiment, figure3, table
 from contragrad.reproduce.command import choices, reproduce
@@ -27,6 +26,7 @@ from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import Maps
 from contragrad.reproduce.figures import Measured
+from contragrad.watch.events import nobody
 from elsewhere import read_only
 from reproductions import hold_all
 
@@ -47,7 +47,7 @@ class Studies:
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
 
-    def measured(self, definition: Definition, setup: Setup, progress: object) -> Measured:
+    def measured(self, definition: Definition, setup: Setup, watch: object) -> Measured:
         self.asked.append((definition.name, setup.seed))
         share = Share(setup.seed + 1, 10)
         return Measured(
@@ -59,7 +59,7 @@ class Studies:
             looks=1,
         )
 
-    def maps_of(self, setup: Setup, progress: object) -> Maps:
+    def maps_of(self, setup: Setup, watch: object) -> Maps:
         self.asked.append(("figure3", setup.seed))
         maps = torch.linspace(-1, 1, 16).view(1, 4, 4)
         names = ("reference", "reference+GM", "NE+GM 1")
@@ -95,8 +95,7 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> Studies:
 def said(what: str, setup: Setup, *seeds: int) -> str:
     """What a person reads of it."""
     output = io.StringIO()
-    with Progress(Console(file=io.StringIO())) as progress:
-        reproduce(what, setup, seeds or (0,), Console(file=output, width=200), progress)
+    reproduce(what, setup, seeds or (0,), Console(file=output, width=200), nobody)
     return output.getvalue()
 
 

@@ -43,6 +43,7 @@ from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell
 from contragrad.reproduce.trainings import surrogate
 from contragrad.tasks import task_name
+from contragrad.watch.events import nobody
 from contragrad.workspace import Workspace
 
 TABLES = [name for name in names() if name.startswith("table")]
@@ -145,7 +146,7 @@ class World:
         return self.places[data]
 
     @contextmanager
-    def opened(self, setup: object, name: str, data: str | None, progress: object) -> Iterator[Place]:
+    def opened(self, setup: object, name: str, data: str | None, watch: object) -> Iterator[Place]:
         self.open.append(data or "own")
         try:
             yield self.place(data or "own")
@@ -153,7 +154,7 @@ class World:
             self.open.pop()
 
     def train(
-        self, there: Workspace, tasks: Sequence[FullTraining], executor: object, progress: object
+        self, there: Workspace, tasks: Sequence[FullTraining], executor: object, watch: object
     ) -> tuple[FullTraining, ...]:
         assert self.open == [there.data], "trained in another folder than the one that is open"
         self.trained += [task.name for task in tasks]
@@ -189,17 +190,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return there
 
 
-class Silent:
-    """Progress that nobody sees."""
-
-    def stage(self, text: str) -> None:
-        """Says nothing."""
-
-
 def measured(definition: Definition) -> Measured:
     nothing: Any = None
-    silent: Any = Silent()
-    return figures.measured(definition, nothing, silent)
+    return figures.measured(definition, nothing, nobody)
 
 
 # What is to be expected.
@@ -409,8 +402,7 @@ def test_the_maps_of_figure_3_are_its_networks_and_those_shown_are_classified_co
 
     monkeypatch.setattr(figure3, "integrated_gradients", gradients)
     nothing: Any = None
-    silent: Any = Silent()
-    found = figure3.maps_of(nothing, silent)
+    found = figure3.maps_of(nothing, nobody)
     place = world.place("own")
     test = place.splits.test
     expected_maps = {

@@ -20,11 +20,11 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
-from contragrad.progress import Progress
 from contragrad.reference import HAND_ENGINEERED, construct
 from contragrad.refine import FullTraining
 from contragrad.table4 import final_trainings, measure, train
 from contragrad.tasks import task_name
+from contragrad.watch.lines import lines
 from contragrad.workspace import Workspace, normalisation
 from strategies import outcomes, small_settings
 
@@ -189,8 +189,8 @@ class Clerk:
 def trained(clerk: Clerk, state: State) -> tuple[list[str], str]:
     """The names of the networks that are there after training, and what a person was told."""
     said = io.StringIO()
-    with Progress(Console(file=said, width=200)) as progress:
-        found = train(clerk.there, final_trainings(clerk.there, state), clerk, progress)
+    with lines(Console(file=said, width=200)) as watch:
+        found = train(clerk.there, final_trainings(clerk.there, state), clerk, watch)
     return [task.name for task in found], said.getvalue()
 
 

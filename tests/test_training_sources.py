@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from audits import quiet
 from contragrad import config_file
 from contragrad.choices import Source
 from contragrad.cli import main
@@ -34,6 +33,7 @@ from contragrad.refine import FullTraining
 from contragrad.run import make_sources
 from contragrad.table4 import trained_network
 from contragrad.tasks import deployed_name, task_name
+from contragrad.watch.events import nobody
 from contragrad.workspace import (
     Workspace,
     load_source,
@@ -294,7 +294,7 @@ def digits_of(folder: Path, sources: Sequence[Source]) -> Workspace:
     splits = store_splits(there, data)
     weights = dict(untrained_reference(there, splits).state_dict())
     there.artefacts.save("network", there.reference_name, weights)
-    make_sources(there, splits, quiet())
+    make_sources(there, splits, nobody)
     return there
 
 
@@ -369,7 +369,7 @@ def test_a_network_is_deployed_with_the_surrogates_it_was_trained_against(tmp_pa
     images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     # Those of the sources that are surrogates, trained by the task's objective.
     by_it = there.against("orthogonal", None, None)
-    make_sources(by_it, splits, quiet())
+    make_sources(by_it, splits, nobody)
     members = [own.eval(), *(load_source(by_it, splits, place) for place in (2, 3))]
     expected = torch.stack([member(images).log_softmax(1) for member in members]).mean(0)
     torch.testing.assert_close(trained_network(there, normal, task)(images), expected)

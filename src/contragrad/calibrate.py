@@ -16,8 +16,8 @@ from contragrad.evolution import search
 from contragrad.evolution.trial import Measured, Outcome, Trial, outcome_to_json
 from contragrad.fingerprint import Plain
 from contragrad.networks.objectives import OBJECTIVES
-from contragrad.progress import Progress, epoch_text
 from contragrad.report import outcome_text, percent
+from contragrad.watch.events import Ended, Said, Stage, Watcher, epoch_of
 from contragrad.workspace import Workspace
 
 
@@ -35,7 +35,7 @@ class Tried:
 
 
 def calibrate(
-    config: StudyConfig, folder: Path, weights: Sequence[float], progress: Progress
+    config: StudyConfig, folder: Path, weights: Sequence[float], watch: Watcher
 ) -> tuple[Tried, ...]:
     """Evaluates a study's initial candidates with each weight, as far as its memo has not got them.
 
@@ -55,31 +55,31 @@ def calibrate(
     weighted = [
         replace(config, training=replace(config.training, gm_weight=float(weight))) for weight in weights
     ]
-    dataset, workspace = run.entered(config, folder, progress)
-    with run.opened(workspace, dataset, progress) as (memo, _):
-        return tuple(_tried(replace(workspace, config=each), memo, progress) for each in weighted)
+    dataset, workspace = run.entered(config, folder, watch)
+    with run.opened(workspace, dataset, watch) as (memo, _):
+        return tuple(_tried(replace(workspace, config=each), memo, watch) for each in weighted)
 
 
-def _tried(workspace: Workspace, memo: Memo, progress: Progress) -> Tried:
+def _tried(workspace: Workspace, memo: Memo, watch: Watcher) -> Tried:
     config = workspace.config
     weight = config.training.gm_weight
     initial = search.start(config.search, workspace.problem, config.seed).initial
     trials = [Trial(genome, search.epochs(config.search, 1)) for genome in initial]
-    progress.stage(f"λ = {weight:g}: {len(trials)} candidates, {trials[0].epochs} epochs each")
+    watch(Stage(f"λ = {weight:g}: {len(trials)} candidates, {trials[0].epochs} epochs each"))
 
     def on_event(event: study.Event) -> None:
         match event:
-            case executors.Progressed():
-                progress.running(event.key, epoch_text(event.key[:6], event.message))
-            case executors.Finished():
-                progress.forget(event.key)
+            case executors.Progressed(key, message):
+                watch(epoch_of(key, key[:6], message))
+            case executors.Finished(key, _, seconds):
+                watch(Ended(key, seconds))
 
     with run.executor_of(workspace) as executor:
         found = study.outcomes(
             trials, memo=memo, executor=executor, key_of=workspace.evaluation_name, on_event=on_event
         )
     for outcome in found:
-        progress.done("", outcome_text(outcome))
+        watch(Said(outcome_text(outcome)))
     return Tried(weight, tuple(found))
 
 

@@ -22,6 +22,7 @@ from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Trial
 from contragrad.files import new_folder
 from contragrad.fingerprint import file_fingerprint, stream_seed
 from contragrad.fitness import measure
@@ -29,18 +30,17 @@ from contragrad.history import (
     LOOKS,
     note_look,
     note_origin,
-    placement,
     require_continuation,
     stored_config,
     stored_path,
 )
 from contragrad.networks.inference import resolve_device
 from contragrad.networks.objectives import Material
-from contragrad.progress import Progress, epoch_text
 from contragrad.reference import architecture, require_usable
 from contragrad.refine import FullTraining, train_fully
 from contragrad.report import outcome_text
 from contragrad.tasks import against
+from contragrad.watch.events import Ended, Opened, Planned, Results, Searching, Stage, Watcher, epoch_of
 from contragrad.workspace import (
     CONFIGURATION,
     DATABASE,
@@ -58,7 +58,7 @@ from contragrad.workspace import (
 )
 
 
-def create(config: StudyConfig, folder: Path, progress: Progress) -> tuple[evaluate.Row, ...]:
+def create(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[evaluate.Row, ...]:
     """Runs a new study in a folder that it makes, and returns its table.
 
     Raises:
@@ -69,11 +69,11 @@ def create(config: StudyConfig, folder: Path, progress: Progress) -> tuple[evalu
         raise UserError(
             "the run folder exists", where=str(folder), remedy=f"contragrad resume {folder}, or another --out"
         )
-    dataset, workspace = entered(config, folder, progress)
-    return _run(workspace, dataset, progress)
+    dataset, workspace = entered(config, folder, watch)
+    return _run(workspace, dataset, watch)
 
 
-def resume(folder: Path, overrides: Sequence[str], progress: Progress) -> tuple[evaluate.Row, ...]:
+def resume(folder: Path, overrides: Sequence[str], watch: Watcher) -> tuple[evaluate.Row, ...]:
     """Takes up a study where it was left, and ends where it would have ended.
 
     The overrides may say where it runs, and lengthen it; its settings are kept with them.
@@ -83,11 +83,11 @@ def resume(folder: Path, overrides: Sequence[str], progress: Progress) -> tuple[
             data have changed.
     """
     config = config_file.read(stored_path(folder), overrides)
-    dataset, workspace = entered(config, folder, progress)
-    return _run(workspace, dataset, progress)
+    dataset, workspace = entered(config, folder, watch)
+    return _run(workspace, dataset, watch)
 
 
-def entered(config: StudyConfig, folder: Path, progress: Progress) -> tuple[Dataset, Workspace]:
+def entered(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[Dataset, Workspace]:
     """The data and the run folder of a study, which is made if it is not there.
 
     Raises:
@@ -97,7 +97,7 @@ def entered(config: StudyConfig, folder: Path, progress: Progress) -> tuple[Data
     there = folder.exists()
     if there:
         require_continuation(config_file.dotted(stored_config(folder)), config)
-    progress.stage("reading the data")
+    watch(Stage("reading the data"))
     dataset, workspace = open_data(config, folder)
     if not there:
         search.start(config.search, workspace.problem, config.seed)
@@ -139,23 +139,24 @@ def _untrained(workspace: Workspace, dataset: Dataset) -> None:
     require_usable(network, workspace.problem, where)
 
 
-def _run(workspace: Workspace, dataset: Dataset, progress: Progress) -> tuple[evaluate.Row, ...]:
-    with opened(workspace, dataset, progress) as (memo, splits):
+def _run(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[evaluate.Row, ...]:
+    with opened(workspace, dataset, watch) as (memo, splits):
         with executor_of(workspace) as executor:
-            final = evolve(workspace, memo, executor, progress)
+            final = evolve(workspace, memo, executor, watch)
             tasks = table4.final_trainings(workspace, final)
-            trained = table4.train(workspace, tasks, executor, progress)
-        progress.stage("measuring on the test images")
+            trained = table4.train(workspace, tasks, executor, watch)
+        watch(Stage("measuring on the test images"))
         rows = table4.measure(workspace, splits, trained)
         looks = note_look(memo, table4.names(workspace, trained))
         evaluate.write(rows, workspace.folder / TABLE)
     if looks > 1:
-        progress.stage(LOOKS.format(looks))
+        watch(Stage(LOOKS.format(looks)))
+    watch(Results(rows))
     return rows
 
 
 @contextmanager
-def opened(workspace: Workspace, dataset: Dataset, progress: Progress) -> Iterator[tuple[Memo, Splits]]:
+def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[tuple[Memo, Splits]]:
     """A run folder under its lock, with its memo; reference, directions and adversarial examples are made.
 
     Raises:
@@ -165,21 +166,22 @@ def opened(workspace: Workspace, dataset: Dataset, progress: Progress) -> Iterat
     with lock_folder(folder), SqliteMemo(folder / DATABASE) as memo:
         note_origin(memo, workspace)
         config_file.write(config, folder / CONFIGURATION)
+        watch(Opened(folder, config))
         workspace.artefacts.sweep()
         splits = store_splits(workspace, dataset)
-        _make_reference(workspace, splits, progress)
-        make_sources(workspace, splits, progress)
-        progress.stage(f"crafting {config.attack.name} examples on the reference")
+        _make_reference(workspace, splits, watch)
+        make_sources(workspace, splits, watch)
+        watch(Stage(f"crafting {config.attack.name} examples on the reference"))
         directions(workspace, splits)
         material(workspace, config.training.objective)
         attacked = of_sources(workspace, splits, config.fitness_split)
         own = measure(load_reference(workspace, splits), splits.validation, attacked)
-        progress.stage(f"the reference on the {config.fitness_split} images: {outcome_text(own)}")
+        watch(Stage(f"the reference on the {config.fitness_split} images: {outcome_text(own)}"))
         yield memo, splits
 
 
 def make_material(
-    workspace: Workspace, splits: Splits, tasks: Sequence[FullTraining], progress: Progress
+    workspace: Workspace, splits: Splits, tasks: Sequence[FullTraining], watch: Watcher
 ) -> None:
     """Makes what trainings take beside the images, where workers find it.
 
@@ -188,11 +190,11 @@ def make_material(
     """
     for task in tasks:
         own = against(task, workspace)
-        make_sources(own, splits, progress)
+        make_sources(own, splits, watch)
         material(own, task.objective)
 
 
-def make_sources(workspace: Workspace, splits: Splits, progress: Progress) -> None:
+def make_sources(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     """Trains the networks beside the reference that the objective takes, as far as they are not there.
 
     Raises:
@@ -205,12 +207,15 @@ def make_sources(workspace: Workspace, splits: Splits, progress: Progress) -> No
         if source in ("reference", "key") or workspace.artefacts.find("network", name) is not None:
             continue
         objective = config.training.objective if source == "surrogate" else "cross-entropy"
-        progress.stage(f"training source {place + 1}, {source}, {config.reference.epochs} epochs")
+        epochs = config.reference.epochs
+        watch(
+            Stage(f"training source {place + 1}, {source}, {epochs} epochs", (Planned(name, source, epochs),))
+        )
         task = FullTraining(
             name=source,
             architecture=source_architecture(config.reference, source),
             objective=objective,
-            epochs=config.reference.epochs,
+            epochs=epochs,
             seed=workspace.seed_of_source(place),
         )
         _train_here(
@@ -220,32 +225,34 @@ def make_sources(workspace: Workspace, splits: Splits, progress: Progress) -> No
             name,
             material_of(workspace, objective, place) if source == "surrogate" else Material(),
             untrained_source(workspace, splits, place),
-            progress,
+            watch,
         )
 
 
-def _make_reference(workspace: Workspace, splits: Splits, progress: Progress) -> None:
+def _make_reference(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     artefacts, name = workspace.artefacts, workspace.reference_name
     if artefacts.find("network", name) is not None:
-        progress.stage("the reference is there")
+        watch(Stage("the reference is there"))
         return
     network = untrained_reference(workspace, splits).to(workspace.device)
     if workspace.weights is not None:
-        progress.stage("the reference's weights are given")
+        watch(Stage("the reference's weights are given"))
         artefacts.save("network", name, dict(network.state_dict()))
         return
     config = workspace.config
     text = architecture(config.reference)
-    progress.stage(f"training the reference, {config.reference.epochs} epochs: {text}")
+    epochs = config.reference.epochs
+    planned = Planned(name, "reference", epochs)
+    watch(Stage(f"training the reference, {epochs} epochs: {text}", (planned,)))
     seed = stream_seed(config.seed, "reference")
     task = FullTraining(
         name="reference",
         architecture=text,
         objective="cross-entropy",
-        epochs=config.reference.epochs,
+        epochs=epochs,
         seed=seed,
     )
-    _train_here(workspace, splits, task, name, Material(), network, progress)
+    _train_here(workspace, splits, task, name, Material(), network, watch)
 
 
 def _train_here(
@@ -255,7 +262,7 @@ def _train_here(
     name: str,
     material: Material,
     network: nn.Module,
-    progress: Progress,
+    watch: Watcher,
 ) -> None:
     """Trains a network in the driver, with all cores."""
     config = workspace.config
@@ -268,8 +275,9 @@ def _train_here(
         training=config.training,
         checkpoint_every=config.refine.checkpoint_every,
         artefacts=workspace.artefacts,
-        report=lambda message: progress.running(task.name, epoch_text(task.name, message)),
+        report=lambda message: watch(epoch_of(name, task.name, message)),
     )
+    watch(Ended(name))
     if "infeasible" in result:
         raise UserError(
             f"the training of {task.name} {result['infeasible']}", where=task.name, remedy="another seed"
@@ -294,27 +302,27 @@ def executor_of(workspace: Workspace) -> Iterator[executors.Executor]:
         executor.close()
 
 
-def evolve(workspace: Workspace, memo: Memo, executor: executors.Executor, progress: Progress) -> State:
+def evolve(workspace: Workspace, memo: Memo, executor: executors.Executor, watch: Watcher) -> State:
     """The search to its end, as far as the memo does not have it already."""
     config = workspace.config
-    settings = config.search
-    state = search.start(settings, workspace.problem, config.seed)
-    total = settings.population * (1 + settings.generations * settings.children)
-    progress.stage(
-        f"evolving: {settings.population} candidates, {settings.generations} generations, "
-        f"{settings.children} children each, {total} evaluations"
-    )
+    state = search.start(config.search, workspace.problem, config.seed)
+    watch(Searching(state, executor.slots))
+    trials: dict[str, Trial] = {}
+
+    def key_of(trial: Trial) -> str:
+        key = workspace.evaluation_name(trial)
+        trials[key] = trial
+        return key
 
     def on_event(event: study.Event) -> None:
         match event:
             case study.Told():
-                best = max(member.outcome.fitness for member in event.after.population)
-                progress.told(
-                    event.after.step, total, event.outcome, taken=placement(event), best=max(best, 0.0)
-                )
-            case executors.Progressed():
-                progress.running(event.key, epoch_text(event.key[:6], event.message))
-            case executors.Finished():
-                progress.forget(event.key)
+                watch(event)
+            case executors.Progressed(key, message) if key in trials:
+                watch(epoch_of(key, key[:6], message, trials[key]))
+            case executors.Finished(key, _, seconds):
+                watch(Ended(key, seconds))
+            case _:
+                pass  # what another search has left running
 
-    return study.run(state, memo=memo, executor=executor, key_of=workspace.evaluation_name, on_event=on_event)
+    return study.run(state, memo=memo, executor=executor, key_of=key_of, on_event=on_event)

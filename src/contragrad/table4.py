@@ -13,11 +13,12 @@ from contragrad.engine import executors, study
 from contragrad.evolution.search import State
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.network import Normalisation, placed
-from contragrad.progress import Progress, epoch_text
 from contragrad.recipes import Found, main_job
 from contragrad.reference import architecture, construct
 from contragrad.refine import FullTraining
 from contragrad.tasks import against, deployed_name, surrogate_names, task_name
+from contragrad.watch.events import Ended, Planned, Said, Stage, Watcher, epoch_of
+from contragrad.watch.scene import counted
 from contragrad.workspace import (
     Workspace,
     adversarial,
@@ -37,33 +38,31 @@ def final_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, .
 
 
 def train(
-    workspace: Workspace, tasks: Sequence[FullTraining], executor: executors.Executor, progress: Progress
+    workspace: Workspace, tasks: Sequence[FullTraining], executor: executors.Executor, watch: Watcher
 ) -> tuple[FullTraining, ...]:
     """Trains what is not trained yet; returns the trainings whose networks are there."""
     names = {task_name(task, workspace): task for task in tasks}
     artefacts = workspace.artefacts
     missing = {name: task for name, task in names.items() if artefacts.find("network", name) is None}
     if not missing:
-        progress.stage("the networks are trained")
+        watch(Stage("the networks are trained"))
         return tuple(tasks)
     epochs = max(task.epochs for task in missing.values())
-    progress.stage(f"training {len(missing)} networks in full, at most {epochs} epochs each")
-    left = set(missing)
-    progress.left(f"{len(left)} networks left")
+    planned = tuple(Planned(name, task.name, task.epochs) for name, task in missing.items())
+    text = f"training {counted(len(missing), 'network')} in full, at most {epochs} epochs each"
+    watch(Stage(text, planned, executor.slots))
 
     def on_event(event: study.Event) -> None:
         match event:
-            case executors.Progressed():
-                progress.running(event.key, epoch_text(names[event.key].name, event.message))
-            case executors.Finished():
-                left.discard(event.key)
-                progress.left(f"{len(left)} networks left")
-                progress.done(event.key, f"trained {names[event.key].name} in {event.seconds:.0f} s")
+            case executors.Progressed(key, message):
+                watch(epoch_of(key, names[key].name, message))
+            case executors.Finished(key, _, seconds):
+                watch(Ended(key, seconds, f"trained {names[key].name} in {seconds:.0f} s"))
 
     results = study.run_tasks(list(missing.items()), executor=executor, on_event=on_event)
     for name, result in results.items():
         if "infeasible" in result:
-            progress.done(name, f"{names[name].name} is left out: {result['infeasible']}")
+            watch(Said(f"{names[name].name} is left out: {result['infeasible']}"))
     return tuple(task for task in tasks if "infeasible" not in results.get(task_name(task, workspace), {}))
 
 

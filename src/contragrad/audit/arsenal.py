@@ -18,10 +18,10 @@ from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
 from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, free
-from contragrad.progress import Progress, epoch_text
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
+from contragrad.watch.events import Ended, Stage, Watcher, epoch_of
 from contragrad.workspace import Workspace, load_reference, normalisation
 
 TIMED = 50
@@ -44,7 +44,7 @@ class Arsenal:
         target: the network that is audited.
         settings: how deep.
         executor: who trains.
-        progress: who is told.
+        watch: who is told.
         tasks: the trainings of sources, by name.
         networks: the sources that are there.
         missing: what was left out, and why.
@@ -56,7 +56,7 @@ class Arsenal:
     target: Target
     settings: AuditSettings
     executor: Executor
-    progress: Progress
+    watch: Watcher
     tasks: dict[str, FullTraining] = field(init=False)
     networks: dict[str, Named] = field(init=False)
     missing: dict[str, str] = field(default_factory=dict)
@@ -139,8 +139,8 @@ class Arsenal:
     def _train(self, tasks: Sequence[FullTraining]) -> None:
         if not tasks:
             return
-        run.make_material(self.workspace, self.splits, tasks, self.progress)
-        trained = table4.train(self.workspace, tasks, self.executor, self.progress)
+        run.make_material(self.workspace, self.splits, tasks, self.watch)
+        trained = table4.train(self.workspace, tasks, self.executor, self.watch)
         normal = normalisation(self.splits.train)
         for task in tasks:
             if task in trained:
@@ -153,19 +153,19 @@ class Arsenal:
 
     def _distil(self) -> None:
         name = sources.DISTILLED
-        self.progress.stage(f"training a {name}")
+        self.watch(Stage(f"training a {name}"))
         try:
             self.networks[name] = sources.distilled(
                 self.workspace,
                 self.splits,
                 self.target,
                 self.settings,
-                lambda message: self.progress.running(name, epoch_text(name, message)),
+                lambda message: self.watch(epoch_of(name, name, message)),
             )
         except UserError as error:
             self.missing[name] = error.what
             self.lost.add(name)
-        self.progress.forget(name)
+        self.watch(Ended(name))
 
 
 def step_cost(objective: Objective) -> float:

@@ -26,7 +26,7 @@ from contragrad.config import StudyConfig
 from contragrad.errors import UserError
 from contragrad.files import named, write_text
 from contragrad.fingerprint import fingerprint
-from contragrad.progress import Progress
+from contragrad.watch.events import Watcher
 from contragrad.workspace import Workspace
 
 CARD = "card.json"
@@ -42,7 +42,7 @@ def audit(
     out: Path | None,
     overrides: Sequence[str],
     settings: Mapping[str, Any],
-    progress: Progress,
+    watch: Watcher,
 ) -> tuple[Findings, Path]:
     """Audits a network of a study that has ended, or anyone's network, and writes its card.
 
@@ -56,7 +56,7 @@ def audit(
         out: a model's run folder.
         overrides: settings that differ from the file's.
         settings: how deep, by the names of `AuditSettings`; epsilon as text.
-        progress: who is told.
+        watch: who is told.
 
     Returns:
         What was found, and the card's folder.
@@ -73,9 +73,9 @@ def audit(
     _require_extras()
     # Before a reference is trained for it.
     model = None if of_run else target.of_file(run.open_data(config, folder)[1], given, weights)
-    dataset, workspace = run.entered(config, folder, progress)
+    dataset, workspace = run.entered(config, folder, watch)
     training = target.training_of(workspace, network) if of_run else None
-    with run.opened(workspace, dataset, progress) as (_, splits):
+    with run.opened(workspace, dataset, watch) as (_, splits):
         chosen = model or target.of_run(workspace, splits, training)
         looks = history.load(folder).looks if of_run else None
         selected = config.fitness_split == "test" if of_run else None
@@ -86,7 +86,7 @@ def audit(
                 target=chosen,
                 settings=depth,
                 executor=executor,
-                progress=progress,
+                watch=watch,
             )
             known = facts(workspace, chosen, selected=selected, looks=looks)
             found = Runner(arsenal=arsenal, begun=begun).run(known)
@@ -122,7 +122,7 @@ def _require_extras() -> None:
     Raises:
         UserError: if a package is missing.
     """
-    if missing := [name for name in ("pyautoattack", "matplotlib") if find_spec(name) is None]:
+    if missing := [name for name in ("foolbox", "matplotlib", "pyautoattack") if find_spec(name) is None]:
         raise UserError(
             f"the audit needs {' and '.join(missing)}",
             where="audit",

@@ -19,6 +19,7 @@ from contragrad.data.dataset import Examples
 from contragrad.fingerprint import fingerprint
 from contragrad.networks.inference import predict
 from contragrad.networks.randomness import generator
+from contragrad.watch.events import Ended, Stage, Working
 
 COSINES_WITH = (sources.ANOTHER, sources.TWIN, sources.surrogate(1), sources.stranger(1))
 """Sources beside the reference whose gradients the target's are compared with."""
@@ -77,7 +78,7 @@ class Runner:
             if attacker.joined and arsenal.join(attacker.joined, attacker.sources(settings)):
                 for group in attacker.attempts(attacker.joined, settings):
                     self._round([(attacker.key, Bout(source=attacker.joined, attempts=group))], arena)
-        arsenal.progress.stage("measuring the network itself")
+        arsenal.watch(Stage("measuring the network itself"))
         clean = self._clean(examples)
         return Findings(
             facts=facts,
@@ -136,11 +137,11 @@ class Runner:
         return [pair for pair, fit in zip(there, fits, strict=True) if not fit]
 
     def _fight(self, key: str, bout: Bout, arena: Field) -> None:
-        progress, source = self.arsenal.progress, self.arsenal.networks[bout.source]
+        watch, source = self.arsenal.watch, self.arsenal.networks[bout.source]
         for attempt in bout.attempts:
-            progress.running(key, f"{key}: {attempt.label} on {bout.source}")
+            watch(Working(key, f"{key}: {attempt.label} on {bout.source}"))
             self.tried[key].append(Tried(attempt, arena.attempt(attempt, source)))
-        progress.done(key, f"{key}: {len(bout.attempts)} attempts on {bout.source}")
+        watch(Ended(key, text=f"{key}: {len(bout.attempts)} attempts on {bout.source}"))
 
     def _crafting(self, bout: Bout, arena: Field) -> float:
         """Seconds that the attempts may take; AutoAttack's is long only where PGD has not fooled."""
@@ -172,9 +173,9 @@ class Runner:
                 )
                 continue
             for attempt in attempts:
-                arsenal.progress.running("more", f"{attempt.attack.name} on {source}")
+                arsenal.watch(Working("more", f"{attempt.attack.name} on {source}"))
                 yield Tried(attempt, arena.attempt(attempt, arsenal.networks[source]))
-            arsenal.progress.forget("more")
+            arsenal.watch(Ended("more"))
 
     def _clean(self, examples: Examples) -> dict[str, Tensor]:
         """Whether each source is right on the images."""

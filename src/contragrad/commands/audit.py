@@ -45,10 +45,10 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
     from contragrad.audit import card, command
-    from contragrad.progress import Progress
+    from contragrad.watch.live import display
 
     given = {name: getattr(options, name) for name in DEPTH}
-    with Progress(Console(stderr=True)) as progress:
+    with display(Console(stderr=True)) as watch:
         found, folder = command.audit(
             options.target,
             network=options.network,
@@ -57,7 +57,7 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
             out=options.out,
             overrides=overrides,
             settings={name: value for name, value in given.items() if value is not None},
-            progress=progress,
+            watch=watch,
         )
     if options.json:
         print(json.dumps(card.content(found)))

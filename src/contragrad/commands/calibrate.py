@@ -18,11 +18,11 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
     from contragrad import calibrate, config_file
-    from contragrad.progress import Progress
+    from contragrad.watch.live import display
 
     config = config_file.read(options.config, overrides)
-    with Progress(Console(stderr=True)) as progress:
-        tried = calibrate.calibrate(config, options.out, options.weights, progress)
+    with display(Console(stderr=True)) as watch:
+        tried = calibrate.calibrate(config, options.out, options.weights, watch)
     if options.json:
         print(json.dumps(calibrate.as_json(tried)))
     else:

@@ -36,9 +36,9 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
-    from contragrad.progress import Progress
     from contragrad.reproduce.command import reproduce
     from contragrad.reproduce.experiment import Setup
+    from contragrad.watch.live import display
 
     setup = Setup(
         scale=options.scale,
@@ -48,9 +48,9 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
         out=options.out,
         overrides=tuple(overrides),
     )
-    with Progress(Console(stderr=True)) as progress:
+    with display(Console(stderr=True)) as watch:
         console = Console() if sys.stdout.isatty() else Console(width=160)
-        reproduce(options.what, setup, list(dict.fromkeys(options.seeds)), console, progress)
+        reproduce(options.what, setup, list(dict.fromkeys(options.seeds)), console, watch)
 
 
 REPRODUCE = Command(

@@ -2,9 +2,12 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -12,17 +15,48 @@ import contragrad
 from contragrad.commands.command import Command
 from contragrad.errors import UserError
 
+if TYPE_CHECKING:
+    from contragrad.watch.events import Watcher
+
 TITLE = "transfer resistance from the reference"
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="run folder to make")
+    _add_watchers(parser)
+
+
+def _add_watchers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="for scripts: each event is a line of JSON on standard output, the table the last one",
+    )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write event files into the run folder's tensorboard/"
+    )
+    parser.add_argument(
+        "--mlflow", metavar="URI", help="log to MLflow there: a server, sqlite:///FILE or a folder"
+    )
+
+
+@contextmanager
+def _watched(options: argparse.Namespace) -> Iterator["Watcher"]:
+    from contragrad.watch.watching import watching
+
+    with watching(
+        Console(stderr=True),
+        json_to=sys.stdout if options.json else None,
+        tensorboard=options.tensorboard,
+        mlflow=options.mlflow,
+    ) as watch:
+        yield watch
 
 
 def _demo(options: argparse.Namespace, overrides: list[str]) -> None:
     from contragrad import config_file
 
-    _create(config_file.shipped("demo"), options.out, overrides)
+    _create(config_file.shipped("demo"), options, overrides)
 
 
 def _add_evolve(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +65,7 @@ def _add_evolve(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, action="append", help="study file (YAML); the options override it"
     )
     parser.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
+    _add_watchers(parser)
 
 
 def _evolve(options: argparse.Namespace, overrides: list[str]) -> None:
@@ -45,7 +80,7 @@ def _evolve(options: argparse.Namespace, overrides: list[str]) -> None:
             remedy="one --config; options override it",
         )
     options.out = options.out or Path("runs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    _create(study_files[0], options.out, overrides)
+    _create(study_files[0], options, overrides)
 
 
 def _print_settings() -> None:
@@ -57,31 +92,37 @@ def _print_settings() -> None:
         prog="contragrad evolve", description="A new study: evolve networks against a reference."
     )
     parser.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
+    _add_watchers(parser)
     config_file.add_settings(parser)
     parser.print_help()
 
 
-def _create(study_file: Path | None, folder: Path, overrides: list[str]) -> None:
+def _create(study_file: Path | None, options: argparse.Namespace, overrides: list[str]) -> None:
     from contragrad import config_file, run
-    from contragrad.progress import Progress
 
     config = config_file.read(study_file, overrides)
-    with Progress(Console(stderr=True)) as progress:
-        rows = run.create(config, folder, progress)
-    _print_result(rows, folder)
+    with _watched(options) as watch:
+        rows = run.create(config, options.out, watch)
+    if not options.json:
+        _print_result(rows, options.out)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="its run folder")
 
 
+def _add_resume(parser: argparse.ArgumentParser) -> None:
+    _add_run(parser)
+    _add_watchers(parser)
+
+
 def _resume(options: argparse.Namespace, overrides: list[str]) -> None:
     from contragrad import run
-    from contragrad.progress import Progress
 
-    with Progress(Console(stderr=True)) as progress:
-        rows = run.resume(options.run, overrides, progress)
-    _print_result(rows, options.run)
+    with _watched(options) as watch:
+        rows = run.resume(options.run, overrides, watch)
+    if not options.json:
+        _print_result(rows, options.run)
 
 
 def _print_result(rows: Sequence["contragrad.evaluate.Row"], folder: Path) -> None:
@@ -130,7 +171,10 @@ def _resumed(options: argparse.Namespace) -> str:
     folder = getattr(options, "run", None) or options.out
     if folder is None or not (folder / "study.yaml").exists():
         return ""
-    return f"; `contragrad resume {folder}` goes on from here"
+    watchers = (" --tensorboard" * options.tensorboard) + (
+        f" --mlflow {options.mlflow}" if options.mlflow else ""
+    )
+    return f"; `contragrad resume {folder}{watchers}` goes on from here"
 
 
 DEMO = Command(
@@ -153,7 +197,7 @@ EVOLVE = Command(
 RESUME = Command(
     name="resume",
     help="go on with an interrupted study",
-    add=_add_run,
+    add=_add_resume,
     call=_resume,
     takes_settings=True,
     way_on=_resumed,

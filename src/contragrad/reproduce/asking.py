@@ -15,7 +15,6 @@ from contragrad.config import AttackSettings
 from contragrad.defences import FILTERS, Filtered
 from contragrad.fingerprint import fingerprint
 from contragrad.networks.inference import predict
-from contragrad.progress import Progress
 from contragrad.recipes import RECIPES, Found
 from contragrad.refine import FullTraining
 from contragrad.reproduce import answers
@@ -23,6 +22,7 @@ from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.epsilon import Calibration, calibrate
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.trainings import REFERENCE, source_of, trainings
+from contragrad.watch.events import Stage, Watcher
 from contragrad.workspace import adversarial_of, load_reference, normalisation
 
 
@@ -51,7 +51,7 @@ class Asking:
         columns: those of the data set.
         place: its run folder.
         found: what the searches have found.
-        progress: who is told.
+        watch: who is told.
         tasks: the trainings, by the network's name.
         names: of the networks' weights and filters, by the network's name.
         networks: those that are in memory.
@@ -62,7 +62,7 @@ class Asking:
     columns: Sequence[Column]
     place: Place
     found: Found
-    progress: Progress
+    watch: Watcher
     tasks: dict[str, FullTraining] = field(init=False)
     names: dict[str, str] = field(init=False)
     networks: dict[str, nn.Module] = field(init=False)
@@ -125,7 +125,7 @@ class Asking:
         for start in range(0, len(ordered), at_once):
             group = ordered[start : start + at_once]
             self._train([self.tasks[name] for name in group if name in self.tasks])
-            self.progress.stage(f"measuring on the test images: {', '.join(group)}")
+            self.watch(Stage(f"measuring on the test images: {', '.join(group)}"))
             for name in group:
                 self._ask(name, wanted.get(name, []))
                 if name in self.tasks and name in self.definition.networks:
@@ -156,8 +156,8 @@ class Asking:
         workspace = self.place.workspace
         if not tasks:
             return
-        run.make_material(workspace, self.place.splits, tasks, self.progress)
-        trained = table4.train(workspace, tasks, self.place.executor, self.progress)
+        run.make_material(workspace, self.place.splits, tasks, self.watch)
+        trained = table4.train(workspace, tasks, self.place.executor, self.watch)
         normal = normalisation(self.place.splits.train)
         for task in tasks:
             if task in trained:

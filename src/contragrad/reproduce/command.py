@@ -10,7 +10,6 @@ from rich.console import Console
 
 from contragrad.errors import UserError
 from contragrad.files import named, write_text
-from contragrad.progress import Progress
 from contragrad.recipes import RECIPES
 from contragrad.reproduce import figure3, figure4, provenance, table
 from contragrad.reproduce.definition import Definition, names, read
@@ -19,6 +18,7 @@ from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4
 from contragrad.reproduce.figures import measured
 from contragrad.reproduce.provenance import Content, Ground
+from contragrad.watch.events import Stage, Watcher
 
 FIGURES = {figure.name: figure for figure in (FIGURE3, FIGURE4)}
 
@@ -55,7 +55,7 @@ def choices() -> list[str]:
     return [*names(), *FIGURES]
 
 
-def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, progress: Progress) -> None:
+def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, watch: Watcher) -> None:
     """Makes a table or figure, or `all`, prints it, and writes it below the setup's folder.
 
     A table that is there, of the same definition, settings and data, is printed and not made again; whatever
@@ -70,11 +70,11 @@ def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, p
         raise UserError(
             f"the paper has no {min(unknown)} here", where="reproduce", remedy=f"all, {', '.join(choices())}"
         )
-    progress.stage("reading the data")
+    watch(Stage("reading the data"))
     plans = [plan(FIGURES.get(name) or read(name), setup, seeds) for name in wanted]
     for each in plans:
-        progress.stage(f"{each.definition.name}, scale {setup.scale}, seeds {', '.join(map(str, seeds))}")
-        _make(each, console, progress)
+        watch(Stage(f"{each.definition.name}, scale {setup.scale}, seeds {', '.join(map(str, seeds))}"))
+        _make(each, console, watch)
 
 
 def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
@@ -117,27 +117,27 @@ def _require_writable(folder: Path) -> None:
         )
 
 
-def _make(plan: Plan, console: Console, progress: Progress) -> None:
+def _make(plan: Plan, console: Console, watch: Watcher) -> None:
     if plan.definition is FIGURE4:
-        drawn = figure4.architectures(plan.setups, progress)
+        drawn = figure4.architectures(plan.setups, watch)
         for path in figure4.pictures(drawn, plan.grounds[0].workspace.problem, _folder(plan)):
             _say("written", path, console)
         return
     make, as_text = (_figure3, figure3.as_text) if plan.definition is FIGURE3 else (_table, table.as_text)
-    console.print(as_text(plan.there or make(plan, progress)))
+    console.print(as_text(plan.there or make(plan, watch)))
     _say("written" if plan.there is None else "kept as it was", plan.path, console)
 
 
-def _table(plan: Plan, progress: Progress) -> Content:
-    found = [measured(plan.definition, setup, progress) for setup in plan.setups]
+def _table(plan: Plan, watch: Watcher) -> Content:
+    found = [measured(plan.definition, setup, watch) for setup in plan.setups]
     shown = table.content(plan.definition, plan.grounds, found, identity=plan.identity)
     write_text(_folder(plan) / "table.txt", table.printed(shown))
     table.write(shown, plan.path)
     return shown
 
 
-def _figure3(plan: Plan, progress: Progress) -> Content:
-    found = [figure3.maps_of(setup, progress) for setup in plan.setups]
+def _figure3(plan: Plan, watch: Watcher) -> Content:
+    found = [figure3.maps_of(setup, watch) for setup in plan.setups]
     shown = figure3.content(plan.grounds, found, identity=plan.identity)
     figure3.picture(found[0], _folder(plan) / "figure3.png")
     table.write(shown, plan.path)

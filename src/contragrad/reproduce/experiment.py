@@ -13,9 +13,9 @@ from contragrad.data.sources import LAYOUT
 from contragrad.engine.executors import Executor
 from contragrad.engine.memo import Memo
 from contragrad.errors import UserError
-from contragrad.progress import Progress
 from contragrad.recipes import Found
 from contragrad.reproduce.definition import DataName, Experiment
+from contragrad.watch.events import Watcher
 from contragrad.workspace import Workspace
 
 FILES: dict[DataName, str] = {
@@ -143,27 +143,25 @@ class Place:
 
 
 @contextmanager
-def opened(
-    setup: Setup, experiment: Experiment, data: DataName | None, progress: Progress
-) -> Iterator[Place]:
+def opened(setup: Setup, experiment: Experiment, data: DataName | None, watch: Watcher) -> Iterator[Place]:
     """A study's run folder, made if it is not there, with workers, until the block ends.
 
     Raises:
         UserError: for whatever in the settings or the data is wrong.
     """
     config, folder = setup.config(experiment, data), setup.folder(experiment, data)
-    dataset, workspace = run.entered(config, folder, progress)
-    with run.opened(workspace, dataset, progress) as (memo, splits), run.executor_of(workspace) as executor:
+    dataset, workspace = run.entered(config, folder, watch)
+    with run.opened(workspace, dataset, watch) as (memo, splits), run.executor_of(workspace) as executor:
         yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor)
 
 
-def searched(setup: Setup, experiment: Experiment, progress: Progress, *, randomly: bool) -> Found:
+def searched(setup: Setup, experiment: Experiment, watch: Watcher, *, randomly: bool) -> Found:
     """What the experiment's search finds, and random search beside it if it is asked for."""
-    with opened(setup, experiment, None, progress) as place:
+    with opened(setup, experiment, None, watch) as place:
         workspace, memo = place.workspace, place.memo
-        evolved = run.evolve(workspace, memo, place.executor, progress).population
+        evolved = run.evolve(workspace, memo, place.executor, watch).population
         if not randomly:
             return Found(evolved)
         settings = replace(workspace.config.search, variation="random")
         other = replace(workspace, config=replace(workspace.config, search=settings))
-        return Found(evolved, run.evolve(other, memo, place.executor, progress).population)
+        return Found(evolved, run.evolve(other, memo, place.executor, watch).population)

@@ -14,12 +14,12 @@ from contragrad import explain, table4
 from contragrad.explain import integrated_gradients, pixel_distance, relative
 from contragrad.history import LOOKS, note_look
 from contragrad.networks.inference import predict
-from contragrad.progress import Progress
 from contragrad.reproduce import experiment, provenance
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.provenance import Content, Ground, told
 from contragrad.reproduce.trainings import REFERENCE, trainings
+from contragrad.watch.events import Stage, Watcher
 from contragrad.workspace import load_reference, normalisation
 
 SHOWN = 4
@@ -62,22 +62,22 @@ class Maps:
     looks: int
 
 
-def maps_of(setup: Setup, progress: Progress) -> Maps:
+def maps_of(setup: Setup, watch: Watcher) -> Maps:
     """Integrated gradients of the reference, the reference with GM and the best evolved network.
 
     Those shown are the first test images that most of them classify correctly.
 
     Source: section 4.1.1, figure 3.
     """
-    found = experiment.searched(setup, FIGURE3.experiment, progress, randomly=False)
-    with experiment.opened(setup, FIGURE3.experiment, None, progress) as place:
+    found = experiment.searched(setup, FIGURE3.experiment, watch, randomly=False)
+    with experiment.opened(setup, FIGURE3.experiment, None, watch) as place:
         workspace, test = place.workspace, place.splits.test
         tasks = trainings(FIGURE3.networks, (), workspace.config, found)
         normal = normalisation(place.splits.train)
         networks = {REFERENCE: load_reference(workspace, place.splits)}
-        trained = table4.train(workspace, tasks, place.executor, progress)
+        trained = table4.train(workspace, tasks, place.executor, watch)
         networks |= {task.name: table4.trained_network(workspace, normal, task) for task in trained}
-        progress.stage("integrating gradients")
+        watch(Stage("integrating gradients"))
         right = [predict(network, test.images) == test.labels for network in networks.values()]
         maps = {
             name: relative(integrated_gradients(network, test.images, test.labels))

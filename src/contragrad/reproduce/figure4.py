@@ -6,26 +6,26 @@ from pathlib import Path
 from contragrad import draw
 from contragrad.evolution.genome import Genome
 from contragrad.evolution.shapes import Problem
-from contragrad.progress import Progress
 from contragrad.recipes import best
 from contragrad.reference import HAND_ENGINEERED
 from contragrad.reproduce import experiment
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup
+from contragrad.watch.events import Watcher
 
 FIGURE4 = Definition(
     name="figure4", title="architectures", experiment="reduced-data", columns=(), networks={}
 )
 
 
-def architectures(setups: Sequence[Setup], progress: Progress) -> dict[str, Genome]:
+def architectures(setups: Sequence[Setup], watch: Watcher) -> dict[str, Genome]:
     """The hand-engineered networks and the last population of each seed, by name.
 
     Source: figure 4, appendix A.
     """
     drawn = {name: genome for name, genome in HAND_ENGINEERED.items() if name.startswith("hand-engineered")}
     for setup in setups:
-        found = experiment.searched(setup, FIGURE4.experiment, progress, randomly=False)
+        found = experiment.searched(setup, FIGURE4.experiment, watch, randomly=False)
         ranked = best(found.evolved, len(found.evolved))
         drawn |= {
             f"seed-{setup.seed}-evolved-{rank}": member.trial.genome

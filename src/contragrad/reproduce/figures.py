@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
 from contragrad.history import note_look
-from contragrad.progress import Progress
 from contragrad.recipes import RECIPES, Found
 from contragrad.reproduce import experiment
 from contragrad.reproduce.asking import CLEAN, Asking
@@ -14,6 +13,7 @@ from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.measures import cell
 from contragrad.reproduce.trainings import REFERENCE
+from contragrad.watch.events import Watcher
 
 Figures = dict[str, dict[str, Share | str]]
 """Network -> column -> figure, or why there is none."""
@@ -51,15 +51,15 @@ class Measured:
     looks: int
 
 
-def measured(definition: Definition, setup: Setup, progress: Progress) -> Measured:
+def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
     """A table's figures with one seed, every network trained and every example crafted that is not there."""
     randomly = any(RECIPES[name].of == "random" for name in definition.networks)
-    found = experiment.searched(setup, definition.experiment, progress, randomly=randomly)
+    found = experiment.searched(setup, definition.experiment, watch, randomly=randomly)
     parts = []
     for data in definition.data:
-        with experiment.opened(setup, definition.experiment, data, progress) as place:
+        with experiment.opened(setup, definition.experiment, data, watch) as place:
             columns = [column for column in definition.columns if column.data == data]
-            parts.append(_of_data(definition, columns, place, found, progress))
+            parts.append(_of_data(definition, columns, place, found, watch))
     figures: Figures = {name: {} for name in definition.networks}
     for part in parts:
         for name, cells in part.figures.items():
@@ -73,9 +73,9 @@ def measured(definition: Definition, setup: Setup, progress: Progress) -> Measur
 
 
 def _of_data(
-    definition: Definition, columns: list[Column], place: Place, found: Found, progress: Progress
+    definition: Definition, columns: list[Column], place: Place, found: Found, watch: Watcher
 ) -> Measured:
-    asking = Asking(definition, columns, place, found, progress)
+    asking = Asking(definition, columns, place, found, watch)
     asking.ask()
     figures: Figures = {name: {} for name in definition.networks}
     crafted: dict[str, Crafted] = {}

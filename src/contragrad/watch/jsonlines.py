@@ -1,0 +1,84 @@
+"""A run for scripts: one JSON object a line for each event, the study's table being the last one."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TextIO
+
+from contragrad import config_file
+from contragrad.engine.study import Told
+from contragrad.evolution.trial import outcome_to_json
+from contragrad.fingerprint import Plain, canonical
+from contragrad.history import placement
+from contragrad.watch.events import (
+    Ended,
+    Epoch,
+    Event,
+    Opened,
+    Results,
+    Said,
+    Searching,
+    Stage,
+    Watcher,
+    Working,
+    best_fitness,
+    evaluations,
+)
+from contragrad.watch.lines import line
+
+
+def json_lines(file: TextIO, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Watcher:
+    """Writes each event to the file, with the time."""
+
+    def watch(event: Event) -> None:
+        time = clock().isoformat(timespec="milliseconds")
+        file.write(json.dumps({"time": time} | as_json(event)) + "\n")
+        file.flush()
+
+    return watch
+
+
+def as_json(event: Event) -> dict[str, Plain]:
+    """An event for scripts: `event` is its kind. Accuracies are fractions, losses stand by their names."""
+    match event:
+        case Opened(folder, config):
+            return {"event": "opened", "folder": str(folder), "settings": config_file.dotted(config)}
+        case Stage(text, trainings):
+            planned: list[Plain] = [
+                {"key": each.key, "name": each.name, "epochs": each.epochs} for each in trainings
+            ]
+            return {"event": "stage", "text": text, "trainings": planned}
+        case Searching(state, workers):
+            total = evaluations(state)
+            return {"event": "search", "text": line(event), "evaluations": total, "workers": workers}
+        case Told():
+            return _told(event)
+        case Epoch(key, name, epoch, epochs, losses, trial):
+            where: dict[str, Plain] = {"event": "epoch", "key": key, "name": name}
+            genome: dict[str, Plain] = {} if trial is None else {"genome": str(trial.genome)}
+            return where | {"epoch": epoch, "epochs": epochs} | dict(losses) | genome
+        case Working(key, text):
+            return {"event": "working", "key": key, "text": text}
+        case Ended(key, seconds, text):
+            return {"event": "ended", "key": key, "seconds": seconds, "text": text}
+        case Said(text):
+            return {"event": "said", "text": text}
+        case Results(rows):
+            return {"event": "table", "table": [canonical(asdict(row)) for row in rows]}
+
+
+def _told(event: Told) -> dict[str, Plain]:
+    before = event.before
+    return {
+        "event": "evaluation",
+        "evaluation": event.after.step,
+        "evaluations": evaluations(before),
+        "generation": before.generation,
+        "candidate": before.slot + 1 if before.generation else len(event.after.population),
+        "genome": str(event.trial.genome),
+        "epochs": event.trial.epochs,
+        "outcome": outcome_to_json(event.outcome),
+        "placement": placement(event),
+        "best_fitness": best_fitness(event.after),
+    }

@@ -1,0 +1,127 @@
+"""A study as a run of MLflow: settings, the search's curves, the table; where the user says, nowhere else.
+
+RUN/mlflow.json says which run that is, so that a resumed study goes on with it. Steps that it has are not
+logged again.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contragrad import config_file
+from contragrad.engine.study import Told
+from contragrad.files import write_text
+from contragrad.watch.events import Event, Opened, Results, Watcher
+from contragrad.watch.scalars import scalars
+from contragrad.workspace import CONFIGURATION, TABLE
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NOTE = "mlflow.json"
+EXPERIMENT = "contragrad"
+NEWEST = "fitness/best"
+"""The metric that every step has."""
+
+MANNERS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+"""Environment of its client unless the user has another: it calls nobody else, nor waits for who is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run of MLflow.
+
+    Args:
+        client: of the server, database or folder that it is in.
+        name: MLflow's own.
+        folder: the study's.
+        behind: the last step that it had when this session began.
+    """
+
+    client: "MlflowClient"
+    name: str
+    folder: Path
+    behind: int = 0
+
+    def told(self, told: Told) -> None:
+        """Logs the search's curves, unless an earlier session has."""
+        from mlflow.entities import Metric
+
+        step, now = told.after.step, int(1000 * time.time())
+        if step > self.behind:
+            metrics = [Metric(name, value, now, step) for name, value in scalars(told).items()]
+            self.client.log_batch(self.name, metrics=metrics)
+
+    def finished(self) -> None:
+        """Keeps the table, and ends the run."""
+        self.client.log_artifact(self.name, str(self.folder / TABLE))
+        self.client.set_terminated(self.name, "FINISHED")
+
+
+@contextmanager
+def mlflow(uri: str) -> Iterator[Watcher]:
+    """Logs to a tracking server, database or folder; a study that is left early is marked so."""
+    for name, value in MANNERS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    run: _Run | None = None
+
+    def watch(event: Event) -> None:
+        nonlocal run
+        match event:
+            case Opened():
+                run = _resumed(client, uri, event) or _begun(client, uri, event)
+            case Told() if run is not None:
+                run.told(event)
+            case Results() if run is not None:
+                run.finished()
+                run = None
+            case _:
+                pass
+
+    try:
+        yield watch
+    except BaseException as error:
+        if run is not None:
+            status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+            # What went wrong with the study matters more than whether it can be noted here.
+            with suppress(Exception):
+                client.set_terminated(run.name, status)
+        raise
+
+
+def _resumed(client: "MlflowClient", uri: str, event: Opened) -> _Run | None:
+    """The run that the study has there already."""
+    note = event.folder / NOTE
+    known = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    if known.get("uri") != uri:
+        return None
+    name = str(known["run"])
+    client.update_run(name, status="RUNNING")
+    client.log_artifact(name, str(event.folder / CONFIGURATION))
+    steps = [metric.step for metric in client.get_metric_history(name, NEWEST)]
+    return _Run(client, name, event.folder, max(steps, default=0))
+
+
+def _begun(client: "MlflowClient", uri: str, event: Opened) -> _Run:
+    from mlflow.entities import Param
+
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    place = client.create_experiment(EXPERIMENT) if experiment is None else experiment.experiment_id
+    name = client.create_run(place, run_name=event.folder.name).info.run_id
+    settings = config_file.dotted(event.config)
+    client.log_batch(name, params=[Param(key, str(value)) for key, value in settings.items()])
+    client.log_artifact(name, str(event.folder / CONFIGURATION))
+    write_text(event.folder / NOTE, json.dumps({"uri": uri, "run": name}) + "\n")
+    return _Run(client, name, event.folder)

@@ -1,0 +1,154 @@
+"""What is going on in a run, put together from its events: values in, values out."""
+
+from dataclasses import dataclass, replace
+
+from contragrad.engine.study import Told
+from contragrad.evolution.search import State, epochs
+from contragrad.evolution.trial import Trial
+from contragrad.report import percent
+from contragrad.watch.events import (
+    Ended,
+    Epoch,
+    Event,
+    Opened,
+    Planned,
+    Results,
+    Said,
+    Searching,
+    Stage,
+    Working,
+    best_fitness,
+    evaluations,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A training, or work without epochs, whose `epochs` are 0.
+
+    Args:
+        key: tells it from others.
+        text: its name, or what it is at.
+        first: when it was first heard of, in seconds, and the epoch it had behind it then.
+        last: the same of when it was last heard of.
+        epochs: all its epochs.
+        losses: its last epoch's, by name.
+        trial: what is trained, if a search asked for it.
+    """
+
+    key: str
+    text: str
+    first: tuple[float, int]
+    last: tuple[float, int]
+    epochs: int = 0
+    losses: tuple[tuple[str, float], ...] = ()
+    trial: Trial | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Epochs behind it."""
+        return self.last[1]
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds for an epoch, measured from report to report; None before the second."""
+        (then, before), (now, epoch) = self.first, self.last
+        return (now - then) / (epoch - before) if epoch > before else None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A stage of a run.
+
+    Args:
+        stage: what is done in it.
+        since: when it began, in seconds of whatever clock.
+        workers: how much can run at a time.
+        search: where the search stands, if the stage is one.
+        plan: the networks that the stage trains, those that are done left out.
+        running: what runs, in the order in which it was first heard of.
+        paces: seconds an epoch took, for each training that ended in this stage, by all its epochs.
+        told: evaluations that the search has used since the stage's first work; those before it were known.
+    """
+
+    stage: str = ""
+    since: float = 0.0
+    workers: int = 1
+    search: State | None = None
+    plan: tuple[Planned, ...] = ()
+    running: tuple[Running, ...] = ()
+    paces: tuple[float, ...] = ()
+    told: int = 0
+
+    @property
+    def left(self) -> str:
+        """What remains of the stage, in words; empty where that is not known."""
+        if self.search is not None and self.search.step:
+            count = evaluations(self.search) - self.search.step
+            return f"{counted(count, 'evaluation')} left, best fitness {percent(best_fitness(self.search))}"
+        return f"{counted(len(self.plan), 'network')} left" if self.plan else ""
+
+
+def counted(count: int, what: str) -> str:
+    """How many of what, in words.
+
+    >>> counted(1, "network"), counted(2, "network")
+    ('1 network', '2 networks')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def advance(scene: Scene, event: Event, now: float) -> Scene:
+    """The scene after an event that happened now."""
+    match event:
+        case Stage(text, trainings, workers):
+            return Scene(text, now, workers, plan=trainings)
+        case Searching(state, workers):
+            return Scene("evolving", now, workers, search=state)
+        case Told():
+            live = bool(scene.running or scene.paces)
+            return replace(scene, search=event.after, told=scene.told + live)
+        case Epoch():
+            return _heard(scene, event, now)
+        case Working(key, text):
+            found = Running(key, text, first=(now, 0), last=(now, 0))
+            return replace(scene, running=(*_without(scene.running, key), found))
+        case Ended():
+            return _ended(scene, event)
+        case Said() | Opened() | Results():
+            return scene
+
+
+def _heard(scene: Scene, event: Epoch, now: float) -> Scene:
+    known = next((each for each in scene.running if each.key == event.key), None)
+    at = (now, event.epoch)
+    # A training whose worker died begins again.
+    first = known.first if known is not None and known.epoch < event.epoch else at
+    found = Running(event.key, event.name, first, at, event.epochs, event.losses, event.trial)
+    if known is None:
+        return replace(scene, running=(*scene.running, found))
+    return replace(scene, running=tuple(found if each is known else each for each in scene.running))
+
+
+def _ended(scene: Scene, event: Ended) -> Scene:
+    known = next((each for each in scene.running if each.key == event.key), None)
+    pace = _pace(scene, event, known)
+    return replace(
+        scene,
+        running=_without(scene.running, event.key),
+        plan=tuple(each for each in scene.plan if each.key != event.key),
+        paces=scene.paces if pace is None else (*scene.paces, pace),
+    )
+
+
+def _pace(scene: Scene, event: Ended, known: Running | None) -> float | None:
+    """Seconds an epoch took, for each that was planned: a child that was stopped early was cheap."""
+    if scene.search is None:
+        return None if known is None else known.pace
+    if event.seconds is None:
+        return None
+    return event.seconds / (known.epochs if known else epochs(scene.search.settings, scene.search.generation))
+
+
+def _without(running: tuple[Running, ...], key: str) -> tuple[Running, ...]:
+    return tuple(each for each in running if each.key != key)

@@ -1,0 +1,71 @@
+"""A run in TensorBoard: event files in RUN/tensorboard, written as things happen.
+
+    search/             fitness, candidates and replacements, by evaluation
+    children/KEY/       a child's losses, by epoch
+    networks/NAME/      the same of a network that is trained in full
+
+A session that goes on with a study tells the search's evaluations again, and an interrupted training from
+where it is taken up. So each file begins by declaring void what older ones have from its own first step on:
+whatever was interrupted, a reader finds each step once.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from contragrad.engine.study import Told
+from contragrad.watch.events import Ended, Epoch, Event, Opened, Searching, Watcher
+from contragrad.watch.scalars import replaces, scalars
+
+FOLDER = "tensorboard"
+SEARCH = "search"
+
+
+@dataclass(slots=True)
+class _Files:
+    """The files that are being written, by what they are about."""
+
+    root: Path
+    writers: dict[str, SummaryWriter] = field(default_factory=dict)
+
+    def write(self, about: str, folder: str, values: dict[str, float], step: int) -> None:
+        """Adds a point to each curve, on disk when this returns."""
+        if about not in self.writers:
+            self.writers[about] = SummaryWriter(str(self.root / folder), purge_step=step)
+        for name, value in values.items():
+            self.writers[about].add_scalar(name, value, step)
+        self.writers[about].flush()
+
+    def close(self, about: str) -> None:
+        """Nothing more is about this."""
+        if about in self.writers:
+            self.writers.pop(about).close()
+
+
+def tensorboard() -> Watcher:
+    """Writes event files into the folder of the study that is opened."""
+    files = _Files(Path(FOLDER))
+    replacements = 0
+
+    def watch(event: Event) -> None:
+        nonlocal replacements
+        match event:
+            case Opened(folder):
+                files.root = folder / FOLDER
+            case Searching():
+                files.close(SEARCH)
+                replacements = 0
+            case Told():
+                replacements += replaces(event)
+                found = scalars(event) | {"replacements": float(replacements)}
+                files.write(SEARCH, SEARCH, found, event.after.step)
+            case Epoch(key, name, epoch, _, losses, trial):
+                own = f"networks/{name}" if trial is None else f"children/{key[:12]}"
+                files.write(key, own, dict(losses), epoch)
+            case Ended(key):
+                files.close(key)
+            case _:
+                pass
+
+    return watch
