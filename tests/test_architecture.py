@@ -35,7 +35,7 @@ ORDER = (
     "audit.bouts", "audit.arsenal", "audit.probes", "audit.findings", "audit.runner", "audit.checks.check",
     "audit.checks.claim", "audit.checks.attack", "audit.checks.masking", "audit.checks.transfer",
     "audit.checks.baselines", "audit.checks.every", "audit.card", "audit.plots", "audit.command",
-    "reproduce.*", "commands.*", "cli",
+    "reproduce.*", "doctor", "machine", "commands.*", "cli",
 )
 # fmt: on
 

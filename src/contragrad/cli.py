@@ -8,6 +8,8 @@ import contragrad
 from contragrad.commands.audit import AUDIT
 from contragrad.commands.calibrate import CALIBRATE
 from contragrad.commands.command import Command
+from contragrad.commands.completion import completion
+from contragrad.commands.doctor import DOCTOR
 from contragrad.commands.reproduce import REPRODUCE
 from contragrad.commands.studies import DEMO, EVOLVE, RESUME, SHOW
 from contragrad.engine.executors import WorkerLostError
@@ -17,13 +19,14 @@ from contragrad.errors import UserError
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-COMMANDS = (DEMO, EVOLVE, RESUME, CALIBRATE, REPRODUCE, AUDIT, SHOW)
+COMPLETION = completion(lambda: whole_parser())
+COMMANDS = (DEMO, EVOLVE, RESUME, CALIBRATE, REPRODUCE, AUDIT, SHOW, DOCTOR, COMPLETION)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser()
+    parser = whole_parser()
     options, rest = parser.parse_known_args(words)
     command: Command = options.command
     if rest and not command.takes_settings:
@@ -42,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(prog="contragrad", description=contragrad.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"contragrad {contragrad.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

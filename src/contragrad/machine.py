@@ -1,0 +1,181 @@
+"""What this machine has: versions, torch, cores, memory, disk and data, each looked up and none trusted.
+
+Nothing here imports torch into the process: it may be what is broken.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from contragrad import __version__
+from contragrad.doctor import THREADS, Facts, Found, Package, Torch
+
+PATIENCE = 300
+"""Seconds that torch has to be imported on a cold disk."""
+
+PROBE = """
+import json, torch, torchvision, torchattack
+there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+devices = [name for name, present in there.items() if present]
+for device in devices:
+    images = torch.rand(2, 1, 8, 8, device=device, requires_grad=True)
+    torch.nn.Conv2d(1, 4, 3).to(device)(images).square().sum().backward()
+    assert images.grad.isfinite().all(), f"a convolution on {device} has no finite gradient"
+names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+print(json.dumps({"devices": devices, "names": names, "threads": torch.get_num_threads()}))
+"""
+"""What torch is asked: to import what builds on it, and for a convolution's gradient on every device."""
+
+READ = "import sys; from contragrad.data.survey import tell; tell(sys.argv[1])"
+
+
+def look(data: Path | None) -> Facts:
+    """Looks everything up.
+
+    Args:
+        data: a file or folder with images; None are those that ship.
+    """
+    torch = _torch()
+    folder = Path.cwd()
+    return Facts(
+        contragrad=__version__,
+        python=platform.python_version(),
+        python_fits=SpecifierSet(metadata.metadata("contragrad")["Requires-Python"]).contains(
+            platform.python_version(), prereleases=True
+        ),
+        platform=f"{platform.system()} {platform.machine()}",
+        packages=tuple(_packages()),
+        torch=torch,
+        cores=os.cpu_count() or 1,
+        usable=_usable_cores(),
+        environment={name: os.environ[name] for name in THREADS if name in os.environ},
+        folder=str(folder),
+        writable=_writable(folder),
+        disk=shutil.disk_usage(folder).free,
+        memory=_available_memory(),
+        data=_data(data) if isinstance(torch, Torch) else (),
+    )
+
+
+def _packages() -> Iterator[Package]:
+    """What the installed contragrad asks for, each package once."""
+    extras: dict[tuple[str, str], list[str]] = {}
+    for text in metadata.requires("contragrad") or ():
+        asked = Requirement(text)
+        extra = next((name for name in _extras() if _is_for(asked, name)), "")
+        if asked.name != "contragrad" and extra != "dev":
+            extras.setdefault((asked.name, str(asked.specifier)), []).extend([extra] if extra else [])
+    for (name, required), who in extras.items():
+        found = None
+        with suppress(metadata.PackageNotFoundError):
+            found = metadata.version(name)
+        fits = found is not None and SpecifierSet(required).contains(found, prereleases=True)
+        yield Package(name, required, found, fits, tuple(who))
+
+
+def _extras() -> list[str]:
+    return metadata.metadata("contragrad").get_all("Provides-Extra") or []
+
+
+def _is_for(asked: Requirement, extra: str) -> bool:
+    return asked.marker is not None and asked.marker.evaluate({"extra": extra})
+
+
+def _torch() -> Torch | str:
+    answer = _asked(PROBE)
+    if isinstance(answer, str):
+        return answer
+    return Torch(devices=tuple(answer["devices"]), names=tuple(answer["names"]), threads=answer["threads"])
+
+
+def _asked(code: str, *words: str) -> Any:
+    """What code prints as JSON in a process of its own; as text, the last line of what went wrong there."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer in {PATIENCE} seconds"
+    if done.returncode < 0:
+        return f"the process was ended by signal {-done.returncode}"
+    if done.returncode:
+        return (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _usable_cores() -> float:
+    """Cores that the scheduler and the control groups leave this process."""
+    with suppress(AttributeError):  # not on macOS
+        return min(float(len(os.sched_getaffinity(0))), *_quotas())
+    return float(os.cpu_count() or 1)
+
+
+def _quotas() -> Iterator[float]:
+    yield float("inf")
+    for group in _groups():
+        with suppress(OSError, ValueError):
+            quota, period = (group / "cpu.max").read_text().split()
+            yield int(quota) / int(period)  # "max" is no number
+    with suppress(OSError, ValueError):
+        old = Path("/sys/fs/cgroup/cpu")
+        quota, period = ((old / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        if int(quota) > 0:
+            yield int(quota) / int(period)
+
+
+def _groups() -> list[Path]:
+    """This process's control group and those above it."""
+    root = Path("/sys/fs/cgroup")
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            if line.startswith("0::/"):
+                own = root / line.removeprefix("0::/")
+                return [own, *(above for above in own.parents if above.is_relative_to(root))]
+    return [root]
+
+
+def _available_memory() -> int:
+    """Bytes that processes may still take: the system's, or less where a control group has a limit."""
+    available = []
+    with suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                available.append(1024 * int(line.split()[1]))
+    for group in _groups():
+        with suppress(OSError, ValueError):
+            limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+            available.append(limit - used)
+    if available:
+        return max(0, min(available))
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".contragrad-"):
+            return True
+    except OSError:
+        return False
+
+
+def _data(place: Path | None) -> tuple[Found, ...]:
+    answers = _asked(READ, "" if place is None else str(place))
+    if isinstance(answers, str):
+        return (Found(str(place or "ships with contragrad"), answers, None),)
+    return tuple(Found(**answer) for answer in answers)
