@@ -204,7 +204,7 @@ def test_a_zip_of_other_things_is_named(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name in arrays():
             archive.writestr(f"{name}.npy", "hello")
-    refused("npz", path, "no array", at=f"{path}: x_train")
+    refused("npz", path, "cannot be read", at=f"{path}: x_train")
 
 
 def test_a_header_that_promises_too_much_is_named(tmp_path: Path) -> None:
@@ -217,7 +217,8 @@ def test_a_header_that_promises_too_much_is_named(tmp_path: Path) -> None:
         archive.writestr("x_train.npy", file.getvalue())
         for name in ("y_train", "x_test", "y_test"):
             archive.writestr(f"{name}.npy", b"")
-    refused("npz", path, "cannot be read", at=f"{path}: x_train")
+    said = "promises 80,000,000,000,000,000 bytes, and 0 are there"
+    refused("npz", path, said, at=f"{path}: x_train")
 
 
 DAMAGES = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=3)
@@ -336,14 +337,32 @@ def test_a_size_resizes_bilinearly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparency_is_refused(mode: str, tmp_path: Path) -> None:
+def test_an_alpha_channel_is_dropped_where_it_is_opaque_and_else_refused(mode: str, tmp_path: Path) -> None:
+    plain = from_folder(folder(tmp_path, GREY))
+    odd = tmp_path / "train" / "b" / "1.png"
+    picture = Image.fromarray(GREY[1]).convert(mode)
+    picture.save(odd)
+    dataset = from_folder(tmp_path)
+    assert dataset.shape == ((1, 6, 5) if mode == "LA" else (3, 6, 5))
+    assert (dataset.train.images == plain.train.images).all()
+    alpha = Image.new("L", (5, 6), 255)
+    alpha.putpixel((4, 5), 254)
+    picture.putalpha(alpha)
+    picture.save(odd)
+    refused("image-folder", tmp_path, "transparent", "background", at=odd)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_a_transparent_shade_is_refused_where_a_pixel_has_it(mode: str, tmp_path: Path) -> None:
+    """PNG can say without an alpha channel that a grey, a colour or a palette's entry is transparent."""
     folder(tmp_path)
     odd = tmp_path / "train" / "b" / "1.png"
-    Image.fromarray(GREY[0]).convert(mode).save(odd)
+    picture = Image.new("L", (5, 6), 7).convert(mode)
+    picture.save(odd, transparency=picture.getpixel((0, 0)))
     refused("image-folder", tmp_path, "transparent", at=odd)
-    # A single transparent grey or colour, which PNG has without a channel for it.
-    Image.fromarray(GREY[0]).save(odd, transparency=3)
-    refused("image-folder", tmp_path, "transparent", at=odd)
+    if mode != "P":
+        picture.save(odd, transparency=8 if mode == "L" else (8, 8, 8))
+        assert (from_folder(tmp_path).train.images[4] == 7).all()
 
 
 @pytest.mark.parametrize(
@@ -387,7 +406,7 @@ def test_a_part_that_is_missing_or_has_no_class_is_named(tmp_path: Path) -> None
 
 def test_one_class_is_too_few(tmp_path: Path) -> None:
     folder(tmp_path, classes=("a",))
-    refused("image-folder", tmp_path, "1 classes", "K at least 2", at=f"{tmp_path}: y_train")
+    refused("image-folder", tmp_path, "only one class folder, a,", "two or more", at=tmp_path / "train")
 
 
 def test_stray_files_are_no_classes_and_no_pictures(tmp_path: Path) -> None:

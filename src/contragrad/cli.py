@@ -9,6 +9,7 @@ from contragrad.commands.audit import AUDIT
 from contragrad.commands.calibrate import CALIBRATE
 from contragrad.commands.command import Command
 from contragrad.commands.completion import completion
+from contragrad.commands.data import DATA
 from contragrad.commands.doctor import DOCTOR
 from contragrad.commands.reproduce import REPRODUCE
 from contragrad.commands.studies import DEMO, EVOLVE, RESUME, SHOW
@@ -20,7 +21,7 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 COMPLETION = completion(lambda: whole_parser())
-COMMANDS = (DEMO, EVOLVE, RESUME, CALIBRATE, REPRODUCE, AUDIT, SHOW, DOCTOR, COMPLETION)
+COMMANDS = (DEMO, EVOLVE, RESUME, CALIBRATE, REPRODUCE, AUDIT, DATA, SHOW, DOCTOR, COMPLETION)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

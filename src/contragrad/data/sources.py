@@ -1,30 +1,32 @@
 """Where data sets come from: the user's files, published sets as torchvision lays them out, and our own."""
 
+import logging
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torchvision.datasets
-from PIL import Image
 
 from contragrad.choices import DataSource
 from contragrad.config import DataSettings
-from contragrad.data.dataset import Array, Dataset, make_dataset, reduced
+from contragrad.data import folders, memory, npz
+from contragrad.data.arrays import Arrays, checked
+from contragrad.data.balance import remarks
+from contragrad.data.dataset import Dataset, reduced
 from contragrad.errors import UserError
 
-T = TypeVar("T")
+LOGGER = logging.getLogger(__name__)
 
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 WITHOUT_PATH: tuple[DataSource, ...] = ("fashion-mnist-reduced", "digits")
 
 
 def load(settings: DataSettings) -> Dataset:
-    """The data set the settings name, checked.
+    """The data set the settings name, checked; what a reader of its results must know is logged.
 
     Raises:
-        UserError: naming the file or folder, and what is wrong with it.
+        UserError: naming the file or folder, and what is wrong with it, or how much memory there is not.
     """
     ships = settings.source in WITHOUT_PATH
     if ships and settings.path is not None:
@@ -39,7 +41,22 @@ def load(settings: DataSettings) -> Dataset:
             where="data.path",
             remedy="the file or folder that holds the images",
         )
-    return reduced(SOURCES[settings.source](settings), settings.train_per_class, settings.test_per_class)
+    if settings.image_size is not None and settings.source != "image-folder":
+        raise UserError(
+            f"the images of {settings.source} are taken as they are",
+            where=f"data.image_size: {settings.image_size}",
+            remedy="leave it out, or data.source image-folder",
+        )
+    where = settings.source if settings.path is None else str(_path(settings))
+    dataset = checked(SOURCES[settings.source](settings), where)
+    dataset = reduced(dataset, settings.train_per_class, settings.test_per_class)
+    images = len(dataset.train) + len(dataset.test)
+    # What is to come: of what a study holds, the images are there already.
+    held = memory.OF_A_STUDY - 1
+    memory.require_images((images, *dataset.shape), dataset.classes, held=held, where=where)
+    for remark in remarks(dataset):
+        LOGGER.warning("%s: %s", where, remark)
+    return dataset
 
 
 def _path(settings: DataSettings) -> Path:
@@ -47,162 +64,61 @@ def _path(settings: DataSettings) -> Path:
     return Path(settings.path).expanduser()
 
 
-def _embedded(settings: DataSettings) -> Dataset:
+def _embedded(settings: DataSettings) -> Arrays:
     with resources.as_file(resources.files("contragrad.data") / "fashion_mnist_reduced.npz") as path:
-        return _from_npz(path)
+        return npz.read(path)
 
 
-def _npz(settings: DataSettings) -> Dataset:
-    return _from_npz(_path(settings))
+def _npz(settings: DataSettings) -> Arrays:
+    return npz.read(_path(settings))
 
 
-def _from_npz(path: Path) -> Dataset:
-    remedy = f"an npz file with the arrays {', '.join(ARRAYS)}"
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise UserError(f"the data cannot be read: {error}", where=str(path), remedy=remedy) from error
-    with stream:
-        try:
-            file = np.load(stream, allow_pickle=False)
-        except Exception as error:  # numpy and zipfile raise many things over a damaged file
-            raise UserError(
-                f"the file is no npz, or corrupt: {error}", where=str(path), remedy=remedy
-            ) from error
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise UserError("this is a single array", where=str(path), remedy=remedy)
-        if missing := [name for name in ARRAYS if name not in file.files]:
-            raise UserError(f"there is no array {missing[0]}", where=str(path), remedy=remedy)
-        arrays = [_array(file, name, path) for name in ARRAYS]
-    return make_dataset(*arrays, where=str(path))
+def _image_folder(settings: DataSettings) -> Arrays:
+    found = folders.reduced(folders.find(_path(settings)), settings.train_per_class, settings.test_per_class)
+    return folders.load(found, settings.image_size, held=memory.OF_A_STUDY)
 
 
-def _array(file: Any, name: str, path: Path) -> Array:
-    where, remedy = f"{path}: {name}", "plain arrays of numbers in an intact file"
-    try:
-        found = file[name]
-    except Exception as error:  # as above, and MemoryError for a header that promises too much
-        raise UserError(f"the array cannot be read: {error}", where=where, remedy=remedy) from error
-    if not isinstance(found, np.ndarray):  # numpy gives what is no array as bytes
-        raise UserError("this is no array", where=where, remedy=remedy)
-    return found
+def torchvision_set(
+    construct: Callable[..., Any], root: Path, layout: str, *, name: str, download: bool = False
+) -> Arrays:
+    """A published set in torchvision's layout.
 
+    Args:
+        construct: torchvision's class of it.
+        root: the folder that its files are below.
+        layout: where they are there.
+        name: of the set.
+        download: fetch what is not there.
 
-def _image_folder(settings: DataSettings) -> Dataset:
-    root = _path(settings)
-    names = [_class_folders(root / part) for part in ("train", "test")]
-    if names[0] != names[1]:
-        odd = sorted(set(names[0]) ^ set(names[1]))[0]
-        raise UserError(
-            f"class {odd} is in only one of train and test",
-            where=str(root),
-            remedy="the same class folders in both",
-        )
-    files = {
-        part: [(path, label) for label, name in enumerate(names[0]) for path in _pictures(root / part / name)]
-        for part in ("train", "test")
-    }
-    grey = all(_mode(path) in ("L", "1") for part in files.values() for path, _ in part)
-    edge = settings.image_size
-    size = (edge, edge) if edge is not None else _open(files["train"][0][0], grey).size
-    arrays: list[Array] = []
-    for part in ("train", "test"):
-        arrays.append(np.stack([_picture(path, grey, size, settings) for path, _ in files[part]]))
-        arrays.append(np.array([label for _, label in files[part]]))
-    return make_dataset(*arrays, where=str(root), classes=len(names[0]))
-
-
-def _class_folders(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise UserError(
-            "the folder is missing",
-            where=str(folder),
-            remedy="train/CLASS/*.png and test/CLASS/*.png below data.path",
-        )
-    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    if not found:
-        raise UserError(
-            "there is no class folder in this folder",
-            where=str(folder),
-            remedy="a folder of pictures for each class",
-        )
-    return found
-
-
-def _pictures(folder: Path) -> list[Path]:
-    endings = torchvision.datasets.folder.IMG_EXTENSIONS
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings)
-    if not found:
-        raise UserError("there is no picture in this folder", where=str(folder), remedy="png or jpg files")
-    return found
-
-
-def _mode(path: Path) -> str:
-    return _opened(path, lambda picture: picture.mode)
-
-
-def _open(path: Path, grey: bool) -> Image.Image:
-    def convert(picture: Image.Image) -> Image.Image:
-        if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-            raise UserError(
-                "the picture has a transparent channel",
-                where=str(path),
-                remedy="pictures without transparency",
-            )
-        if picture.mode.startswith(("I", "F")):  # Pillow would cut off what is above 255
-            raise UserError(
-                f"the picture has more than 8 bits a channel (mode {picture.mode})",
-                where=str(path),
-                remedy="8-bit pictures, or an npz file with floats in [0, 1]",
-            )
-        return picture.convert("L" if grey else "RGB")
-
-    return _opened(path, convert)
-
-
-def _opened(path: Path, use: Callable[[Image.Image], T]) -> T:
-    try:
-        with Image.open(path) as picture:
-            return use(picture)
-    except UserError:
-        raise
-    except Exception as error:  # Pillow raises many things over a damaged picture
-        raise UserError(
-            f"the picture cannot be read: {error}", where=str(path), remedy="an intact png or jpg file"
-        ) from error
-
-
-def _picture(path: Path, grey: bool, size: tuple[int, int], settings: DataSettings) -> Array:
-    picture = _open(path, grey)
-    if settings.image_size is not None:
-        picture = picture.resize(size, Image.Resampling.BILINEAR)
-    elif picture.size != size:
-        raise UserError(
-            f"the picture is {picture.size[0]} x {picture.size[1]}, the first one {size[0]} x {size[1]}",
-            where=str(path),
-            remedy="data.image_size resizes all of them",
-        )
-    return np.asarray(picture)
-
-
-def _torchvision(construct: Callable[..., Any], settings: DataSettings) -> Dataset:
-    root = _path(settings)
-    arrays: list[Array] = []
+    Raises:
+        UserError: if it is not there, or not the published one where torchvision checks that.
+    """
+    found = []
     try:
         for train in (True, False):
-            # CIFAR-10's files are pickles; torchvision reads them only once their MD5 is the published one.
-            part = construct(root=str(root), train=train, download=settings.download)
-            arrays += [np.asarray(part.data), np.asarray(part.targets)]
+            # CIFAR's files are pickles; torchvision reads them only once their MD5 is the published one.
+            part = construct(root=str(root), train=train, download=download)
+            found += [np.asarray(part.data), np.asarray(part.targets)]
     except Exception as error:  # torchvision raises whatever its readers and the network raise
+        by_hand = f"the folder {layout} below data.path"
         raise UserError(
-            f"{settings.source} was not found, or is not intact: {error}",
+            f"{name} was not found, or is not intact: {error}",
             where=f"data.path: {root}",
-            remedy=f"the folder {LAYOUT[settings.source]} below data.path, or --data.download true",
+            remedy=f"again later, or {by_hand}, filled by hand"
+            if download
+            else f"{by_hand}, or --data.download true",
         ) from error
-    return make_dataset(*arrays, where=str(root))
+    return Arrays(x_train=found[0], y_train=found[1], x_test=found[2], y_test=found[3])
 
 
-def _digits(settings: DataSettings) -> Dataset:
+def _torchvision(construct: Callable[..., Any], settings: DataSettings) -> Arrays:
+    layout = LAYOUT[settings.source]
+    return torchvision_set(
+        construct, _path(settings), layout, name=settings.source, download=settings.download
+    )
+
+
+def _digits(settings: DataSettings) -> Arrays:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
@@ -216,7 +132,7 @@ def _digits(settings: DataSettings) -> Dataset:
     # Every fifth image of a class is a test image.
     place = np.array([np.count_nonzero(labels[:row] == label) for row, label in enumerate(labels)])
     test = place % 5 == 4
-    return make_dataset(images[~test], labels[~test], images[test], labels[test], where="digits")
+    return Arrays(x_train=images[~test], y_train=labels[~test], x_test=images[test], y_test=labels[test])
 
 
 LAYOUT: dict[DataSource, str] = {
@@ -226,7 +142,7 @@ LAYOUT: dict[DataSource, str] = {
     "kmnist": "KMNIST/raw",
 }
 
-SOURCES: dict[DataSource, Callable[[DataSettings], Dataset]] = {
+SOURCES: dict[DataSource, Callable[[DataSettings], Arrays]] = {
     "fashion-mnist-reduced": _embedded,
     "npz": _npz,
     "image-folder": _image_folder,

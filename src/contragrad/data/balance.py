@@ -1,0 +1,54 @@
+"""How the images are shared out among the classes, and what that means for accuracies."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import torch
+
+from contragrad.data.arrays import shown
+from contragrad.data.dataset import Dataset, Examples
+
+FACTOR = 2
+"""How often larger than the smallest the largest class may be before it is told."""
+
+
+def counts(examples: Examples, classes: int) -> list[int]:
+    """Images of each class."""
+    return torch.bincount(examples.labels, minlength=classes).tolist()
+
+
+def chance(dataset: Dataset) -> float:
+    """The share of the test images that are of their largest class: what a constant answer scores."""
+    return max(counts(dataset.test, dataset.classes)) / len(dataset.test)
+
+
+def remarks(dataset: Dataset, names: Sequence[str] | None = None) -> tuple[str, ...]:
+    """What a reader of the data set's accuracies must know of its classes; nothing if they are balanced.
+
+    Args:
+        dataset: the data set.
+        names: of the classes; their numbers if left out.
+    """
+    return tuple(_remarks(dataset, names))
+
+
+def _remarks(dataset: Dataset, names: Sequence[str] | None) -> Iterator[str]:
+    def name(label: int) -> str:
+        return str(label) if names is None else shown(names[label])
+
+    def extremes(of: list[int]) -> str:
+        large, small = (f"{count:,} of class {name(of.index(count))}" for count in (max(of), min(of)))
+        return f"{large} and {small}"
+
+    train, test = (counts(part, dataset.classes) for part in (dataset.train, dataset.test))
+    if max(train) > FACTOR * min(train):
+        yield f"training images are not balanced: {extremes(train)}; networks learn rare classes least"
+    if empty := list(islice((label for label, count in enumerate(test) if not count), 4)):
+        which = ", ".join(map(name, empty[:3])) + (", ..." if len(empty) > 3 else "")
+        yield f"accuracies say nothing of the classes without test images: {which}"
+    if max(test) > FACTOR * min(test):
+        constant = 100 * chance(dataset)
+        yield (
+            f"test images are not balanced: {extremes(test)}; accuracies are mostly those of the large "
+            f"classes, and {constant:.1f} % is what the constant answer {name(test.index(max(test)))} scores"
+        )

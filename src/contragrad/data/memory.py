@@ -1,0 +1,117 @@
+"""How much memory there is, and whether it will do: asked before anything is read."""
+
+import math
+import sys
+from pathlib import Path
+
+from contragrad.errors import UserError
+
+OF_A_STUDY = 10
+"""Bytes that a study's driver holds at its height for each 8-bit channel of a pixel.
+
+The image, its copy in the splits, and, while they are made, the reference's directions twice as floats.
+"""
+
+
+def available(root: Path = Path("/")) -> int | None:
+    """Bytes that this process may still take; None where the system does not say.
+
+    It is the least of what the machine has free, what the process's control groups leave it, and what
+    `ulimit -v` leaves it.
+
+    Args:
+        root: where the system's files begin.
+    """
+    found = [*_of_machine(root), *_of_groups(root), *_of_limit(root)]
+    return max(0, min(found)) if found else None
+
+
+def require(needed: int, what: str, *, where: str, remedy: str = "fewer or smaller images") -> None:
+    """Refuses what there is no memory for.
+
+    Raises:
+        UserError: with both numbers.
+    """
+    free = available()
+    if free is not None and needed > free:
+        raise UserError(
+            f"{what} would take about {gigabytes(needed)} of memory, and {gigabytes(free)} are free",
+            where=where,
+            remedy=remedy,
+        )
+
+
+def require_images(shape: tuple[int, ...], classes: int, *, held: int, where: str) -> None:
+    """Refuses images that there is no memory for.
+
+    Args:
+        shape: of them all, their number first.
+        classes: how many classes they are of.
+        held: bytes that will be held for each channel of a pixel.
+        where: for the message.
+
+    Raises:
+        UserError: saying about how many images of each class there is room for.
+    """
+    each = held * math.prod(shape[1:])
+    room = (available() or 0) // each // classes
+    remedy = f"smaller images, or about {room:,} of each class (data.train_per_class, data.test_per_class)"
+    text = " x ".join(map(str, shape[1:]))
+    require(shape[0] * each, f"to work on {shape[0]:,} images of {text}", where=where, remedy=remedy)
+
+
+def gigabytes(count: int) -> str:
+    """A number of bytes as people read it."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def _of_machine(root: Path) -> list[int]:
+    for line in _text(root / "proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return [1024 * int(line.split()[1])]
+    return []
+
+
+def _of_groups(root: Path) -> list[int]:
+    """What the process's groups, and those above them, have left; pages of files can be given back."""
+    left = []
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            base, limit, used, files = "", "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            base, limit, used = "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+            files = "total_inactive_file"
+        else:
+            continue
+        top = root / "sys/fs/cgroup" / base
+        folder = top / path.lstrip("/")
+        # In a container the path may be that of the world outside, and its files lie at the top.
+        for group in (folder, *folder.parents):
+            if group.is_relative_to(top) and (text := _text(group / limit).strip()).isdigit():
+                taken = int(_text(group / used).strip() or 0)
+                left.append(int(text) - taken + _entry(_text(group / "memory.stat"), files))
+    return left
+
+
+def _of_limit(root: Path) -> list[int]:
+    if sys.platform == "win32":
+        return []
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return []
+    pages = (_text(root / "proc/self/statm") or "0").split()[0]
+    return [limit - int(pages) * resource.getpagesize()]
+
+
+def _entry(text: str, name: str) -> int:
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} ")), 0)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
