@@ -93,7 +93,7 @@ def test_the_scene_follows_the_search(tmp_path: Path) -> None:
     kept = scenes(tmp_path, DictMemo(), Rehearsal(slots=2))
     assert all(len(scene.running) <= 2 for scene, _ in kept)
     assert all(each.trial is not None for scene, _ in kept for each in scene.running)
-    steps = [scene.search.step for scene, _ in kept if scene.search is not None]
+    steps = [scene.search.step for scene, _ in kept if scene.search]
     assert steps == sorted(steps)
     assert steps[-1] == TOTAL
     last, _ = kept[-1]
@@ -124,9 +124,10 @@ def test_what_the_memo_knows_is_told_again_and_teaches_nothing_about_time(tmp_pa
     scenes(tmp_path, memo, Rehearsal(slots=2, waits=12))
     kept = scenes(tmp_path, memo, Rehearsal(slots=2))
     first = next(place for place, (scene, _) in enumerate(kept) if scene.running)
-    assert kept[first][0].search is not None
-    assert kept[first][0].search.step > 3
-    assert kept[first][0].told == 0
+    begun, _ = kept[first]
+    assert begun.search is not None
+    assert begun.search.step > 3
+    assert begun.told == 0
     assert all(seconds_left(*each) is None for each in kept[: first + 1])
 
 

@@ -52,8 +52,9 @@ class Screen:
 
     def genome(self, genome: Genome) -> tuple[str | Text, ...]:
         """As much of a genome as there is room for: its spectrum, and its text."""
-        counts = tuple(map(str, spectrum(genome)))
-        return (*counts, self.text(str(genome)))[: len(self.genome_headings)]
+        shown: list[str | Text] = [str(count) for count in spectrum(genome)]
+        shown.append(self.text(str(genome)))
+        return tuple(shown[: len(self.genome_headings)])
 
     @property
     def overflow(self) -> Literal["ellipsis", "crop"]:
