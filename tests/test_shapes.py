@@ -12,6 +12,7 @@ from contragrad.evolution.shapes import (
     Problem,
     Shape,
     cost,
+    costs,
     excess,
     halved,
     head_halvings,
@@ -138,4 +139,15 @@ def test_halving_one_pixel_is_an_excess() -> None:
     assert excess(genome, Problem(1, 1, 3, 2), ROOMY) is None
     assert (
         excess(genome, Problem(1, 2, 2, 2), ROOMY) == "block 3, strided(4,1), would halve a map of one pixel"
+    )
+
+
+def test_each_block_has_its_own_cost() -> None:
+    nothing, head = Cost(0, 0), Cost(10 * (8 * 49 + 1) + 10 * (10 + 1), 2 * 10 * 392 + 2 * 10 * 10)
+    assert costs(SUMMED, MNIST) == (
+        Cost(200 + 16, 2 * 200 * 784),
+        nothing,
+        Cost(288 + 8, 2 * 288 * 49),
+        nothing,
+        head,
     )

@@ -182,21 +182,43 @@ def load(folder: Path) -> History:
     if not path.is_file():
         return History(config)
     with SqliteMemo(path, read_only=True) as memo:
-        _require_settings(memo, config)
-        data, problem = memo.get_meta(DATA), memo.get_meta(PROBLEM)
-        if data is None or problem is None:
-            return History(config)
-        workspace = Workspace(
-            folder=folder,
-            config=config,
-            data=data,
-            problem=Problem(**json.loads(problem)),
-            weights=memo.get_meta(WEIGHTS) or None,
-        )
-        return _told(memo, workspace)
+        workspace = _workspace(memo, folder, config)
+        return History(config) if workspace is None else retold(memo, workspace)
 
 
-def _told(memo: Memo, workspace: Workspace) -> History:
+def stored_workspace(folder: Path) -> Workspace:
+    """The workspace of a run folder, by what its study has noted; its data need not be there.
+
+    Raises:
+        UserError: if the folder holds no study, one that has not begun, or one whose file was edited.
+    """
+    config = stored_config(folder)
+    path = folder / DATABASE
+    workspace = None
+    if path.is_file():
+        with SqliteMemo(path, read_only=True) as memo:
+            workspace = _workspace(memo, folder, config)
+    if workspace is None:
+        raise UserError("the study has not begun", where=str(folder), remedy=f"contragrad resume {folder}")
+    return workspace
+
+
+def _workspace(memo: Memo, folder: Path, config: StudyConfig) -> Workspace | None:
+    _require_settings(memo, config)
+    data, problem = memo.get_meta(DATA), memo.get_meta(PROBLEM)
+    if data is None or problem is None:
+        return None
+    return Workspace(
+        folder=folder,
+        config=config,
+        data=data,
+        problem=Problem(**json.loads(problem)),
+        weights=memo.get_meta(WEIGHTS) or None,
+    )
+
+
+def retold(memo: Memo, workspace: Workspace) -> History:
+    """The search of the workspace's settings, as far as the memo has its outcomes."""
     config = workspace.config
     state = search.start(config.search, workspace.problem, config.seed)
     told: list[study.Told] = []

@@ -91,19 +91,26 @@ class Cost:
     flops: int
 
 
-def cost(genome: Genome, problem: Problem) -> Cost:
-    """What the genome's network costs on the problem's images."""
-    parameters = flops = 0
+def costs(genome: Genome, problem: Problem) -> tuple[Cost, ...]:
+    """What each block costs on the problem's images, and at last what the head does."""
+    found = []
     shape = shapes(genome, problem)
     for place, block in enumerate(genome.blocks, start=1):
+        parameters = flops = 0
         if isinstance(block, Conv | Strided):
             weights = block.kernel**2 * shape[place - 1].channels * block.channels
-            parameters += weights + 2 * block.channels
-            flops += 2 * weights * shape[place].pixels(problem)
+            parameters = weights + 2 * block.channels
+            flops = 2 * weights * shape[place].pixels(problem)
+        found.append(Cost(parameters, flops))
     inputs = head_inputs(genome, problem)
-    parameters += genome.hidden * (inputs + 1) + problem.classes * (genome.hidden + 1)
-    flops += 2 * genome.hidden * (inputs + problem.classes)
-    return Cost(parameters, flops)
+    parameters = genome.hidden * (inputs + 1) + problem.classes * (genome.hidden + 1)
+    return (*found, Cost(parameters, 2 * genome.hidden * (inputs + problem.classes)))
+
+
+def cost(genome: Genome, problem: Problem) -> Cost:
+    """What the genome's network costs on the problem's images."""
+    parts = costs(genome, problem)
+    return Cost(sum(part.parameters for part in parts), sum(part.flops for part in parts))
 
 
 def excess(genome: Genome, problem: Problem, limits: Limits) -> str | None:
