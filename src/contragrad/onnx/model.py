@@ -8,7 +8,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 
 
-def load_onnx(path: Path, problem: Problem) -> nn.Module:
+def load_onnx(path: Path, problem: Problem | None = None) -> nn.Module:
     """The network of an ONNX file, in evaluation mode, on the CPU.
 
     It was compared with onnxruntime on random images. A softmax at its end is cut off, for gradients are
@@ -20,7 +20,7 @@ def load_onnx(path: Path, problem: Problem) -> nn.Module:
 
     Args:
         path: the file. It takes float32 images (B, C, H, W) in [0, 1], so a normalisation is inside.
-        problem: what the images and classes are.
+        problem: what the images and classes are; what the file states if left out.
 
     Returns:
         float32 images (B, C, H, W) -> logits (B, classes), differentiable. Its weights are parameters.
@@ -33,10 +33,11 @@ def load_onnx(path: Path, problem: Problem) -> nn.Module:
     """
     try:
         from contragrad.onnx.network import load
+        from contragrad.onnx.sizes import stated_problem
     except ImportError as error:
         raise UserError(
             "ONNX files need onnx, onnx2torch and onnxruntime",
             where=str(path),
             remedy="pip install 'contragrad[onnx]'",
         ) from error
-    return load(path, problem)
+    return load(path, stated_problem(path) if problem is None else problem)
