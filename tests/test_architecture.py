@@ -27,7 +27,7 @@ ORDER = (
     "networks.pooling", "networks.blocks", "networks.network", "networks.misalignment",
     "networks.objectives",
     "networks.training", "networks.inference", "networks.ensemble",
-    "artefacts", "reference", "onnx.graph", "onnx.lowering", "onnx.network", "onnx.model",
+    "artefacts", "reference", "onnx.graph", "onnx.lowering", "onnx.network", "onnx.sizes", "onnx.model",
     "attack_library", "attacks", "defences", "fitness", "workspace", "refine", "tasks", "recipes",
     "engine.*",
     "evaluate", "pictures", "explain", "draw", "history", "report", "watch.*", "table4", "run", "calibrate",
@@ -35,7 +35,8 @@ ORDER = (
     "audit.bouts", "audit.arsenal", "audit.probes", "audit.findings", "audit.runner", "audit.checks.check",
     "audit.checks.claim", "audit.checks.attack", "audit.checks.masking", "audit.checks.transfer",
     "audit.checks.baselines", "audit.checks.every", "audit.card", "audit.plots", "audit.command",
-    "reproduce.*", "doctor", "machine", "commands.*", "cli",
+    "export.*", "api",
+    "page.*", "reproduce.*", "doctor", "machine", "commands.*", "cli",
 )
 # fmt: on
 

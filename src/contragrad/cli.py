@@ -11,6 +11,8 @@ from contragrad.commands.command import Command
 from contragrad.commands.completion import completion
 from contragrad.commands.data import DATA
 from contragrad.commands.doctor import DOCTOR
+from contragrad.commands.export import EXPORT
+from contragrad.commands.report import REPORT
 from contragrad.commands.reproduce import REPRODUCE
 from contragrad.commands.studies import DEMO, EVOLVE, RESUME, SHOW
 from contragrad.engine.executors import WorkerLostError
@@ -21,7 +23,7 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 COMPLETION = completion(lambda: whole_parser())
-COMMANDS = (DEMO, EVOLVE, RESUME, CALIBRATE, REPRODUCE, AUDIT, DATA, SHOW, DOCTOR, COMPLETION)
+COMMANDS = (DEMO, EVOLVE, RESUME, CALIBRATE, REPRODUCE, AUDIT, EXPORT, DATA, SHOW, REPORT, DOCTOR, COMPLETION)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

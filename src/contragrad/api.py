@@ -1,0 +1,244 @@
+"""The words of the command line as functions: five lines to evolve, audit and export.
+
+import contragrad
+
+study = contragrad.evolve("study.yaml", out="runs/mine")
+print(contragrad.audit(study.folder, budget=5).verdict)
+contragrad.export(study.folder, format="onnx")
+"""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from contragrad import config_file, run
+from contragrad.audit import card, command
+from contragrad.audit.findings import Findings
+from contragrad.config import StudyConfig
+from contragrad.errors import UserError
+from contragrad.evaluate import Row
+from contragrad.export import job
+from contragrad.export.job import Exported
+from contragrad.export.load import load
+from contragrad.export.names import FormatName
+from contragrad.report import accuracy_table
+from contragrad.watch.events import Watcher, nobody
+from contragrad.watch.live import display
+
+__all__ = ["Audit", "Exported", "Study", "audit", "evolve", "export", "load", "resume"]
+
+Settings = Mapping[str, object]
+"""Settings by their dotted names, as the command line has them: {"search.generations": 50}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study that has ended; printed, it is its table.
+
+    Args:
+        folder: its run folder.
+        table: its networks, the reference first.
+    """
+
+    folder: Path
+    table: tuple[Row, ...]
+
+    def __str__(self) -> str:
+        console = _page()
+        with console.capture() as captured:
+            console.print(accuracy_table(self.table, "transfer resistance from the reference"))
+        return captured.get().rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """An audit that has ended; printed, it is its card.
+
+    Args:
+        folder: where the card and its pictures are.
+        findings: what was found, image by image.
+    """
+
+    folder: Path
+    findings: Findings = field(repr=False)
+
+    @property
+    def verdict(self) -> str:
+        """What it comes to, in a few sentences."""
+        return card.verdict(self.findings)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The card as plain values."""
+        return card.content(self.findings)
+
+    def __str__(self) -> str:
+        console = _page()
+        with console.capture() as captured:
+            command.printed(self.findings, console)
+        return captured.get().rstrip()
+
+
+def evolve(
+    config: StudyConfig | str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    settings: Settings | None = None,
+    progress: bool = False,
+) -> Study:
+    """A new study: evolves networks against a reference.
+
+    Workers are processes of their own, so a script calls this below `if __name__ == "__main__":`.
+
+    Args:
+        config: a study file (YAML), or the settings; the paper's if left out.
+        out: run folder to make; named by the time if left out.
+        settings: what differs from the study file.
+        progress: whether it tells on standard error what it is doing.
+
+    Raises:
+        UserError: if the folder exists, or for whatever in the settings or the data is wrong.
+    """
+    if not isinstance(config, StudyConfig):
+        config = config_file.read(None if config is None else Path(config), _words(settings))
+    elif settings:
+        raise UserError(
+            "a StudyConfig holds all settings", where="settings", remedy="dataclasses.replace(config, ...)"
+        )
+    folder = Path("runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}" if out is None else Path(out)
+    with _progress(progress) as told:
+        return Study(folder, run.create(config, folder, told))
+
+
+def resume(folder: str | Path, *, settings: Settings | None = None, progress: bool = False) -> Study:
+    """Takes up a study where it was left; one that has ended gives its table again.
+
+    Args:
+        folder: its run folder.
+        settings: where it runs, or a greater length; the rest of a study is fixed.
+        progress: whether it tells on standard error what it is doing.
+
+    Raises:
+        UserError: if the folder holds no study, or settings or data are not those it began with.
+    """
+    with _progress(progress) as told:
+        return Study(Path(folder), run.resume(Path(folder), _words(settings), told))
+
+
+def audit(
+    target: str | Path,
+    *,
+    network: str | None = None,
+    weights: str | Path | None = None,
+    config: str | Path | None = None,
+    out: str | Path | None = None,
+    settings: Settings | None = None,
+    budget: float | None = None,
+    epsilon: str | Fraction | None = None,
+    images: int | None = None,
+    steps: int | None = None,
+    queries: int | None = None,
+    surrogates: int | None = None,
+    tolerated: float | None = None,
+    progress: bool = False,
+) -> Audit:
+    """How far a network's resistance holds: a report card.
+
+    Args:
+        target: a run folder, an ONNX file, or a factory `package.module:function`.
+        network: which of the run's, as its table calls it; its best evolved one if left out.
+        weights: safetensors file of a factory's network.
+        config: study file that names a model's data and reference.
+        out: run folder of a model, made or gone on with.
+        settings: what differs from the study file.
+        budget: minutes that it may take; no limit if left out.
+        epsilon: radius of the L_inf attacks in pixel units, such as "16/255"; the study's if left out.
+        images: test images to attack.
+        steps: gradient steps of the attacks.
+        queries: answers that an attacker may ask for, for each image.
+        surrogates: networks that an attacker who knows the recipe trains.
+        tolerated: share of images that an attacker may fool and still be withstood.
+        progress: whether it tells on standard error what it is doing.
+
+    Raises:
+        UserError: if the network, the data or the reference cannot be had, or do not fit each other.
+    """
+    depth = {
+        "minutes": budget,
+        "epsilon": None if epsilon is None else str(epsilon),
+        "images": images,
+        "steps": steps,
+        "queries": queries,
+        "surrogates": surrogates,
+        "tolerated": tolerated,
+    }
+    with _progress(progress) as told:
+        findings, folder = command.audit(
+            str(target),
+            network=network,
+            weights=_path(weights),
+            study_file=_path(config),
+            out=_path(out),
+            overrides=_words(settings),
+            settings={name: value for name, value in depth.items() if value is not None},
+            watch=told,
+        )
+    return Audit(folder, findings)
+
+
+def export(
+    folder: str | Path,
+    *,
+    network: str | None = None,
+    format: FormatName = "safetensors",
+    out: str | Path | None = None,
+    force: bool = False,
+) -> Exported:
+    """Writes a network of a run that has ended to a file, compares it, and writes a model card beside it.
+
+    Args:
+        folder: the run folder.
+        network: as the run's table calls it; its best evolved one if left out.
+        format: the file's.
+        out: the file to make; in the run's folder `export` if left out.
+        force: whether files that are there are replaced.
+
+    Raises:
+        UserError: if the run has not ended or has no such network, if there are such files, or if what was
+            written does not answer as the network does.
+    """
+    return job.export(Path(folder), network=network, kind=format, out=_path(out), force=force)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _words(settings: Settings | None) -> list[str]:
+    """The settings as the command line has them."""
+    return [f"--{key}={_word(value)}" for key, value in (settings or {}).items()]
+
+
+def _word(value: object) -> str:
+    return str(value) if isinstance(value, str | Path | Fraction) else json.dumps(value)
+
+
+def _page() -> Console:
+    return Console(width=120, file=io.StringIO())
+
+
+@contextmanager
+def _progress(shown: bool) -> Iterator[Watcher]:
+    if not shown:
+        yield nobody
+        return
+    with display(Console(stderr=True)) as watch:
+        yield watch

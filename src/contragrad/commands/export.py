@@ -1,0 +1,53 @@
+"""`contragrad export`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import get_args
+
+from contragrad.commands.command import Command
+from contragrad.export.names import FormatName
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="its run folder")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--best", action="store_true", help="its best evolved network, as without --network")
+    which.add_argument("--network", help="which of the run's networks, as its table calls it")
+    parser.add_argument(
+        "--format",
+        choices=get_args(FormatName),
+        default="safetensors",
+        help="safetensors: for contragrad.load; python: source that needs only torch, and weights; "
+        "text: the architecture, printed too",
+    )
+    parser.add_argument("--out", type=Path, help="file to make; in RUN/export if left out")
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
+
+
+def _call(options: argparse.Namespace, overrides: list[str]) -> None:
+    from contragrad.export import job
+
+    exported = job.export(
+        options.run,
+        network=options.network,
+        kind=options.format,
+        out=options.out,
+        force=options.force,
+    )
+    if exported.agreement is None:
+        print(exported.path.read_text(encoding="utf-8"))
+    else:
+        print(f"compared with the network: {exported.agreement}", file=sys.stderr)
+    for path in exported.files:
+        print(f"written: {path}")
+
+
+EXPORT = Command(
+    name="export",
+    help="a network as a file for others, checked, with a model card",
+    description="Writes a network of a run that has ended, compares what was written with it on images of "
+    "the study, and writes a model card beside it.",
+    add=_add,
+    call=_call,
+)

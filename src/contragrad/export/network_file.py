@@ -1,0 +1,183 @@
+"""A safetensors file that says what its network is, so that nothing else is needed to build it.
+
+It is data: what is in it is checked before anything is built, and none of it is run.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import get_args
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from contragrad.choices import ReferenceArchitecture
+from contragrad.errors import UserError
+from contragrad.evolution.genome import parse
+from contragrad.evolution.shapes import Problem, cost
+from contragrad.networks.network import Normalisation
+from contragrad.reference import HAND_ENGINEERED, construct
+
+KEY = "contragrad"
+"""Where the description stands in the file's metadata."""
+
+VERSION = 1
+LARGEST_FILE = 2**32
+LONGEST_DESCRIPTION = 2**16
+LARGEST_SIZE = 2**16
+"""Of an edge, and of the numbers of channels and classes."""
+
+REMEDY = "an intact file that contragrad export has written"
+
+Factory = Callable[[], nn.Module]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is known of a network beside its weights, the normalisation among them.
+
+    Args:
+        name: what the network is called.
+        architecture: the text that `reference.construct` takes.
+        problem: what it is for.
+    """
+
+    name: str
+    architecture: str
+    problem: Problem
+
+
+def write(description: Description, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Writes the network's tensors with the description.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    content = json.dumps({"version": VERSION, **asdict(description)})
+    path.write_bytes(safetensors.torch.save(dict(tensors), {KEY: content}))
+
+
+def read(path: Path) -> tuple[Description, dict[str, Tensor]]:
+    """What `write` wrote.
+
+    Raises:
+        UserError: if it cannot be read, is too large, or is not such a file.
+    """
+    try:
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise UserError(
+                f"the file has {size:,} bytes", where=str(path), remedy=f"at most {LARGEST_FILE:,}"
+            )
+        with safe_open(path, framework="pt") as file:
+            content = (file.metadata() or {}).get(KEY)
+            if content is None:
+                raise UserError(
+                    "the file says nothing of its network",
+                    where=str(path),
+                    remedy="a file that contragrad export --format safetensors has written",
+                )
+            description = _description(content, path)
+            # Copies, for the tensors are mapped, and the file may be written over.
+            tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"the file cannot be read: {error}", where=str(path), remedy=REMEDY) from error
+    return description, tensors
+
+
+def _description(content: str, path: Path) -> Description:
+    """The description that was written, held to what one can be."""
+    if len(content) > LONGEST_DESCRIPTION:
+        raise _damaged("it is too long", path)
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _damaged("it is no JSON", path) from error
+    if not isinstance(found, dict) or found.get("version") != VERSION:
+        raise _damaged(f"it is not of version {VERSION}, which this contragrad reads", path)
+    problem = found.get("problem")
+    if (
+        found.keys() != {"version", "name", "architecture", "problem"}
+        or not isinstance(problem, dict)
+        or problem.keys() != {field.name for field in fields(Problem)}
+        or not all(isinstance(found[key], str) for key in ("name", "architecture"))
+    ):
+        raise _damaged("it has other fields", path)
+    for key, value in problem.items():
+        if type(value) is not int or not 1 <= value <= LARGEST_SIZE:
+            raise _damaged(f"its {key} cannot be used", path)
+    return Description(found["name"], found["architecture"], Problem(**problem))
+
+
+def _damaged(why: str, path: Path) -> UserError:
+    return UserError(
+        f"the file's description of its network is damaged: {why}", where=str(path), remedy=REMEDY
+    )
+
+
+def assembled(
+    description: Description, tensors: dict[str, Tensor], where: str, factory: Factory | None = None
+) -> nn.Module:
+    """The network, in evaluation mode, on the CPU.
+
+    Args:
+        description: what it is.
+        tensors: its `state_dict`.
+        where: names their file, for messages.
+        factory: makes the network where it is a factory's; no code is found by its name.
+
+    Raises:
+        UserError: if there is no such network, or the tensors are another's.
+    """
+    kind, _, name = description.architecture.partition(" ")
+    if (kind == "factory") != (factory is not None):
+        raise UserError(
+            f"the network is of the factory {name!r}, which is not called unless it is given"
+            if factory is None
+            else "the network is of no factory",
+            where=where,
+            remedy="load(path, factory=the function itself)" if factory is None else "load(path)",
+        )
+    network = factory() if factory is not None else _untrained(description, tensors, where)
+    if not isinstance(network, nn.Module):
+        raise UserError(
+            f"the factory returned a {type(network).__name__}", where=where, remedy="a torch.nn.Module"
+        )
+    _require_fitting(network, tensors, where)
+    network.load_state_dict(tensors, assign=factory is None)
+    return network.eval()
+
+
+def _untrained(description: Description, tensors: Mapping[str, Tensor], where: str) -> nn.Module:
+    """The network without memory for its weights: who damages a file may ask for any amount."""
+    text, problem = description.architecture, description.problem
+    kind, _, name = text.partition(" ")
+    if kind == "torchvision":
+        if name in HAND_ENGINEERED or name not in get_args(ReferenceArchitecture):
+            raise UserError(f"there is no architecture {name!r}", where=where, remedy=REMEDY)
+    else:
+        try:
+            parameters = cost(parse(text), problem).parameters
+        except ValueError as error:
+            raise UserError(f"the genome cannot be read: {error}", where=where, remedy=REMEDY) from error
+        if parameters > sum(tensor.numel() for tensor in tensors.values()):
+            raise UserError("the weights are another network's", where=where, remedy=REMEDY)
+    unchanged = Normalisation((0.0,) * problem.channels, (1.0,) * problem.channels)
+    with torch.device("meta"):
+        return construct(text, problem, unchanged, seed=0)
+
+
+def _require_fitting(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    wanted, found = (
+        {key: (tuple(tensor.shape), tensor.dtype) for key, tensor in each.items()}
+        for each in (network.state_dict(), tensors)
+    )
+    if wanted != found:
+        differing = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+        raise UserError(
+            f"the weights are another network's: {', '.join(differing[:3])}", where=where, remedy=REMEDY
+        )
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise UserError("there are weights that are not finite", where=where, remedy=REMEDY)
