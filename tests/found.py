@@ -90,7 +90,7 @@ def came(attempt: Attempt, fooled: int, own: int = IMAGES, *, length: float = OF
             l2=long if in_l2 else long * 20,
             # Images that are misclassified as they are cost no answer.
             queries=torch.arange(IMAGES).remainder(50).add(1).float() * first(CORRECT)
-            if attempt.way == "queries"
+            if attempt.way in ("queries", "labels")
             else torch.empty(0),
         ),
     )

@@ -80,6 +80,29 @@ def test_images_of_any_shape(name: AttackName, edges: tuple[int, int]) -> None:
     assert (log_odds(network(examples), labels) > log_odds(network(images), labels)).all()
 
 
+def test_towards_a_class_is_away_from_the_label_where_there_are_two() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(12, 1, 5, 5, generator=generator), torch.arange(12) % 2
+    network = Linear(torch.randn(2, 25, generator=generator))
+    towards, away = (
+        craft(network, images, labels, of_epsilon(name, 0.05), seed=0)
+        for name in ("targeted-mi-fgsm", "mi-fgsm")
+    )
+    torch.testing.assert_close(towards, away)
+
+
+def test_towards_a_class_is_towards_any_that_is_not_the_label() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(200, 1, 5, 5, generator=generator), torch.full((200,), 2)
+    network = Linear(torch.randn(4, 25, generator=generator))
+    examples = craft(network, images, labels, of_epsilon("targeted-mi-fgsm", 0.5), seed=0)
+    with torch.no_grad():
+        answers = torch.bincount(network(examples).argmax(1), minlength=4)
+    # Each of the three others is drawn for a third of the images, and is reached with so large an epsilon.
+    assert answers[2] < 10
+    assert min(answers[place] for place in (0, 1, 3)) > 40
+
+
 def test_the_translation_invariant_attack_smooths_as_far_as_images_are_large() -> None:
     def seen_from_the_middle(edge: int) -> int:
         weights = torch.zeros(2, edge, edge)

@@ -29,10 +29,13 @@ NAMES: tuple[AttackName, ...] = get_args(AttackName)
 EPSILON = {"linf": Fraction(1, 5), "l2": Fraction(1)}
 
 ON_ANY_NETWORK = tuple(name for name in NAMES if name != "sgm")  # it reads torchvision's skips
-CLIMBING = tuple(name for name in ON_ANY_NETWORK if name != "autoattack")  # the log-odds; and it is slow
+CLIMBING = tuple(  # the log-odds; and AutoAttack is slow
+    name for name in ON_ANY_NETWORK if name not in ("autoattack", "targeted-mi-fgsm")
+)
 DRAWING: tuple[AttackName, ...] = (
     "di-fgsm",
     "vmi-fgsm",
+    "targeted-mi-fgsm",
     "autoattack",
 )  # random numbers, whatever the settings
 SETTLED = tuple(name for name in NAMES if name not in DRAWING)

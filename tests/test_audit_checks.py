@@ -267,6 +267,11 @@ def left_out(*keys: str) -> Change:
     return lambda findings: without(findings, *keys)
 
 
+def alone(findings: Findings, *keys: str) -> Findings:
+    """The findings with the first attempt of these attackers and nothing else."""
+    return replace(findings, tried={key: findings.tried[key][:1] for key in keys})
+
+
 def without_source(key: str, source: str) -> Change:
     return lambda findings: replace(
         findings,
@@ -286,7 +291,7 @@ def not_compared(*lost: str) -> Change:
 UNKNOWNS: list[tuple[int, str, Change]] = [
     (3, "nobody attacked", only),
     (4, "nobody transferred", lambda found: only(found, "queries", "white box", "reversed")),
-    (5, "there is one attempt", lambda found: only(found, "queries")),
+    (5, "there is one attempt", lambda found: alone(found, "queries")),
     (6, "nobody knows how it was chosen", lambda found: known(found, selected_on_test=None, looks=None)),
     (6, "two seeds are few", not_compared(sources.surrogate(2))),
     (6, "seeds of another objective do not count", lambda found: known(found, objective="orthogonal")),
@@ -302,6 +307,7 @@ UNKNOWNS: list[tuple[int, str, Change]] = [
     (13, "nobody else was run", lambda found: only(found, "white box")),
     (14, "the white box was not run", left_out("white box")),
     (14, "queries were not run", left_out("queries")),
+    (14, "none was for classes alone", lambda found: alone(found, "queries", "white box")),
     (16, "there is no twin", left_out("undefended twin")),
     (16, "it is hardly fooled itself", fooling("undefended twin", 20, own=500)),
     (17, "unseen sources were not run", left_out("unseen sources")),

@@ -341,6 +341,7 @@ def test_attempts_are_found_by_what_they_are_and_by_their_attacks_values() -> No
     starts = found.find(TARGET, name="linf-pgd", way="gradient", epsilon=SETTINGS.epsilon, steps=10)
     assert [each.attempt.restart for each in starts] == [0, 1]
     assert [each.attempt.way for each in found.find(TARGET, way="queries")] == ["queries"]
+    assert [each.attempt.way for each in found.find(TARGET, way="labels")] == ["labels"]
     assert found.find(TARGET, name="autoattack")[0].attempt.attack.name == "autoattack"
     assert not found.find(TARGET, epsilon=Fraction(1, 3))
     assert not found.find("nobody")
@@ -350,7 +351,8 @@ def test_attempts_are_called_by_their_attack_and_way() -> None:
     fgsm = Attempt(source=REFERENCE, attack=AttackSettings(name="fgsm"))
     assert fgsm.label == "fgsm"
     assert replace(fgsm, way="reversed").label == "fgsm, reversed"
-    assert replace(fgsm, way="queries").label == "queries"
+    assert replace(fgsm, way="queries").label == "square"
+    assert replace(fgsm, way="labels").label == "hop-skip-jump"
     labels = [each.attempt.label for each in sound().tried["reversed"]]
     assert len(set(labels)) == len(labels) == 3
 

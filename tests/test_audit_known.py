@@ -146,5 +146,7 @@ def test_a_linear_network_is_fooled_just_where_theory_says(tmp_path: Path, epsil
     asked = field.attempt(Attempt(source=TARGET, attack=attack, way="queries"), named)
     assert (asked.right | can).all(), "no query fools what cannot be fooled"
     assert asked.queries.max() <= attack.steps + 1
-    for held_ in (held, turned, asked):
+    told = field.attempt(Attempt(source=TARGET, attack=attack, way="labels"), named)
+    assert (told.right | can).all(), "no class that is told fools what cannot be fooled"
+    for held_ in (held, turned, asked, told):
         assert float(held_.linf.max()) <= float(epsilon) * (1 + 1e-6)

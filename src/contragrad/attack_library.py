@@ -143,6 +143,29 @@ def _mi_fgsm(network: nn.Module, settings: AttackSettings, device: torch.device)
     return _adapted(library, settings.name, followed=_nowhere_zero)
 
 
+def _targeted_mi_fgsm(network: nn.Module, settings: AttackSettings, device: torch.device) -> Attack:
+    """Momentum towards another class, one drawn at random for each image.
+
+    Source: Dong et al., as for `mi-fgsm`, section 3.2.
+    """
+
+    def attack(images: Tensor, labels: Tensor) -> Tensor:
+        drawn: list[Tensor] = []
+
+        def towards(logits: Tensor, labels: Tensor) -> Tensor:
+            classes = logits.shape[1]
+            if not drawn:
+                drawn.append((labels + torch.randint_like(labels, 1, classes)) % classes)
+            return -_climbed(logits, drawn[0])
+
+        library: Any = MIFGSM(network, device=device, **_momentum_options(settings))
+        adapted = _adapted(library, settings.name, followed=_nowhere_zero)
+        library.lossfn = towards
+        return adapted(images, labels)
+
+    return attack
+
+
 def _ni_fgsm(network: nn.Module, settings: AttackSettings, device: torch.device) -> Attack:
     """Nesterov's momentum: gradients are taken where the momentum leads.
 
@@ -339,6 +362,7 @@ ATTACKS: dict[AttackName, tuple[Norm, Callable[[nn.Module, AttackSettings, torch
     "di-fgsm": ("linf", _di_fgsm),
     "ti-fgsm": ("linf", _ti_fgsm),
     "vmi-fgsm": ("linf", _vmi_fgsm),
+    "targeted-mi-fgsm": ("linf", _targeted_mi_fgsm),
     "sgm": ("linf", _sgm),
     "autoattack": ("linf", _autoattack),
 }

@@ -11,6 +11,7 @@ AttackName = Literal[
     "di-fgsm",
     "ti-fgsm",
     "vmi-fgsm",
+    "targeted-mi-fgsm",
     "sgm",
     "autoattack",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from contragrad.audit import sources
-from contragrad.audit.attempts import Attempt
+from contragrad.audit.attempts import Attempt, Way
 from contragrad.audit.settings import CURVE, AuditSettings
 from contragrad.choices import AttackName
 from contragrad.config import AttackSettings
@@ -13,7 +13,7 @@ from contragrad.config import AttackSettings
 REFERENCE = "reference"
 TARGET = "the network itself"
 
-TRANSFER: tuple[AttackName, ...] = ("mi-fgsm", "ni-fgsm", "di-fgsm", "ti-fgsm", "sgm")
+TRANSFER: tuple[AttackName, ...] = ("mi-fgsm", "ni-fgsm", "di-fgsm", "ti-fgsm", "targeted-mi-fgsm", "sgm")
 """Attacks made to transfer; the last one for sources with torchvision's skips only."""
 
 SLOW_TRANSFER: tuple[AttackName, ...] = ("vmi-fgsm",)
@@ -99,7 +99,8 @@ def _usual(source: str, settings: AuditSettings) -> Groups:
 
 def _queries(source: str, settings: AuditSettings) -> Groups:
     attack = AttackSettings(name="linf-pgd", epsilon=settings.epsilon, steps=settings.queries)
-    return ((Attempt(source=source, attack=attack, way="queries"),),)
+    ways: tuple[Way, ...] = ("queries", "labels")
+    return tuple((Attempt(source=source, attack=attack, way=way),) for way in ways)
 
 
 def _white_box(source: str, settings: AuditSettings) -> Groups:
@@ -160,8 +161,8 @@ ATTACKERS: tuple[Attacker, ...] = (
     ),
     Attacker(
         key="stronger transfer",
-        threat="Has the public reference and attacks that were made to transfer: MI, NI, DI, TI, VMI and, "
-        "if it is a ResNet or DenseNet, SGM.",
+        threat="Has the public reference and attacks that were made to transfer: MI, towards a class too, "
+        "NI, DI, TI, VMI and, if it is a ResNet or DenseNet, SGM.",
         sources=lambda settings: (REFERENCE,),
         attempts=_stronger,
     ),
@@ -208,7 +209,8 @@ ATTACKERS: tuple[Attacker, ...] = (
     ),
     Attacker(
         key="queries",
-        threat="Sees the network's logits for images of his choice, and no gradient (Square Attack).",
+        threat="Sees the network's answers to images of his choice, and no gradient: its logits (Square "
+        "Attack) or its classes alone (HopSkipJump).",
         sources=lambda settings: (TARGET,),
         attempts=_queries,
     ),

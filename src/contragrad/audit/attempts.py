@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
 from contragrad.attacks import craft, perturbation_norm
-from contragrad.audit.queries import square
+from contragrad.audit.queries import hop_skip_jump, square
 from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.networks.inference import predict
 from contragrad.networks.randomness import generator
 
-Way = Literal["gradient", "reversed", "noise", "queries"]
+Way = Literal["gradient", "reversed", "noise", "queries", "labels"]
 """How examples come about: by the attack's gradient steps; the same perturbations with their sign turned;
-uniform noise of the ball; random search by the answers of the source, with as many queries as steps."""
+uniform noise of the ball; by the source's answers, or their classes alone, with as many queries as steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,12 @@ class Attempt:
                 return self.attack.name
             case "reversed":
                 return f"{self.attack.name}, reversed"
-            case way:
-                return way
+            case "queries":
+                return "square"
+            case "labels":
+                return "hop-skip-jump"
+            case "noise":
+                return "noise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,8 @@ def _crafted(attempt: Attempt, source: nn.Module, examples: Examples, seed: int)
     match attempt.way:
         case "queries":
             return square(source, images, labels, attack.epsilon, attack.steps, seed=own)
+        case "labels":
+            return hop_skip_jump(source, images, labels, attack.epsilon, attack.steps, seed=own)
         case "noise":
             radius = float(attack.epsilon)
             noise = torch.rand(images.shape, generator=generator(own, "noise")) * 2 * radius - radius

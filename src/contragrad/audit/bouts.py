@@ -55,7 +55,7 @@ def gradients(attempts: Sequence[Attempt], firm: float = 1.0) -> float:
     total = 0.0
     for attempt in attempts:
         name = attempt.attack.name
-        if attempt.way == "queries":
+        if attempt.way in ("queries", "labels"):
             total += attempt.attack.steps / 3
         elif name == "autoattack":
             total += AUTOATTACK[0] + firm * AUTOATTACK[1]

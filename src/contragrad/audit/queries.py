@@ -1,14 +1,16 @@
 """Attacks that see a network's answers and no gradient."""
 
+import warnings
 from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
 
-from contragrad.attacks import POSITIONS
+from contragrad.attacks import POSITIONS, perturbation_norm
 from contragrad.data.dataset import pixels
 from contragrad.errors import UserError
-from contragrad.networks.randomness import isolated
+from contragrad.networks.inference import predict
+from contragrad.networks.randomness import generator, isolated
 
 
 @torch.no_grad()
@@ -59,6 +61,133 @@ def square(
         examples[chosen] = crafted.cpu()
         used[chosen] = asked.cpu()
     return examples, used
+
+
+def hop_skip_jump(
+    network: nn.Module, images: Tensor, labels: Tensor, epsilon: Fraction, queries: int, *, seed: int
+) -> tuple[Tensor, Tensor]:
+    """HopSkipJump in the L_inf ball: walks along the boundary by the network's classes alone.
+
+    It starts from another image of the set that the network takes for another class. The first of the images
+    asked about that lies in the ball and is misclassified is the example.
+
+    Args:
+        network: as `square` is given it; only the class of its answers is used.
+        images: (N, C, H, W), uint8 or float32 in [0, 1].
+        labels: (N,).
+        epsilon: radius of the ball.
+        queries: answers that it may ask for, for each image.
+        seed: names what is drawn.
+
+    Returns:
+        The examples, float32 (N, C, H, W) on the CPU, the image itself where none was found; and for each the
+        answers it took, (N,): 0 for images that are misclassified as they are.
+
+    Raises:
+        UserError: if foolbox is missing.
+
+    Source: Chen, Jordan and Wainwright, "HopSkipJumpAttack: a query-efficient decision-based attack", IEEE
+        S&P 2020, by foolbox.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Of scipy's old names, which it imports.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from foolbox.attacks.hop_skip_jump import HopSkipJumpAttack
+            from foolbox.models.pytorch import PyTorchModel
+    except ImportError as error:
+        raise UserError(
+            "the label-only attack needs foolbox", where="audit", remedy="pip install 'contragrad[audit]'"
+        ) from error
+    clean, own = pixels(images).cpu(), labels.cpu()
+    said = predict(network, images)
+    examples, used = clean.clone(), torch.zeros(len(images))
+    chosen, starts = _starts(said, own, seed)
+    used[said == own] = queries
+    for number, start in enumerate(range(0, len(chosen), size := _batch(images))):
+        places, begun = chosen[start : start + size], clean[starts[start : start + size]]
+        asked = Asked(network, clean[places], own[places], float(epsilon), queries - 1).eval()
+        attack = HopSkipJumpAttack(
+            constraint="linf", initial_gradient_eval_steps=FIRST_ESTIMATE, max_gradient_eval_steps=queries
+        )
+        with isolated(seed, "hop-skip-jump", number):
+            try:
+                shown = PyTorchModel(asked, bounds=(0, 1), device="cpu")
+                attack.run(shown, clean[places], own[places], starting_points=begun)
+            except (Spent, AssertionError, ValueError):
+                # foolbox holds a network to its answers, which one that answers at random does not keep.
+                pass
+        examples[places] = asked.examples
+        # The class of the image itself was asked first.
+        used[places] = asked.needed + 1
+    return examples, used
+
+
+FIRST_ESTIMATE = 20
+"""Answers of the first estimate of a gradient; their number grows with the square root of the steps.
+
+Deviates: theirs is 100, for far more queries than images have here.
+"""
+
+
+def _starts(said: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """The images to attack, and for each one with another answer, drawn at random; as places (M,)."""
+    order = torch.randperm(len(said), generator=generator(seed, "starts"))
+    first = {answer: order[said[order] != answer] for answer in set(said.tolist())}
+    chosen = [
+        place for place in range(len(said)) if said[place] == labels[place] and len(first[int(said[place])])
+    ]
+    # Each its own, in turn, so that one unlucky start does not spoil a class.
+    starts = [int(own[place % len(own)]) for place in chosen for own in [first[int(said[place])]]]
+    return torch.tensor(chosen, dtype=torch.long), torch.tensor(starts, dtype=torch.long)
+
+
+class Spent(Exception):  # noqa: N818
+    """Every answer was asked for, or every image is fooled."""
+
+
+class Asked(nn.Module):
+    """A network whose every question is looked at: the first misclassified one in the ball is kept.
+
+    Args:
+        network: that is asked.
+        images: B clean images, float32 on the CPU; each question is about all of them, in their order.
+        labels: their classes.
+        epsilon: radius of the ball.
+        queries: questions about each image, after which Spent is raised.
+    """
+
+    def __init__(
+        self, network: nn.Module, images: Tensor, labels: Tensor, epsilon: float, queries: int
+    ) -> None:
+        super().__init__()
+        self.network = network.eval()
+        self.images, self.labels = images, labels
+        self.epsilon, self.queries = epsilon, queries
+        self.count = 0
+        self.examples = images.clone()
+        self.needed = torch.full((len(images),), float(queries))
+        self.found = torch.zeros(len(images), dtype=torch.bool)
+
+    def forward(self, shown: Tensor) -> Tensor:
+        """Images (B, C, H, W) -> their classes as one-hot (B, classes).
+
+        Raises:
+            Spent: if there are no more answers to ask for, or nothing more to find.
+        """
+        if self.count == self.queries or self.found.all():
+            raise Spent
+        self.count += 1
+        device = next(self.network.parameters()).device
+        with torch.no_grad():
+            logits: Tensor = self.network(shown.to(device)).cpu()
+        answers = logits.argmax(1)
+        inside = perturbation_norm(shown, self.images, "linf") <= self.epsilon
+        new = inside & (answers != self.labels) & ~self.found
+        self.examples[new] = shown[new]
+        self.needed[new] = self.count
+        self.found |= new
+        return nn.functional.one_hot(answers, logits.shape[1]).float()
 
 
 def _batch(images: Tensor) -> int:

@@ -50,11 +50,11 @@ def hidden(findings: Findings) -> Result:
     if not asked or not own:
         return unknown("queries or the white box were not run")
     only = int((findings.survivors(own) & ~findings.survivors(asked)).sum())
-    figure = (
-        f"{only} of {findings.images} images are fooled by queries and not by the white box; a hard-label "
-        "attack was not run"
-    )
-    return decided(only <= NO_GRADIENT * findings.images, figure)
+    figure = f"{only} of {findings.images} images are fooled by queries and not by the white box"
+    if only > NO_GRADIENT * findings.images:
+        return decided(False, figure)
+    missing = {"queries", "labels"} - {each.attempt.way for each in asked}
+    return unknown(f"{figure}; not asked: {', '.join(missing)}") if missing else decided(True, figure)
 
 
 def present(findings: Findings) -> Result:
