@@ -1,0 +1,1 @@
+"""`contragrad report`: a run as one page, from plain values to sections, figures and HTML."""

@@ -1,0 +1,132 @@
+"""Audits that were run on a study's networks, read from their cards."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contragrad.evaluate import Interval
+from contragrad.page.blocks import Picture
+from contragrad.page.drawings import embedded
+
+PICTURES = {
+    "matrix.png": "Accuracy by source and attack",
+    "curves.png": "Accuracy by ε",
+    "alignment.png": "Alignment with each source's gradients",
+}
+"""What an audit draws beside its card, with a heading each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fooled:
+    """A share of images with its interval, in [0, 1]."""
+
+    share: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attacker:
+    """A row of the card: how the network stands against somebody.
+
+    Args:
+        key: his short name.
+        threat: what he knows, has and does.
+        standing: withstood, weakened, defeated, inconclusive or not run.
+        fooled: of the images that the network classifies correctly; None if he was not run.
+    """
+
+    key: str
+    threat: str
+    standing: str
+    fooled: Fooled | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """An audit's card.
+
+    Args:
+        folder: where it lies.
+        network: the audited network.
+        epsilon: the radius, as text.
+        verdict: in sentences.
+        withstood: the strongest attacker who is withstood together with all weaker ones; None if none is.
+        defeated_by: the weakest attacker who defeats it; None if none does.
+        rule: when an attacker is withstood, and when he defeats.
+        attackers: from weak to strong.
+        checks: number, question, verdict and figure of each.
+        left_out: what was not tried, and why.
+        pictures: beside the card.
+    """
+
+    folder: Path
+    network: str
+    epsilon: str
+    verdict: str
+    withstood: str | None
+    defeated_by: str | None
+    rule: str
+    attackers: tuple[Attacker, ...]
+    checks: tuple[tuple[str, str, str, str], ...]
+    left_out: Mapping[str, str]
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A card that cannot be read, and why."""
+
+    path: Path
+    why: str
+
+
+def read(folder: Path) -> tuple[Card | Unreadable, ...]:
+    """The cards of a run folder, by network and radius."""
+    return tuple(_read(path) for path in sorted(folder.glob("audit/*/*/card.json")))
+
+
+def _read(path: Path) -> Card | Unreadable:
+    try:
+        return _card(json.loads(path.read_text(encoding="utf-8")), path.parent)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Unreadable(path, f"{type(error).__name__}: {error}")
+
+
+def _card(stored: Mapping[str, Any], folder: Path) -> Card:
+    return Card(
+        folder=folder,
+        network=str(stored["target"]["name"]),
+        epsilon=str(stored["epsilon"]),
+        verdict=str(stored["verdict"]),
+        withstood=stored["withstood"],
+        defeated_by=stored["defeated_by"],
+        rule=str(stored["rule"]),
+        attackers=tuple(
+            Attacker(
+                key=str(each["attacker"]),
+                threat=str(each["threat"]),
+                standing=str(each["standing"]),
+                fooled=_fooled(each["fooled"]),
+            )
+            for each in stored["attackers"]
+        ),
+        checks=tuple(
+            (str(each["number"]), str(each["question"]), str(each["verdict"]), str(each["figure"]))
+            for each in stored["checks"]
+        ),
+        left_out={str(what): str(why) for what, why in stored["left_out"].items()},
+        pictures=tuple(
+            Picture(name=path.name, title=title, source=embedded(path), paper=True)
+            for name, title in PICTURES.items()
+            if (path := folder / name).is_file()
+        ),
+    )
+
+
+def _fooled(stored: Mapping[str, Any] | None) -> Fooled | None:
+    if stored is None or stored["interval"] is None:
+        return None
+    low, high = stored["interval"]
+    return Fooled(float(stored["share"]), (float(low), float(high)))

@@ -1,0 +1,120 @@
+"""What matplotlib draws for the page: architectures, and where networks look."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from contragrad import draw, explain, table4
+from contragrad.data.dataset import Splits
+from contragrad.errors import UserError
+from contragrad.evolution.genome import Genome, parse
+from contragrad.evolution.search import State
+from contragrad.evolution.shapes import Problem
+from contragrad.networks.inference import predict
+from contragrad.page.blocks import Picture
+from contragrad.workspace import Workspace, load_reference, load_splits, normalisation
+
+TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
+
+SHOWN = 4
+"""Images on which networks are compared."""
+
+LOOKED_AT = 200
+"""Test images, the first ones, of which they are chosen."""
+
+MOST_MAPS = 4
+"""Networks side by side, the reference among them."""
+
+
+def embedded(path: Path) -> str:
+    """A picture's file as a data URI.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    return f"data:{TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def architectures(networks: Mapping[str, str], problem: Problem, folder: Path) -> tuple[Picture, ...]:
+    """Draws the networks whose text is a genome; what is not, as torchvision's are, is left out.
+
+    Args:
+        networks: name -> architecture.
+        problem: what they are for.
+        folder: where the drawings are written.
+
+    Raises:
+        UserError: if matplotlib is missing or a file cannot be written.
+    """
+    pictures = []
+    for number, (name, text) in enumerate(networks.items()):
+        genome = _genome(text)
+        if genome is not None:
+            path = folder / f"architecture-{number}.svg"
+            draw.architecture(genome, problem, path)
+            pictures.append(Picture(name=path.name, title=name, source=embedded(path), caption=text))
+    return tuple(pictures)
+
+
+def _genome(text: str) -> Genome | None:
+    try:
+        return parse(text)
+    except ValueError:
+        return None
+
+
+def looks(workspace: Workspace, state: State, measured: Iterable[str], folder: Path) -> Picture:
+    """Draws integrated gradients of the reference, of its defended twin and of the evolved networks.
+
+    The images are the first test images that most of these networks classify correctly. The networks are
+    among those that the study's table has measured on the test images already.
+
+    Args:
+        workspace: the study's.
+        state: where its search has ended.
+        measured: the names in its table.
+        folder: where the picture is written.
+
+    Raises:
+        UserError: if captum or matplotlib is missing, or an artefact of the study.
+
+    Source: figure 3.
+    """
+    splits = load_splits(workspace)
+    networks = _networks(workspace, splits, state, set(measured))
+    images, labels = splits.test.images[:LOOKED_AT], splits.test.labels[:LOOKED_AT]
+    right = torch.stack([predict(network, images) == labels for network in networks.values()]).sum(0)
+    chosen = right.argsort(descending=True, stable=True)[:SHOWN]
+    try:
+        maps = [
+            explain.relative(explain.integrated_gradients(network, images[chosen], labels[chosen]))
+            for network in networks.values()
+        ]
+    except FloatingPointError as error:
+        raise UserError(str(error), remedy="another seed") from error
+    path = folder / "integrated-gradients.png"
+    explain.figure(images[chosen], maps, list(networks), path)
+    return Picture(
+        name=path.name,
+        title="Integrated gradients",
+        source=embedded(path),
+        caption=f"The first {len(chosen)} test images, of {len(images)} looked at, that most of these "
+        "networks classify correctly, and how much each pixel adds to the logit of the right class: green "
+        "for it, red against it, relative to the largest. The distance is from the reference's map, 0 for "
+        "the same and 2 for nothing in common.",
+        paper=True,
+    )
+
+
+def _networks(workspace: Workspace, splits: Splits, state: State, measured: set[str]) -> dict[str, nn.Module]:
+    """The reference and what the study has trained against it, the fixed hand-engineered network left out."""
+    tasks = [task for task in table4.final_trainings(workspace, state) if task.name in measured]
+    tasks = [task for task in tasks if not task.name.startswith("hand-engineered")]
+    normal = normalisation(splits.train)
+    networks = {"reference": load_reference(workspace, splits)}
+    for task in tasks[: MOST_MAPS - 1]:
+        networks[task.name] = table4.trained_network(workspace, normal, task)
+    return networks

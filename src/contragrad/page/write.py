@@ -1,0 +1,122 @@
+"""From a run folder to its page and the files of its figures."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from contragrad import evaluate, history
+from contragrad.errors import UserError
+from contragrad.evaluate import Row
+from contragrad.files import named, write_text
+from contragrad.history import History
+from contragrad.page import cards, cost, drawings, render
+from contragrad.page.blocks import Block, Chart, Folded, Picture, Section
+from contragrad.page.cost import Cost
+from contragrad.page.drawings import embedded
+from contragrad.page.sections import sections
+from contragrad.page.story import Story, drawn_networks
+from contragrad.page.theme import drawn
+from contragrad.workspace import TABLE
+
+PAGE = "report.html"
+
+
+def write(folder: Path, out: Path | None = None) -> Path:
+    """Writes the page of a run as far as it has come; the run itself is only read.
+
+    Args:
+        folder: the run folder.
+        out: the page's file; `report.html` in the run folder if left out. The figures' files lie in a folder
+            beside it that is called as it is, without `.html`.
+
+    Returns:
+        The page's file.
+
+    Raises:
+        UserError: if the folder holds no study, or a file cannot be read or written.
+    """
+    path = out or folder / PAGE
+    if path.suffix != ".html":
+        raise UserError(
+            "the page has no name that ends in .html", where=f"--out {path}", remedy=f"{path}.html"
+        )
+    story = _read(folder, path.with_suffix(""))
+    shown = sections(story)
+    stills = {}
+    for chart in _charts(shown):
+        file = path.with_suffix("") / chart.name
+        write_text(file, drawn(chart))
+        stills[chart.name] = embedded(file)
+    config = story.config
+    title = f"Transfer resistance from {config.reference.factory or config.reference.architecture}"
+    data = config.data.source if config.data.path is None else f"{config.data.source}, {config.data.path}"
+    subtitle = (
+        f"Run {folder}; data: {data}; objective: {config.training.objective}; seed {config.seed}. Written "
+        f"{story.written:%Y-%m-%d %H:%M} UTC by contragrad {story.version}."
+    )
+    write_text(path, render.page(title, subtitle, shown, stills))
+    return path
+
+
+def _read(folder: Path, figures: Path) -> Story:
+    """All that the page tells; draws what matplotlib draws into the folder of figures."""
+    found = history.load(folder)
+    table = folder / TABLE
+    rows = evaluate.read(table) if table.is_file() else ()
+    with named(figures, "the folder cannot be made"):
+        figures.mkdir(parents=True, exist_ok=True)
+    return Story(
+        folder=folder,
+        history=found,
+        rows=rows,
+        cost=cost.read(folder, found.told) if found.state is not None else Cost(),
+        cards=cards.read(folder),
+        study_file=history.stored_path(folder).read_text(encoding="utf-8"),
+        architectures=_architectures(found, figures),
+        looks=_looks(folder, found, rows, figures),
+        written=datetime.now(UTC),
+        version=version("contragrad"),
+    )
+
+
+def _architectures(found: History, figures: Path) -> Sequence[Picture] | str:
+    if found.state is None:
+        return "The search has not begun, so there is no network to draw."
+    try:
+        return drawings.architectures(drawn_networks(found), found.state.problem, figures)
+    except UserError as error:
+        return _said(error)
+
+
+def _looks(folder: Path, found: History, rows: Sequence[Row], figures: Path) -> Picture | str:
+    """Integrated gradients of networks that were measured on the test images, or why there are none."""
+    if not rows or found.state is None or not found.state.finished:
+        return (
+            "Integrated gradients are shown once the networks have been trained in full and measured on "
+            "the test images."
+        )
+    try:
+        return drawings.looks(
+            history.stored_workspace(folder), found.state, [row.name for row in rows], figures
+        )
+    except UserError as error:
+        return _said(error)
+
+
+def _said(error: UserError) -> str:
+    where = f" ({error.where})" if error.where else ""
+    remedy = f" Try: `{error.remedy}`." if error.remedy else ""
+    return f"There is no picture here, for {error.what}{where}.{remedy}"
+
+
+def _charts(shown: Sequence[Section]) -> Iterator[Chart]:
+    def within(blocks: Sequence[Block]) -> Iterator[Chart]:
+        for block in blocks:
+            if isinstance(block, Chart):
+                yield block
+            elif isinstance(block, Folded):
+                yield from within(block.blocks)
+
+    for section in shown:
+        yield from within(section.blocks)
