@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -185,12 +185,42 @@ def test_an_onnx_file_must_be_there_and_has_its_weights(tmp_path: Path, weights:
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    ("named", "missing"),
+    [
+        ([], "--data"),
+        (["--data", "d.npz"], "--reference"),
+        (["--reference.architecture=resnet18"], "--data"),
+    ],
+)
+def test_no_reference_is_trained_that_nobody_named_nor_on_images_that_nobody_did(
+    named: list[str], missing: str, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = weights.parent / "nowhere"
+    said = told(["package.module:make", "--weights", weights, "--out", out, *named], capsys)
+    assert f"at: {missing}\n" in said
+    assert not out.exists()
+
+
+def test_a_models_images_are_a_file_or_a_folder(tmp_path: Path) -> None:
+    assert command.of_model(str(tmp_path), None, None) == [
+        "--data.source=image-folder",
+        f"--data.path={tmp_path}",
+    ]
+    assert command.of_model(str(tmp_path / "x.npz"), "vgg16_bn", None) == [
+        "--data.source=npz",
+        f"--data.path={tmp_path / 'x.npz'}",
+        "--reference.architecture=vgg16_bn",
+    ]
+    assert command.of_model(None, None, None) == []
+
+
 def test_what_goes_together_is_taken(
     begun: Path, data: DataSettings, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(target, "of_file", lambda *what: None)
     (begun.parent / "mine.onnx").touch()
-    own = ["--device=cpu", "--data.source=npz", f"--data.path={data.path}"]
+    own = [*command.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
     cases: list[tuple[str, dict[str, Any]]] = [
         (str(begun.parent / "mine.onnx"), {"overrides": own}),
         ("package.module:function", {"overrides": own, "weights": weights}),
@@ -204,7 +234,7 @@ def test_what_goes_together_is_taken(
 def test_a_model_is_opened_before_a_reference_is_trained_and_blamed_by_its_own_name(
     begun: Path, data: DataSettings, weights: Path
 ) -> None:
-    own = ["--device=cpu", "--data.source=npz", f"--data.path={data.path}"]
+    own = [*command.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
     out = begun.parent / "out"
     (begun.parent / "text.onnx").write_text("no network")
     for given, options in (
@@ -218,7 +248,7 @@ def test_a_model_is_opened_before_a_reference_is_trained_and_blamed_by_its_own_n
         assert not out.exists()
 
 
-@pytest.mark.parametrize("name", ["pyautoattack", "matplotlib"])
+@pytest.mark.parametrize("name", ["foolbox", "matplotlib", "pyautoattack"])
 def test_a_missing_extra_is_named_at_once(name: str, begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "find_spec", lambda module: None if module == name else module)
     with pytest.raises(UserError, match=name) as caught:
@@ -349,15 +379,22 @@ def test_options_are_handed_on_as_they_are_typed(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(command, "audit", stopped)
     words = "m:f --weights w --config c --out o --budget 5 --epsilon 16/255 --images 9 --steps 8 --queries 7"
-    assert exits(["audit", *words.split(), "--surrogates=6", "--tolerated=0.1", "--seed=2"]) == 2
-    assert got.pop("progress") is not None
+    more = "--surrogates=6 --tolerated=0.1 --restarts 2 --distilled 10 --l2-epsilon 1 --data d.npz --seed=2"
+    assert exits(["audit", *words.split(), *more.split(), "--reference", "m:r", "--reference-weights=r"]) == 2
+    assert got.pop("watch") is not None
     assert got == {
         "given": "m:f",
         "network": None,
         "weights": Path("w"),
         "study_file": Path("c"),
         "out": Path("o"),
-        "overrides": ["--seed=2"],
+        "overrides": [
+            "--data.source=npz",
+            "--data.path=d.npz",
+            "--reference.factory=m:r",
+            "--reference.weights=r",
+            "--seed=2",
+        ],
         "settings": {
             "minutes": 5.0,
             "epsilon": "16/255",
@@ -366,8 +403,12 @@ def test_options_are_handed_on_as_they_are_typed(monkeypatch: pytest.MonkeyPatch
             "queries": 7,
             "surrogates": 6,
             "tolerated": 0.1,
+            "restarts": 2,
+            "distilled": 10,
+            "l2_epsilon": "1",
         },
     }
+    assert got["settings"].keys() == {setting.name for setting in fields(AuditSettings)}
     assert exits(["audit", "run", "--network", "reference"]) == 2
     assert (got["network"], got["settings"]) == ("reference", {})
 

@@ -12,7 +12,7 @@ from contragrad.audit.checks.check import Check, Result, said
 from contragrad.audit.checks.claim import gain
 from contragrad.audit.checks.every import judged
 from contragrad.audit.checks.masking import order
-from contragrad.audit.findings import STRONG, Findings, Standing, Tried, shares
+from contragrad.audit.findings import ENOUGH_QUERIES, STRONG, Findings, Standing, Tried, shares
 from contragrad.audit.settings import radius
 from contragrad.evaluate import Share
 
@@ -134,8 +134,9 @@ def rule(findings: Findings) -> str:
     return (
         f"withstood: the attacker's best example of each image fools at most {tolerated:g} % of those that "
         "the network classifies correctly, by the upper end of the 95 % Wilson interval; defeated: at least "
-        "half of them, by its lower end, or all; inconclusive: withstood, but no source is fooled itself on "
-        f"{STRONG:.0%} of its images"
+        "half of them, by its lower end, or all; weakened: in between; inconclusive: withstood, but no "
+        f"source is fooled itself on {STRONG:.0%} of its images, or there were fewer than {ENOUGH_QUERIES:,} "
+        "queries"
     )
 
 

@@ -55,7 +55,7 @@ def audit(
         study_file: names a model's data and reference.
         out: a model's run folder.
         overrides: settings that differ from the file's.
-        settings: how deep, by the names of `AuditSettings`; epsilon as text.
+        settings: how deep, by the names of `AuditSettings`; radii as text.
         watch: who is told.
 
     Returns:
@@ -67,6 +67,9 @@ def audit(
     begun = time.monotonic()
     of_run = is_run(given)
     _require_fitting(of_run, network, weights, study_file, out, overrides)
+    if not of_run:
+        target.require_file(given, weights)
+        _require_named(study_file, overrides)
     folder = Path(given) if of_run else Path(str(out))
     config = history.stored_config(folder) if of_run else config_file.read(study_file, overrides)
     depth = _settings(settings, config)
@@ -99,21 +102,25 @@ def _settings(given: Mapping[str, Any], config: StudyConfig) -> AuditSettings:
     Raises:
         UserError: if a value is wrong, or if the study's epsilon is that of another norm.
     """
-    if "epsilon" not in given:
-        if norm_of(config.attack.name) != "linf":
-            raise UserError(
-                f"the study's attack {config.attack.name} has no L_inf radius",
-                where="--epsilon",
-                remedy="an L_inf radius, such as 8/255",
-            )
-        return AuditSettings(**given, epsilon=config.attack.epsilon)
-    try:
-        epsilon = Fraction(given["epsilon"])
-    except (ValueError, ZeroDivisionError) as error:
+    if "epsilon" not in given and norm_of(config.attack.name) != "linf":
         raise UserError(
-            f"{given['epsilon']} is no number", where="--epsilon", remedy="a number, or such as 8/255"
-        ) from error
-    return AuditSettings(**{**given, "epsilon": epsilon})
+            f"the study's attack {config.attack.name} has no L_inf radius",
+            where="--epsilon",
+            remedy="an L_inf radius, such as 8/255",
+        )
+    radii = {
+        name: _radius(given[name], f"--{name.replace('_', '-')}")
+        for name in ("epsilon", "l2_epsilon")
+        if name in given
+    }
+    return AuditSettings(**{"epsilon": config.attack.epsilon, **given, **radii})
+
+
+def _radius(text: str, where: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UserError(f"{text} is no number", where=where, remedy="a number, or such as 8/255") from error
 
 
 def _require_extras() -> None:
@@ -161,6 +168,21 @@ def _require_fitting(
         raise UserError("there is no folder for the audit", where="--out", remedy="a folder to make")
 
 
+def _require_named(study_file: Path | None, overrides: Sequence[str]) -> None:
+    """Refuses to train a reference that nobody asked for, on images that nobody named.
+
+    Raises:
+        UserError: if a model's data or reference stand nowhere.
+    """
+    for what in ("data", "reference"):
+        if study_file is None and not any(word.startswith(f"--{what}.") for word in overrides):
+            raise UserError(
+                f"the model's {what} is not named",
+                where=f"--{what}",
+                remedy="--data and --reference, or a study file with both as --config",
+            )
+
+
 def facts(workspace: Workspace, chosen: Target, *, selected: bool | None, looks: int | None) -> Facts:
     """What is known of the target beside measurements."""
     config = workspace.config
@@ -179,6 +201,25 @@ def facts(workspace: Workspace, chosen: Target, *, selected: bool | None, looks:
         settings_fingerprint=fingerprint("settings/1", config),
         seed=config.seed,
     )
+
+
+def of_model(data: str | None, reference: str | None, weights: str | None) -> list[str]:
+    """The settings that name a model's data and reference.
+
+    Args:
+        data: an npz file, or an image folder.
+        reference: an architecture's name, or a factory `package.module:function`.
+        weights: the reference's, a safetensors file.
+    """
+    found = []
+    if data is not None:
+        kind = "image-folder" if Path(data).expanduser().is_dir() else "npz"
+        found += [f"--data.source={kind}", f"--data.path={data}"]
+    if reference is not None:
+        found.append(f"--reference.{'factory' if ':' in reference else 'architecture'}={reference}")
+    if weights is not None:
+        found.append(f"--reference.weights={weights}")
+    return found
 
 
 def is_run(given: str) -> bool:

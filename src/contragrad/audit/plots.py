@@ -28,7 +28,7 @@ def draw_matrix(findings: Findings, path: Path) -> None:
     """Writes a picture with a row for each source and a column for each attack; white was not run."""
     found = matrix(findings)
     attacks = list(dict.fromkeys(name for row in found.values() for name in row))
-    grid = [[row.get(name, float("nan")) for name in attacks] for row in found.values()]
+    grid = [[100 * row.get(name, float("nan")) for name in attacks] for row in found.values()]
     with picture(path) as figure:
         figure.set_layout_engine("constrained")
         figure.set_size_inches(2.8 + 0.62 * len(attacks), 1.8 + 0.34 * len(found))
@@ -37,18 +37,26 @@ def draw_matrix(findings: Findings, path: Path) -> None:
             axes.set_axis_off()
             axes.set_title("no attack was run", fontsize=9)
             return
-        image = axes.imshow(grid, cmap="RdYlGn", vmin=0, vmax=1, aspect="auto")
+        image = axes.imshow(grid, cmap="RdYlGn", vmin=0, vmax=100, aspect="auto")
         axes.set_xticks(range(len(attacks)), attacks, rotation=45, ha="right", fontsize=8)
         axes.set_yticks(range(len(found)), list(found), fontsize=8)
         for row, values in enumerate(grid):
             for column, value in enumerate(values):
                 if value == value:
-                    axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8)
+                    axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=8)
         axes.set_title(
-            f"accuracy in % on examples by source and attack, ε = {radius(findings.settings.epsilon)}",
-            fontsize=9,
+            f"accuracy of {findings.facts.target} in % on examples by source and attack", fontsize=9
         )
-        figure.colorbar(image, ax=axes, label="accuracy")
+        figure.supxlabel(_balls(findings), fontsize=7)
+        figure.colorbar(image, ax=axes, label="accuracy in %", ticks=[0, 25, 50, 75, 100])
+
+
+def _balls(findings: Findings) -> str:
+    settings = findings.settings
+    return (
+        f"L_inf ε = {radius(settings.epsilon)}; attacks called l2: L_2 ε = {radius(settings.l2_epsilon)}; "
+        "white: not run"
+    )
 
 
 def draw_curves(findings: Findings, path: Path) -> None:
@@ -61,13 +69,16 @@ def draw_curves(findings: Findings, path: Path) -> None:
         figure.set_size_inches(6.4, 4)
         axes = figure.subplots()
         for source, points in found.items():
-            axes.plot(*zip(*points, strict=True), marker="o", label=f"crafted on {source}")
+            radii, heights = zip(*points, strict=True)
+            axes.plot(radii, [100 * height for height in heights], marker="o", label=f"crafted on {source}")
         axes.axvline(float(findings.settings.epsilon), color="grey", linewidth=0.8, linestyle="--")
         axes.set_xscale("symlog", base=2, linthresh=float(findings.settings.epsilon) / 4)
         ticks = sorted({place for points in found.values() for place, _ in points})
         axes.set_xticks(ticks, [f"{255 * place:g}" for place in ticks], fontsize=8)
         axes.minorticks_off()
-        axes.set(xlabel="ε in grey levels (of 255); dashed: the stated one", ylabel="accuracy", ylim=(0, 1))
+        axes.set(
+            xlabel="ε in grey levels (of 255); dashed: the stated one", ylabel="accuracy in %", ylim=(0, 100)
+        )
         axes.legend(fontsize=8)
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torchvision.transforms import functional as transforms
 
 from contragrad.attacks import craft
+from contragrad.audit.filters import filtered
 from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.evaluate import Share
@@ -51,6 +52,8 @@ class Probes:
         aligned_on_path: the same along the reference's path of PGD.
         curvature: mean relative change of its input gradient in noise of epsilon.
         corruptions: for each disturbance, the target's accuracy and the reference's.
+        filters: for each image filter, the shares of images that fool the reference behind it, crafted on the
+            reference alone and through the filter.
         planted: images of a linear network that an attack of epsilon can fool by theory, and those of them
             that PGD fools, and those that it fools against theory.
     """
@@ -66,6 +69,7 @@ class Probes:
     aligned_on_path: float
     curvature: float
     corruptions: Mapping[str, tuple[Share, Share]]
+    filters: Mapping[str, tuple[Share, Share]]
     planted: tuple[int, int, int]
 
 
@@ -116,6 +120,7 @@ def probe(
             )
             for name, disturb in CORRUPTIONS.items()
         },
+        filters=filtered(reference, examples, attack, seed=seed),
         planted=planted(images, attack, seed),
     )
 

@@ -25,7 +25,7 @@ COSINES_WITH = (sources.ANOTHER, sources.TWIN, sources.surrogate(1), sources.str
 """Sources beside the reference whose gradients the target's are compared with."""
 
 
-PROBING = 200
+PROBING = 350
 """Gradients that are taken of the target and of the reference at each image when the attacks are over."""
 
 

@@ -29,7 +29,7 @@ class AuditSettings:
         surrogates: networks that an attacker who knows the recipe trains.
         l2_epsilon: radius of the L_2 attacks, in pixel units.
         tolerated: the share of correctly classified images that an attacker may fool and still be withstood.
-        minutes: what the audit may take; None is no limit.
+        minutes: the time that it may take; without a limit, everything is run.
     """
 
     epsilon: Fraction = Fraction(8, 255)

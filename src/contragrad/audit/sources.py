@@ -24,7 +24,7 @@ from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining, train_fully
 from contragrad.workspace import Workspace, normalisation
 
-FAMILIES = ("squeezenet1_1", "resnet18", "densenet121", "vgg16_bn")
+FAMILIES: tuple[str, ...] = ("squeezenet1_1", "resnet18", "densenet121", "vgg16_bn")
 """Torchvision networks that stand for those that a training or a search never saw, the cheapest first."""
 
 TWIN = "undefended twin"

@@ -3,14 +3,22 @@
 import argparse
 import json
 import sys
+from dataclasses import fields
+from fractions import Fraction
 from pathlib import Path
 
+from docstring_parser import parse
 from rich.console import Console
 
+from contragrad.audit.settings import AuditSettings
 from contragrad.commands.command import Command, same_command
 
-DEPTH = ("minutes", "epsilon", "images", "steps", "queries", "surrogates", "tolerated")
-"""The options that are fields of `AuditSettings`."""
+DEFAULTS = {"epsilon": "the study's", "minutes": "no limit"}
+"""What holds where the settings' own default does not say it."""
+
+
+KINDS: dict[type, tuple[type, str]] = {int: (int, "N"), Fraction: (str, "RADIUS"), float: (float, "SHARE")}
+"""A setting's type -> that of the option, and what its value is called. A radius is read as it is typed."""
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
@@ -20,34 +28,41 @@ def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network", help="which of the run's networks, as its table calls it; its best if left out"
     )
-    parser.add_argument("--weights", type=Path, help="safetensors file of a factory's network")
-    parser.add_argument("--config", type=Path, help="study file (YAML) of a model; options override it")
-    parser.add_argument("--out", type=Path, help="run folder to make for a model, or to go on with")
-    parser.add_argument(
-        "--budget",
-        type=float,
-        dest="minutes",
-        metavar="MINUTES",
-        help="what it may take; no limit if left out",
+    model = parser.add_argument_group("for a model")
+    model.add_argument("--weights", type=Path, help="safetensors file of a factory's network")
+    model.add_argument("--data", metavar="FILE|FOLDER", help="its images: an npz file, or an image folder")
+    model.add_argument(
+        "--reference",
+        metavar="NAME|FACTORY",
+        help="the public network: an architecture's name, or package.module:function",
     )
-    parser.add_argument(
-        "--epsilon", help="radius of the L_inf attacks, such as 16/255; the study's if left out"
-    )
-    parser.add_argument("--images", type=int, help="test images to attack")
-    parser.add_argument("--steps", type=int, help="gradient steps of the attacks")
-    parser.add_argument("--queries", type=int, help="answers an attacker may ask for, for each image")
-    parser.add_argument(
-        "--surrogates", type=int, help="networks that an attacker who knows the recipe trains"
-    )
-    parser.add_argument("--tolerated", type=float, help="share an attacker may fool and still be withstood")
+    model.add_argument("--reference-weights", metavar="FILE", help="safetensors file; trained if left out")
+    model.add_argument("--config", type=Path, help="study file (YAML), for these and more; options override")
+    model.add_argument("--out", type=Path, help="run folder to make, or to go on with")
+    _add_depth(parser.add_argument_group("how deep"))
     parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def _add_depth(group: "argparse._ArgumentGroup") -> None:
+    told = {param.arg_name: param.description for param in parse(AuditSettings.__doc__ or "").params}
+    for setting in fields(AuditSettings):
+        default = DEFAULTS.get(setting.name, str(setting.default))
+        kind, unit = KINDS.get(type(setting.default), (float, "MINUTES"))
+        group.add_argument(
+            "--budget" if setting.name == "minutes" else f"--{setting.name.replace('_', '-')}",
+            dest=setting.name,
+            metavar=unit,
+            type=kind,
+            help=f"{str(told[setting.name]).removesuffix('.')} (default: {default})".replace("%", "%%"),
+        )
 
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
     from contragrad.audit import card, command
     from contragrad.watch.live import display
 
-    given = {name: getattr(options, name) for name in DEPTH}
+    of_model = command.of_model(options.data, options.reference, options.reference_weights)
+    given = {setting.name: getattr(options, setting.name) for setting in fields(AuditSettings)}
     with display(Console(stderr=True)) as watch:
         found, folder = command.audit(
             options.target,
@@ -55,7 +70,7 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
             weights=options.weights,
             study_file=options.config,
             out=options.out,
-            overrides=overrides,
+            overrides=[*of_model, *overrides],
             settings={name: value for name, value in given.items() if value is not None},
             watch=watch,
         )
@@ -71,7 +86,7 @@ AUDIT = Command(
     name="audit",
     help="how far a network's resistance holds: a report card",
     description="A study's network, or anyone's: an ONNX file, or a factory package.module:function with "
-    "--weights. For the latter two, --config and a study's settings name the data and the reference.",
+    "--weights. For the latter two, --data and --reference, or a study's settings, say what it is for.",
     add=_add,
     call=_call,
     takes_settings=True,

@@ -140,7 +140,7 @@ def planted(findings: Findings) -> Result:
     return decided(did >= (1 - SLACK) * can and not against, figure)
 
 
-CHECKS = (
+CHECKS: tuple[Check, ...] = (
     Check(
         number=7,
         question="Deterministic logits, examples inside of their balls",

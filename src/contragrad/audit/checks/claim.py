@@ -112,7 +112,7 @@ def gain(findings: Findings) -> str:
     )
 
 
-CHECKS = (
+CHECKS: tuple[Check, ...] = (
     Check(
         number=1,
         question="Each attacker has a stated threat model, and no more is claimed",

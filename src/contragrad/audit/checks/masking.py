@@ -74,7 +74,7 @@ def twin(findings: Findings) -> Result:
     return attackers_result(findings, "undefended twin")
 
 
-CHECKS = (
+CHECKS: tuple[Check, ...] = (
     Check(number=13, question="The white box is the strongest attacker", source=CARLINI, judge=order),
     Check(
         number=14, question="No attacker without gradients goes beyond it", source=AUTOATTACK, judge=hidden

@@ -93,7 +93,7 @@ def disjoint(findings: Findings) -> Result:
     return decided((by_source[worst].share or 0.0) <= (first.share or 0.0) + LOSS, figure)
 
 
-CHECKS = (
+CHECKS: tuple[Check, ...] = (
     Check(number=17, question="Unseen sources of every kind are withstood", source=PUBDEF, judge=unseen),
     Check(number=18, question="Attacks made to transfer are withstood", source=TA_BENCH, judge=stronger),
     Check(number=19, question="Gradients are misaligned around the images too", source=TRS, judge=around),
