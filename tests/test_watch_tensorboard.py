@@ -1,8 +1,11 @@
 """Event files as TensorBoard reads them: each step once, whatever was interrupted."""
 
+import itertools
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from contragrad.engine.memo import DictMemo
 from contragrad.engine.study import Told
 from contragrad.evolution.trial import Measured
+from contragrad.history import placement
 from contragrad.watch.events import Ended, Epoch, Event, Opened
 from contragrad.watch.scalars import scalars
 from watched import CONFIG, TOTAL, KilledError, Rehearsal, rehearse
@@ -18,8 +22,19 @@ from watched import CONFIG, TOTAL, KilledError, Rehearsal, rehearse
 pytest.importorskip("tensorboard")
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from contragrad.watch.tensorboard import tensorboard
+
+
+@pytest.fixture(autouse=True, scope="module")
+def later() -> Iterator[None]:
+    """Files are named by the second, and read by name; sessions are further apart than here."""
+    seconds = itertools.count(1_800_000_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda: next(seconds)))
+        yield
+
 
 Curves = dict[str, list[tuple[int, float]]]
 
@@ -59,12 +74,9 @@ def test_a_search_as_curves(tmp_path: Path) -> None:
     measured = [each.after.step for each in told if isinstance(each.outcome, Measured)]
     assert 0 < len(measured) < TOTAL
     assert [step for step, _ in found["child/adversarial_accuracy"]] == measured
-    changed = [
-        sum(a is not b for a, b in zip(each.before.population, each.after.population, strict=False))
-        for each in told
-    ]
-    assert found["replacements"][-1][1] == sum(changed) > 0
-    assert [value for _, value in found["replacements"]] == [float(sum(changed[:step])) for step in steps]
+    replaced = [each.after.step for each in told if "replaces" in placement(each)]
+    assert replaced
+    assert [step for step, value in found["child/replaces"] if value] == replaced
 
 
 def test_each_child_has_its_curve(tmp_path: Path) -> None:
@@ -122,6 +134,14 @@ def test_a_full_training_that_goes_on_from_a_checkpoint_keeps_the_epochs_before_
     assert found == {
         "cross_entropy": [(n, 700 + n) for n in range(1, 6)] + [(n, 500 + n) for n in range(6, 11)]
     }
+
+
+def test_a_training_whose_worker_died_has_each_epoch_once(tmp_path: Path) -> None:
+    watch = tensorboard()
+    watch(Opened(tmp_path, CONFIG))
+    for place, epoch in enumerate((1, 2, 3, 1, 2)):
+        watch(Epoch("key", "a", epoch, 10, (("cross_entropy", float(place)),)))
+    assert curves(tmp_path / "tensorboard" / "networks" / "a") == {"cross_entropy": [(1, 3.0), (2, 4.0)]}
 
 
 def test_what_was_told_is_on_disk_at_once(tmp_path: Path) -> None:

@@ -35,9 +35,7 @@ def _add_watchers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tensorboard", action="store_true", help="write event files into the run folder's tensorboard/"
     )
-    parser.add_argument(
-        "--mlflow", metavar="URI", help="log to MLflow there: a server, sqlite:///FILE or a folder"
-    )
+    parser.add_argument("--mlflow", metavar="URI", help="log to MLflow there: a server, or a folder")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from contragrad import config_file
 from contragrad.engine.study import Told
+from contragrad.errors import UserError
 from contragrad.files import write_text
 from contragrad.watch.events import Event, Opened, Results, Watcher
 from contragrad.watch.scalars import scalars
@@ -29,11 +30,15 @@ NEWEST = "fitness/best"
 """The metric that every step has."""
 
 MANNERS = {
+    "MLFLOW_ALLOW_FILE_STORE": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
-"""Environment of its client unless the user has another: it calls nobody else, nor waits for who is gone."""
+"""Environment of its client unless the user has another.
+
+It takes a folder, which it is shy of; it calls nobody but the server, and does not wait for one that is gone.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +74,12 @@ class _Run:
 
 @contextmanager
 def mlflow(uri: str) -> Iterator[Watcher]:
-    """Logs to a tracking server, database or folder; a study that is left early is marked so."""
-    for name, value in MANNERS.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
+    """Logs to a tracking server, database or folder; a study that is left early is marked so.
 
-    client = MlflowClient(tracking_uri=uri)
+    Raises:
+        UserError: if MLflow knows no such place; a server is not called before there is something to log.
+    """
+    client = _client(uri)
     run: _Run | None = None
 
     def watch(event: Event) -> None:
@@ -99,6 +104,22 @@ def mlflow(uri: str) -> Iterator[Watcher]:
             with suppress(Exception):
                 client.set_terminated(run.name, status)
         raise
+
+
+def _client(uri: str) -> "MlflowClient":
+    for name, value in MANNERS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return MlflowClient(tracking_uri=uri)
+    except MlflowException as error:
+        raise UserError(
+            f"MLflow cannot log there: {error}",
+            where=f"--mlflow {uri}",
+            remedy="a server (http://...) or a folder; with all of mlflow installed, sqlite:///FILE too",
+        ) from error
 
 
 def _resumed(client: "MlflowClient", uri: str, event: Opened) -> _Run | None:

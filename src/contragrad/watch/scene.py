@@ -65,7 +65,8 @@ class Scene:
         since: when it began, in seconds of whatever clock.
         workers: how much can run at a time.
         search: where the search stands, if the stage is one.
-        plan: the networks that the stage trains, those that are done left out.
+        networks: how many the stage trains in all.
+        plan: those of them that are not done.
         running: what runs, in the order in which it was first heard of.
         paces: seconds an epoch took, for each training that ended in this stage, by all its epochs.
         told: evaluations that the search has used since the stage's first work; those before it were known.
@@ -75,6 +76,7 @@ class Scene:
     since: float = 0.0
     workers: int = 1
     search: State | None = None
+    networks: int = 0
     plan: tuple[Planned, ...] = ()
     running: tuple[Running, ...] = ()
     paces: tuple[float, ...] = ()
@@ -82,11 +84,11 @@ class Scene:
 
     @property
     def left(self) -> str:
-        """What remains of the stage, in words; empty where that is not known."""
+        """What remains of the stage, in words; empty where that goes without saying."""
         if self.search is not None and self.search.step:
             count = evaluations(self.search) - self.search.step
             return f"{counted(count, 'evaluation')} left, best fitness {percent(best_fitness(self.search))}"
-        return f"{counted(len(self.plan), 'network')} left" if self.plan else ""
+        return f"{counted(len(self.plan), 'network')} left" if self.plan and self.networks > 1 else ""
 
 
 def counted(count: int, what: str) -> str:
@@ -102,7 +104,7 @@ def advance(scene: Scene, event: Event, now: float) -> Scene:
     """The scene after an event that happened now."""
     match event:
         case Stage(text, trainings, workers):
-            return Scene(text, now, workers, plan=trainings)
+            return Scene(text, now, workers, networks=len(trainings), plan=trainings)
         case Searching(state, workers):
             return Scene("evolving", now, workers, search=state)
         case Told():

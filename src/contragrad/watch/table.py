@@ -81,13 +81,13 @@ def drawn(scene: Scene, now: float, screen: Screen) -> RenderableType:
 
 def _headline(scene: Scene, now: float, screen: Screen) -> Text:
     """One line: how long the stage still takes, and where it is; a narrow terminal shows its beginning."""
-    words = [_place(scene.search)] if scene.search is not None else [scene.left, scene.stage]
     left = seconds_left(scene, now)
-    if left is not None:
-        words.insert(0, in_words(left))
-    elif not scene.running:
-        words.insert(0, f"for {now - scene.since:.0f} s")
-    return screen.text("; ".join(filter(None, words)), style="bold")
+    words = [
+        in_words(left) if left is not None else "",
+        scene.left if scene.search is None else _place(scene.search),
+        "" if scene.running else f"{scene.stage}, for {now - scene.since:.0f} s",
+    ]
+    return screen.text("; ".join(filter(None, words)) or scene.stage, style="bold")
 
 
 def _place(state: State) -> str:

@@ -1,6 +1,6 @@
 """A run in TensorBoard: event files in RUN/tensorboard, written as things happen.
 
-    search/             fitness, candidates and replacements, by evaluation
+    search/             candidates and children, by evaluation
     children/KEY/       a child's losses, by epoch
     networks/NAME/      the same of a network that is trained in full
 
@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from contragrad.engine.study import Told
 from contragrad.watch.events import Ended, Epoch, Event, Opened, Searching, Watcher
-from contragrad.watch.scalars import replaces, scalars
+from contragrad.watch.scalars import scalars
 
 FOLDER = "tensorboard"
 SEARCH = "search"
@@ -28,11 +28,15 @@ class _Files:
 
     root: Path
     writers: dict[str, SummaryWriter] = field(default_factory=dict)
+    last: dict[str, int] = field(default_factory=dict)
 
     def write(self, about: str, folder: str, values: dict[str, float], step: int) -> None:
         """Adds a point to each curve, on disk when this returns."""
+        if step <= self.last.get(about, -1):
+            self.close(about)  # a training whose worker died begins again
         if about not in self.writers:
             self.writers[about] = SummaryWriter(str(self.root / folder), purge_step=step)
+        self.last[about] = step
         for name, value in values.items():
             self.writers[about].add_scalar(name, value, step)
         self.writers[about].flush()
@@ -41,25 +45,21 @@ class _Files:
         """Nothing more is about this."""
         if about in self.writers:
             self.writers.pop(about).close()
+            del self.last[about]
 
 
 def tensorboard() -> Watcher:
     """Writes event files into the folder of the study that is opened."""
     files = _Files(Path(FOLDER))
-    replacements = 0
 
     def watch(event: Event) -> None:
-        nonlocal replacements
         match event:
             case Opened(folder):
                 files.root = folder / FOLDER
             case Searching():
                 files.close(SEARCH)
-                replacements = 0
             case Told():
-                replacements += replaces(event)
-                found = scalars(event) | {"replacements": float(replacements)}
-                files.write(SEARCH, SEARCH, found, event.after.step)
+                files.write(SEARCH, SEARCH, scalars(event), event.after.step)
             case Epoch(key, name, epoch, _, losses, trial):
                 own = f"networks/{name}" if trial is None else f"children/{key[:12]}"
                 files.write(key, own, dict(losses), epoch)
