@@ -96,8 +96,6 @@ def evolve(
 ) -> Study:
     """A new study: evolves networks against a reference.
 
-    Workers are processes of their own, so a script calls this below `if __name__ == "__main__":`.
-
     Args:
         config: a study file (YAML), or the settings; the paper's if left out.
         out: run folder to make; named by the time if left out.

@@ -2,12 +2,14 @@
 
 import contextlib
 import multiprocessing
+import sys
 import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Protocol
 
 from contragrad.engine import worker
@@ -159,7 +161,8 @@ class Processes:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=worker.main, args=(theirs, self.work, self.threads), daemon=True)
-        process.start()
+        with _without_main():
+            process.start()
         theirs.close()
         seat = _Seat(process, ours)
         self._seats.append(seat)
@@ -220,3 +223,18 @@ class Processes:
             seat.pipe.close()
         self._seats.clear()
         self._tasks.clear()
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """A block in which a spawned process is not told of the program that is running.
+
+    It would run the program's file again, so a script without `if __name__ == "__main__":` would begin anew
+    in each worker. Work is found by its module, and needs nothing of it.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
