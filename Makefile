@@ -1,8 +1,8 @@
-# make install | demo | test | check
+# make install | demo | test | check | docs
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install install-dev demo test test-fast check clean
+.PHONY: help install install-dev demo test test-fast check docs clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,5 +36,9 @@ check: install-dev  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: install-dev  ## the documentation, in docs/_build; a warning is an error
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
+	@echo docs/_build/index.html
+
 clean:  ## removes what make made
-	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build docs/_written docs/api

@@ -25,8 +25,11 @@ PURPOSES = {
     "audit": "AutoAttack, the query attack and the card's pictures",
     "digits": "the digits data set",
     "docs": "this project's documentation",
+    "huggingface": "data sets of Hugging Face's hub",
+    "mlflow": "watching studies in MLflow",
     "onnx": "auditing a network in an ONNX file",
     "paper": "integrated gradients, bilateral filtering and figures of the paper",
+    "tensorboard": "watching studies in TensorBoard",
 }
 """What the extras are for, as far as it is told here."""
 

@@ -38,6 +38,9 @@ print(json.dumps({"devices": devices, "names": names, "threads": torch.get_num_t
 """
 """What torch is asked: to import what builds on it, and for a convolution's gradient on every device."""
 
+OLD_GROUP = Path("/sys/fs/cgroup/cpu")
+"""The control group of cores, on systems with the first version of groups."""
+
 READ = "import sys; from contragrad.data.survey import tell; tell(sys.argv[1])"
 
 
@@ -47,7 +50,7 @@ def look(data: Path | None) -> Facts:
     Args:
         data: a file or folder with images; None are those that ship.
     """
-    torch = _torch()
+    torch = ask_torch()
     folder = Path.cwd()
     return Facts(
         contragrad=__version__,
@@ -56,20 +59,20 @@ def look(data: Path | None) -> Facts:
             platform.python_version(), prereleases=True
         ),
         platform=f"{platform.system()} {platform.machine()}",
-        packages=tuple(_packages()),
+        packages=look_at_packages(),
         torch=torch,
         cores=os.cpu_count() or 1,
-        usable=_usable_cores(),
+        usable=usable_cores(),
         environment={name: os.environ[name] for name in THREADS if name in os.environ},
         folder=str(folder),
         writable=_writable(folder),
         disk=shutil.disk_usage(folder).free,
-        memory=_available_memory(),
+        memory=available_memory(),
         data=_data(data) if isinstance(torch, Torch) else (),
     )
 
 
-def _packages() -> Iterator[Package]:
+def look_at_packages() -> tuple[Package, ...]:
     """What the installed contragrad asks for, each package once."""
     extras: dict[tuple[str, str], list[str]] = {}
     for text in metadata.requires("contragrad") or ():
@@ -77,12 +80,15 @@ def _packages() -> Iterator[Package]:
         extra = next((name for name in _extras() if _is_for(asked, name)), "")
         if asked.name != "contragrad" and extra != "dev":
             extras.setdefault((asked.name, str(asked.specifier)), []).extend([extra] if extra else [])
-    for (name, required), who in extras.items():
-        found = None
-        with suppress(metadata.PackageNotFoundError):
-            found = metadata.version(name)
-        fits = found is not None and SpecifierSet(required).contains(found, prereleases=True)
-        yield Package(name, required, found, fits, tuple(who))
+    return tuple(_package(name, required, tuple(who)) for (name, required), who in extras.items())
+
+
+def _package(name: str, required: str, extras: tuple[str, ...]) -> Package:
+    found = None
+    with suppress(metadata.PackageNotFoundError):
+        found = metadata.version(name)
+    fits = found is not None and SpecifierSet(required).contains(found, prereleases=True)
+    return Package(name, required, found, fits, extras)
 
 
 def _extras() -> list[str]:
@@ -93,7 +99,8 @@ def _is_for(asked: Requirement, extra: str) -> bool:
     return asked.marker is not None and asked.marker.evaluate({"extra": extra})
 
 
-def _torch() -> Torch | str:
+def ask_torch() -> Torch | str:
+    """What torch says, or the last line of what went wrong."""
     answer = _asked(PROBE)
     if isinstance(answer, str):
         return answer
@@ -119,7 +126,7 @@ def _asked(code: str, *words: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _usable_cores() -> float:
+def usable_cores() -> float:
     """Cores that the scheduler and the control groups leave this process."""
     with suppress(AttributeError):  # not on macOS
         return min(float(len(os.sched_getaffinity(0))), *_quotas())
@@ -133,8 +140,7 @@ def _quotas() -> Iterator[float]:
             quota, period = (group / "cpu.max").read_text().split()
             yield int(quota) / int(period)  # "max" is no number
     with suppress(OSError, ValueError):
-        old = Path("/sys/fs/cgroup/cpu")
-        quota, period = ((old / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        quota, period = ((OLD_GROUP / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         if int(quota) > 0:
             yield int(quota) / int(period)
 
@@ -150,7 +156,7 @@ def _groups() -> list[Path]:
     return [root]
 
 
-def _available_memory() -> int:
+def available_memory() -> int:
     """Bytes that processes may still take: the system's, or less where a control group has a limit."""
     available = []
     with suppress(OSError):
