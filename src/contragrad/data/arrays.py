@@ -38,7 +38,7 @@ def checked(arrays: Arrays, where: str) -> Dataset:
         raise UserError(
             "there are no test images",
             where=where,
-            remedy="`contragrad data import SOURCE --hold-out 0.2` holds some of each class out",
+            remedy="contragrad data import, with --test NAME of another part, or --hold-out 0.2",
         )
     count = None if arrays.classes is None else len(arrays.classes)
     return make_dataset(

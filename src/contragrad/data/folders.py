@@ -118,7 +118,7 @@ def _class_folders(folder: Path) -> dict[str, Path]:
         raise UserError(
             "the folder is missing",
             where=str(folder),
-            remedy="train/CLASS/*.png and test/CLASS/*.png below data.path",
+            remedy="train/CLASS/*.png and test/CLASS/*.png below data.path; an import takes --test NAME too",
         )
     # A name may be written in two ways that look the same, and macOS has its own.
     entries = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]

@@ -1,6 +1,7 @@
 """The four idx files of MNIST and its kin, packed or not, wherever they lie."""
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -58,21 +59,17 @@ def _array(path: Path) -> Array:
             head = stream.read(4)
             if len(head) < 4 or head[:2] != b"\0\0" or head[2] != BYTES or not 1 <= head[3] <= 3:
                 raise UserError("this is no idx file of images or labels", where=str(path), remedy=remedy)
-            edges = stream.read(4 * head[3])
-            shape = [int.from_bytes(edges[place : place + 4], "big") for place in range(0, len(edges), 4)]
-            promised = 1
-            for edge in shape:
-                promised *= edge
+            shape = [int.from_bytes(stream.read(4), "big") for _ in range(head[3])]
+            promised = math.prod(shape)
             memory.require(2 * promised, "to read the file", where=str(path))
             # One byte more than promised tells a file that is longer.
             content = stream.read(promised + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"the file cannot be read: {error}", where=str(path), remedy=remedy) from error
-    if len(shape) != head[3] or len(content) != promised:
-        number = "more" if len(content) > promised else "fewer"
+    if len(content) != promised or not promised:
         raise UserError(
-            f"the header promises {promised:,} values, and the file has {number}",
+            f"the header promises {promised:,} values, and {len(content):,} or more are there",
             where=str(path),
             remedy=remedy,
         )
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    return np.frombuffer(bytearray(content), np.uint8).reshape(shape)

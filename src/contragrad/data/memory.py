@@ -13,6 +13,9 @@ The image, its copy in the splits, and, while they are made, the reference's dir
 """
 
 
+UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+
+
 def available(root: Path = Path("/")) -> int | None:
     """Bytes that this process may still take; None where the system does not say.
 
@@ -35,7 +38,7 @@ def require(needed: int, what: str, *, where: str, remedy: str = "fewer or small
     free = available()
     if free is not None and needed > free:
         raise UserError(
-            f"{what} would take about {gigabytes(needed)} of memory, and {gigabytes(free)} are free",
+            f"{what} would take about {bytes_text(needed)} of memory, and {bytes_text(free)} are free",
             where=where,
             remedy=remedy,
         )
@@ -60,9 +63,10 @@ def require_images(shape: tuple[int, ...], classes: int, *, held: int, where: st
     require(shape[0] * each, f"to work on {shape[0]:,} images of {text}", where=where, remedy=remedy)
 
 
-def gigabytes(count: int) -> str:
+def bytes_text(count: int) -> str:
     """A number of bytes as people read it."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+    unit, size = next(((unit, size) for unit, size in UNITS if count >= size), UNITS[-1])
+    return f"{count / size:,.1f} {unit}"
 
 
 def _of_machine(root: Path) -> list[int]:

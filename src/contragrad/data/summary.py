@@ -54,7 +54,7 @@ def _lines(found: Found) -> Iterator[str]:
         yield "  of the smallest and the largest:"
     yield from (f"  {shown(name)}: {train:,} + {test:,}" for name, train, test in per_class)
     free = memory.available()
-    there = "" if free is None else f"; {memory.gigabytes(free)} are free"
-    yield f"a study of them takes about {memory.gigabytes(said['memory'])} of memory{there}"
+    there = "" if free is None else f"; {memory.bytes_text(free)} are free"
+    yield f"a study of them takes about {memory.bytes_text(said['memory'])} of memory{there}"
     yield f"fingerprint {said['fingerprint']}"
     yield from (f"note: {remark}" for remark in said["remarks"])
