@@ -1,6 +1,6 @@
-"""The documentation: every setting is in it, and every block of it that is shown runs, in `make docs` it builds.
+"""The documentation: every setting is in it, and every block of it that is shown runs.
 
-A block is run unless its caption says why it is not. A page's blocks are run in order in a folder of the page's own:
+A block is run unless its caption says why it is not. The blocks of a page run in order, in one folder:
 `diff` is applied to a copy of the source, `console` commands must print what stands below them (`...` is any
 text), `python` is a program of its own, `yaml` is read as a study file.
 """
