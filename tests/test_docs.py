@@ -6,19 +6,22 @@ text), `python` is a program of its own, `yaml` is read as a study file.
 """
 
 import doctest
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from markdown_it import MarkdownIt
 
-from contragrad import config_file
+from contragrad import cli, config_file
+from contragrad.audit.settings import AuditSettings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -165,3 +168,43 @@ def test_a_block_that_is_not_run_says_why(tmp_path: Path) -> None:
         list(blocks(page))
     page.write_text(f"```{{code-block}} console\n:caption: {NOT_RUN}it takes days.\n$ sleep 1e6\n```\n")
     assert not list(blocks(page))
+
+
+# What is written from the code.
+
+
+@pytest.fixture(scope="module")
+def written() -> ModuleType:
+    """What writes pages at build time."""
+    spec = importlib.util.spec_from_file_location("written", DOCS / "_ext" / "written.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_setting_is_told_with_what_it_means(written: ModuleType) -> None:
+    rows = [
+        line.split(" | ") for line in "\n".join(written.settings()).splitlines() if line.startswith("| `")
+    ]
+    told = {row[0].strip("| `"): row[-1].strip(" |") for row in rows}
+    assert told.keys() == {key for key, kind in config_file.kinds().items() if not is_dataclass(kind)}
+    assert all(told.values())
+
+
+def test_every_setting_of_the_audit_is_told_with_its_option(written: ModuleType) -> None:
+    told = "\n".join(written.audit_settings())
+    for field in fields(AuditSettings):
+        assert f"| `{field.name}` |" in told
+    assert "| `minutes` | `--budget` |" in told
+
+
+def test_every_command_and_every_module_is_told(written: ModuleType) -> None:
+    told = "\n".join(written.commands())
+    for command in cli.COMMANDS:
+        assert f"## `contragrad {command.name}`" in told
+    rooms = written.rooms()
+    assert "contragrad.evolution.search" in rooms["evolution"]
+    assert rooms["doctor"] == ["contragrad.doctor"]
+    assert all(f"| [{room}]({room}.md) |" in written.index() for room in rooms)
