@@ -46,6 +46,8 @@ def folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
         ("evolve --config st", {"study.yaml"}),
         ("reproduce table4 --scale re", {"reduced"}),
         ("completion f", {"fish"}),
+        ("data import --ou", {"--out"}),
+        ("data import shapes --out st", {"study.yaml"}),
     ],
 )
 def test_bash_offers_what_can_come_next(words: str, offered: set[str], folder: Path) -> None:

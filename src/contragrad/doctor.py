@@ -19,7 +19,10 @@ LEAST_MEMORY = GIB
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_THREAD_LIMIT")
 """What torch reads of the environment."""
 
-READABLE = "an npz with x_train, y_train, x_test, y_test; train/CLASS and test/CLASS; torchvision's layout"
+READABLE = (
+    "an npz with x_train, y_train, x_test and y_test; folders train/CLASS and test/CLASS; torchvision's "
+    "layout; contragrad data check says more"
+)
 
 PURPOSES = {
     "audit": "AutoAttack, the query attack and the card's pictures",

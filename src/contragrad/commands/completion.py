@@ -1,7 +1,7 @@
 """`contragrad completion`: a script that completes commands, options and every setting of a study."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -44,14 +44,13 @@ def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="whose script it is")
 
 
-def _commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
-    # argparse tells nobody what a parser has but in these.
-    return [
-        command
-        for action in parser._actions
-        if isinstance(action, argparse._SubParsersAction)
-        for command in action.choices.values()
-    ]
+def _commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parsers of the commands, and of what they are divided into."""
+    for action in parser._actions:  # argparse tells nobody what a parser has but here
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield command
+                yield from _commands(command)
 
 
 def _complete(parser: argparse.ArgumentParser) -> None:
@@ -60,8 +59,8 @@ def _complete(parser: argparse.ArgumentParser) -> None:
 
     from contragrad import config_file
 
-    command: Command = parser.get_default("command")
-    if command.takes_settings:
+    command: Command | None = parser.get_default("command")
+    if command is not None and command.takes_settings:
         for name, kind in config_file.kinds().items():
             if not is_dataclass(kind):
                 choices = get_args(kind) if get_origin(kind) is Literal else None
