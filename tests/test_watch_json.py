@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from contragrad.watch.events import (
     Ended,
     Epoch,
     Event,
+    Idle,
     Opened,
     Planned,
     Results,
@@ -64,6 +67,7 @@ def written(*events: Event) -> list[dict[str, Any]]:
         (Working("key", "x"), {"event": "working", "key": "key", "text": "x"}),
         (Ended("key", 1.5), {"event": "ended", "key": "key", "seconds": 1.5, "text": ""}),
         (Said("λ\n"), {"event": "said", "text": "λ\n"}),
+        (Idle(), {"event": "idle"}),
         (Results(ROWS), {"event": "table"}),
     ],
     ids=lambda value: type(value).__name__,
@@ -199,6 +203,19 @@ def test_a_reader_that_goes_away_does_not_stop_the_study(tmp_path: Path) -> None
         assert rehearse(tmp_path, watch, DictMemo()).finished
     assert page.getvalue().count("--json is left out from here on: [Errno 32] Broken pipe") == 1
     assert f"[{TOTAL}/{TOTAL}]" in page.getvalue()
+
+
+def test_a_pipe_that_is_closed_does_not_fail_again_at_the_end() -> None:
+    code = (
+        "import sys; from contragrad.watch.jsonlines import json_lines\n"
+        "from contragrad.watch.events import Said\n"
+        "try: json_lines(sys.stdout)(Said('x'))\nexcept BrokenPipeError: sys.exit(7)"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (7, "")
 
 
 def test_an_error_of_the_study_is_not_hidden() -> None:

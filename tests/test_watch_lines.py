@@ -15,7 +15,18 @@ from contragrad.evolution.search import Member, State, ask, start, tell
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
 from contragrad.watch import lines as plain
 from contragrad.watch import live as drawing
-from contragrad.watch.events import Ended, Epoch, Event, Planned, Said, Searching, Stage, Watcher, Working
+from contragrad.watch.events import (
+    Ended,
+    Epoch,
+    Event,
+    Idle,
+    Planned,
+    Said,
+    Searching,
+    Stage,
+    Watcher,
+    Working,
+)
 from contragrad.watch.lines import lines
 from contragrad.watch.live import display, live
 from contragrad.watch.scene import Scene, advance
@@ -132,6 +143,20 @@ def test_an_evaluation_in_a_line(clock: Clock) -> None:
 
 
 # On a terminal.
+
+
+def test_an_idle_run_draws_nothing_so_that_others_can_print(clock: Clock) -> None:
+    with terminal() as (console, written):
+        with live(console) as watch:
+            watch(Stage("working"))
+            watch(Epoch("a", "a", 1, 20))
+            watch(Idle())
+            before = written()
+            watch(Idle())
+            assert "working" not in written()[len(before) :]
+            watch(Stage("going on"))
+        assert "going on" in written()[len(before) :]
+    assert shown(searching(Stage("s"), Epoch("a", "a", 1, 20), Idle())) == []
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
@@ -95,7 +94,7 @@ class Server:
     def log_batch(self, key: str, metrics: list[Metric] = [], params: list[Param] = []) -> None:  # noqa: B006
         self.called()
         self.runs[key].metrics += metrics
-        self.runs[key].params |= dict(params)
+        self.runs[key].params |= {param.key: param.value for param in params}
 
     def log_artifact(self, key: str, path: str) -> None:
         self.called()
@@ -111,7 +110,7 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     """A server where the real library would be."""
     found = Server()
     parts = {

@@ -18,7 +18,7 @@ from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4
 from contragrad.reproduce.figures import measured
 from contragrad.reproduce.provenance import Content, Ground
-from contragrad.watch.events import Stage, Watcher
+from contragrad.watch.events import Idle, Stage, Watcher
 
 FIGURES = {figure.name: figure for figure in (FIGURE3, FIGURE4)}
 
@@ -120,11 +120,14 @@ def _require_writable(folder: Path) -> None:
 def _make(plan: Plan, console: Console, watch: Watcher) -> None:
     if plan.definition is FIGURE4:
         drawn = figure4.architectures(plan.setups, watch)
+        watch(Idle())
         for path in figure4.pictures(drawn, plan.grounds[0].workspace.problem, _folder(plan)):
             _say("written", path, console)
         return
     make, as_text = (_figure3, figure3.as_text) if plan.definition is FIGURE3 else (_table, table.as_text)
-    console.print(as_text(plan.there or make(plan, watch)))
+    content = plan.there or make(plan, watch)
+    watch(Idle())
+    console.print(as_text(content))
     _say("written" if plan.there is None else "kept as it was", plan.path, console)
 
 

@@ -106,13 +106,18 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing is done, so that something can be printed: what is drawn on a terminal is cleared."""
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """A study's table, which is written: its run is over."""
 
     rows: tuple[Row, ...]
 
 
-Event = Opened | Stage | Searching | Told | Epoch | Working | Ended | Said | Results
+Event = Opened | Stage | Searching | Told | Epoch | Working | Ended | Said | Idle | Results
 
 Watcher = Callable[[Event], None]
 """Takes each event of a run, in their order."""

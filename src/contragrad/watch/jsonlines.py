@@ -1,9 +1,12 @@
 """A run for scripts: one JSON object a line for each event, the study's table being the last one."""
 
 import json
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from io import UnsupportedOperation
 from typing import TextIO
 
 from contragrad import config_file
@@ -15,6 +18,7 @@ from contragrad.watch.events import (
     Ended,
     Epoch,
     Event,
+    Idle,
     Opened,
     Results,
     Said,
@@ -33,8 +37,14 @@ def json_lines(file: TextIO, clock: Callable[[], datetime] = lambda: datetime.no
 
     def watch(event: Event) -> None:
         time = clock().isoformat(timespec="milliseconds")
-        file.write(json.dumps({"time": time} | as_json(event)) + "\n")
-        file.flush()
+        try:
+            file.write(json.dumps({"time": time} | as_json(event)) + "\n")
+            file.flush()
+        except BrokenPipeError:
+            # Python flushes standard output as it ends, and would fail again.
+            with suppress(UnsupportedOperation):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+            raise
 
     return watch
 
@@ -64,6 +74,8 @@ def as_json(event: Event) -> dict[str, Plain]:
             return {"event": "ended", "key": key, "seconds": seconds, "text": text}
         case Said(text):
             return {"event": "said", "text": text}
+        case Idle():
+            return {"event": "idle"}
         case Results(rows):
             return {"event": "table", "table": [canonical(asdict(row)) for row in rows]}
 

@@ -34,16 +34,19 @@ def live(console: Console) -> Iterator[Watcher]:
         scene = advance(scene, event, now)
         if text := line(event):
             console.print(_hanging(stamp(now - begun), text, "bold" if begins_stage(event) else ""))
+        if not scene.stage:
+            region.refresh()  # cleared by the time that somebody prints
 
     # Standard output is left alone: it may be a pipe that takes data.
-    with Live(
+    region = Live(
         get_renderable=frame,
         console=console,
         refresh_per_second=FRAMES,
         transient=True,
         redirect_stdout=False,
         vertical_overflow="crop",
-    ):
+    )
+    with region:
         yield watch
 
 

@@ -10,6 +10,7 @@ from contragrad.watch.events import (
     Ended,
     Epoch,
     Event,
+    Idle,
     Opened,
     Planned,
     Results,
@@ -61,7 +62,7 @@ class Scene:
     """A stage of a run.
 
     Args:
-        stage: what is done in it.
+        stage: what is done in it; empty if nothing is.
         since: when it began, in seconds of whatever clock.
         workers: how much can run at a time.
         search: where the search stands, if the stage is one.
@@ -117,7 +118,9 @@ def advance(scene: Scene, event: Event, now: float) -> Scene:
             return replace(scene, running=(*_without(scene.running, key), found))
         case Ended():
             return _ended(scene, event)
-        case Said() | Opened() | Results():
+        case Idle() | Results():
+            return Scene(since=now)
+        case Said() | Opened():
             return scene
 
 

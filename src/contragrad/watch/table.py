@@ -68,6 +68,8 @@ class Screen:
 
 def drawn(scene: Scene, now: float, screen: Screen) -> RenderableType:
     """What is drawn of a scene, now by its own clock."""
+    if not scene.stage:
+        return Group()
     parts: list[RenderableType] = [_headline(scene, now, screen)]
     room = screen.lines - 1
     if scene.running:
