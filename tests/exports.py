@@ -3,6 +3,7 @@
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,13 +85,13 @@ def target_of(network: nn.Module, text: str) -> Target:
     )
 
 
-def ended_run(folder: Path) -> Workspace:
+def ended_run(folder: Path, **changes: Any) -> Workspace:
     """A run folder with weights and a table; outcomes and accuracies are made up."""
     pixels = np.random.default_rng(0).integers(0, 256, (40, 9, 7), np.uint8)
     labels = np.arange(40) % 4
     data = folder.with_name("data.npz")
     np.savez(data, x_train=pixels, y_train=labels, x_test=255 - pixels, y_test=labels)
-    config = replace(CONFIG, data=DataSettings(source="npz", path=str(data)))
+    config = replace(CONFIG, **changes, data=DataSettings(source="npz", path=str(data)))
     folder.mkdir()
     config_file.write(config, folder / CONFIGURATION)
     dataset, workspace = run.open_data(config, folder)
