@@ -7,6 +7,7 @@ empty line.
 import re
 
 from sphinx.application import Sphinx
+from sphinx.ext.napoleon import Config, GoogleDocstring
 
 PARAGRAPH = re.compile(r"(Source|Deviates): ")
 CODE = re.compile(r"(`[^`]*`)")
@@ -44,9 +45,26 @@ def escaped(line: str) -> str:
 
 def _process(app: Sphinx, what: str, name: str, found: object, options: object, lines: list[str]) -> None:
     lines[:] = translated(lines)
+    # In a constant's docstring napoleon would take what stands before a colon for a type.
+    if what not in ("data", "attribute"):
+        lines[:] = GoogleDocstring(lines, Config(), app, what, name, found, options).lines()
+
+
+def _signed(
+    app: Sphinx,
+    what: str,
+    name: str,
+    found: object,
+    options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    # What a dataclass's factory is called in signatures is no Python, and Sphinx could not read the rest.
+    return signature and signature.replace("<factory>", "..."), returns
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Has autodoc go through it, before napoleon does."""
-    app.connect("autodoc-process-docstring", _process, priority=400)
+    """Has autodoc go through it."""
+    app.connect("autodoc-process-docstring", _process)
+    app.connect("autodoc-process-signature", _signed)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
