@@ -346,7 +346,7 @@ def test_trainings_in_full_have_their_names_and_how_long_it_takes() -> None:
     plan = (Planned("a", "hand-engineered+GM", 40), Planned("b", "NE+GM 1 [x]", 40))
     scene = advance(Scene(), Stage("training 2 networks in full, at most 40 epochs each", plan, 2), 0.0)
     assert shown(scene, 5.0) == [
-        "2 networks left; training 2 networks in full, at most 40 epochs each, for 5 s"
+        "2 networks left; for 5 s: training 2 networks in full, at most 40 epochs each"
     ]
     for now, epoch in ((10.0, 1), (70.0, 2)):
         scene = advance(scene, Epoch("a", "hand-engineered+GM", epoch, 40, (("cross_entropy", 0.5),)), now)

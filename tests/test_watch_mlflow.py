@@ -113,7 +113,7 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     """A server where the real library would be."""
     found = Server()
-    parts = {
+    parts: dict[str, dict[str, Any]] = {
         "mlflow": {"MlflowClient": found},
         "mlflow.entities": {"Metric": Metric, "Param": Param},
         "mlflow.exceptions": {"MlflowException": MlflowError},

@@ -50,12 +50,12 @@ def live(console: Console) -> Iterator[Watcher]:
         yield watch
 
 
-def _hanging(time: str, text: str, style: str) -> Table:
+def _hanging(when: str, text: str, style: str) -> Table:
     """A line of the log, which is broken between words and goes on below its own beginning."""
     row = Table.grid(padding=(0, 2, 0, 0))
     row.add_column(justify="right", width=6, no_wrap=True)
     row.add_column(overflow="fold")
-    row.add_row(Text(time, style), Text(text, style))
+    row.add_row(Text(when, style), Text(text, style))
     return row
 
 

@@ -87,7 +87,7 @@ def _headline(scene: Scene, now: float, screen: Screen) -> Text:
     words = [
         in_words(left) if left is not None else "",
         scene.left if scene.search is None else _place(scene.search),
-        "" if scene.running else f"{scene.stage}, for {now - scene.since:.0f} s",
+        "" if scene.running else f"for {now - scene.since:.0f} s: {scene.stage}",
     ]
     return screen.text("; ".join(filter(None, words)) or scene.stage, style="bold")
 
