@@ -17,6 +17,9 @@ PICTURES = {
 }
 """What an audit draws beside its card, with a heading each."""
 
+PICTURED = 6
+"""Cards whose pictures stand in the page, which must stay small."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fooled:
@@ -83,18 +86,19 @@ class Unreadable:
 
 
 def read(folder: Path) -> tuple[Card | Unreadable, ...]:
-    """The cards of a run folder, by network and radius."""
-    return tuple(_read(path) for path in sorted(folder.glob("audit/*/*/card.json")))
+    """The cards of a run folder, by network and radius; of many, only the first ones have their pictures."""
+    paths = sorted(folder.glob("audit/*/*/card.json"))
+    return tuple(_read(path, pictured=number < PICTURED) for number, path in enumerate(paths))
 
 
-def _read(path: Path) -> Card | Unreadable:
+def _read(path: Path, *, pictured: bool) -> Card | Unreadable:
     try:
-        return _card(json.loads(path.read_text(encoding="utf-8")), path.parent)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _card(json.loads(path.read_text(encoding="utf-8")), path.parent, pictured=pictured)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Unreadable(path, f"{type(error).__name__}: {error}")
 
 
-def _card(stored: Mapping[str, Any], folder: Path) -> Card:
+def _card(stored: Mapping[str, Any], folder: Path, *, pictured: bool) -> Card:
     return Card(
         folder=folder,
         network=str(stored["target"]["name"]),
@@ -120,7 +124,7 @@ def _card(stored: Mapping[str, Any], folder: Path) -> Card:
         pictures=tuple(
             Picture(name=path.name, title=title, source=embedded(path), paper=True)
             for name, title in PICTURES.items()
-            if (path := folder / name).is_file()
+            if pictured and (path := folder / name).is_file()
         ),
     )
 

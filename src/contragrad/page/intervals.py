@@ -87,7 +87,7 @@ def attackers(card: Card, name: str) -> Chart:
     percent = alt.Axis(format=".0%", tickCount=5)
     whole = alt.Scale(domain=[0, 1])
     lines = base.mark_rule(strokeWidth=3).encode(
-        alt.X("low:Q", title="fooled, of the images it classifies correctly", axis=percent, scale=whole),
+        alt.X("low:Q", title="images fooled", axis=percent, scale=whole),
         alt.X2("high:Q"),
     )
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(alt.X("share:Q", scale=whole))
@@ -95,6 +95,7 @@ def attackers(card: Card, name: str) -> Chart:
         alt.layer(lines, dots).properties(height=32 * max(1, len(values))),
         name,
         f"Who fools {card.network}",
-        f"Attackers from weak to strong, at ε = {card.epsilon}, each with the best of his examples of each "
-        "image, with 95 % Wilson intervals.",
+        "The share of the images it classifies correctly that each attacker fools it on at ε = "
+        f"{card.epsilon}, by the best of his examples of each, with 95 % Wilson intervals. Attackers go "
+        "from weak to strong.",
     )

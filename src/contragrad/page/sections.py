@@ -44,7 +44,7 @@ def generations(story: Story) -> Section:
     """Fitness over generations."""
     fates = Counter(step.fate for step in story.steps if step.generation)
     said = ", ".join(f"{fates[fate]:,} {fate}" for fate in fates)
-    text = f"Children: {fates.total():,} so far, {said}." if fates else "There are no children yet."
+    text = f"Of {fates.total():,} children: {said}." if fates else "There are no children yet."
     chart = charts.fitness(story.steps, story.config.fitness_split)
     return Section("fitness", "Fitness over generations", [Words(text), chart])
 

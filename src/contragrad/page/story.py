@@ -77,6 +77,14 @@ class Story:
         return dict(zip(names, found, strict=True))
 
     @property
+    def outlived(self) -> bool:
+        """Whether the table is of an earlier end of the search, which then went on."""
+        now = {name: str(step.trial.genome) for name, step in self.winners.items()}
+        return bool(self.rows) and (
+            not self.finished or any(row.architecture != now[row.name] for row in self.best_rows)
+        )
+
+    @property
     def best_rows(self) -> tuple[Row, ...]:
         """The table's evolved networks, the best by fitness first."""
         state = self.history.state

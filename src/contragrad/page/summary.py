@@ -33,7 +33,7 @@ def warnings(story: Story) -> list[str]:
             "The search chose its networks by their accuracy on the test images, as the paper does, so "
             "their test figures are too good."
         )
-    if story.rows and not story.finished:
+    if story.outlived:
         texts.append(
             "The study was made longer after its table: the table is of an earlier end of the search."
         )

@@ -1,0 +1,381 @@
+"""`contragrad report`: what the page says, of any run at any moment, and that nothing on it runs or loads."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from contragrad import config_file, evaluate, history
+from contragrad.cli import main
+from contragrad.config import StudyConfig
+from contragrad.evaluate import Interval
+from contragrad.page import drawings
+from contragrad.page.summary import compared
+from contragrad.page.write import write
+from contragrad.report import percent
+from contragrad.workspace import CONFIGURATION, TABLE
+from pages import (
+    CONFIG,
+    HOSTILE,
+    ROWS,
+    TOTAL,
+    Read,
+    audited,
+    hostile,
+    measured,
+    plain,
+    read,
+    row,
+    studied,
+    whole,
+)
+
+LARGEST = 5_000_000
+
+REAL = {
+    "device": "cpu",
+    "data": {"source": "digits"},
+    "reference": {"epochs": 2},
+    "search": {
+        "population": 2,
+        "children": 1,
+        "generations": 1,
+        "epochs": 1,
+        "minimum_distance": 1,
+        "channels": [8],
+        "hidden": 16,
+        "initial_blocks_max": 4,
+        "limits": {"flops": 300_000},
+    },
+    "refine": {"networks": 1, "epochs": 1},
+}
+"""Settings of a study that takes seconds."""
+
+TITLES = (
+    "What was found",
+    "The networks on the test images",
+    "Fitness over generations",
+    "Clean against adversarial accuracy",
+    "Lineage",
+    "Architectures",
+    "Where the networks look",
+    "Audit",
+    "Cost",
+    "Settings and environment",
+    "How to reproduce",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a finished run with a table and an audit."""
+    return write(whole(tmp_path_factory.mktemp("finished")))
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run whose names would break it."""
+    return write(hostile(tmp_path_factory.mktemp("hostile")))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots are not drawn as files, which takes seconds."""
+    monkeypatch.setattr("contragrad.page.write.drawn", lambda chart: "<svg></svg>")
+
+
+def lead(page: Read) -> str:
+    """What was found, in the page's words."""
+    return plain(page.text.rsplit("What was found", 1)[1].split("The networks on the test images")[0]).strip()
+
+
+# What it says.
+
+
+def test_the_page_has_all_sections_and_links_to_them(finished: Path) -> None:
+    page = read(finished)
+    ids, links = page.attributes("id"), page.attributes("href")
+    assert len(ids) == len(set(ids))
+    assert [f"{link.removeprefix('#')}-title" for link in links[1:]] == page.attributes("aria-labelledby")
+    assert len(links) == 1 + len(TITLES)
+    assert all(link.removeprefix("#") in ids for link in links)
+    for title in TITLES:
+        assert page.text.count(title) >= 2, title
+
+
+def test_the_numbers_are_those_of_the_table(finished: Path) -> None:
+    stored = json.loads((finished.parent / TABLE).read_text())
+    (table,) = (table for table in read(finished).tables if table[0][:2] == ["network", "clean accuracy"])
+    assert [cells[0] for cells in table[1:]] == [each["name"] for each in stored]
+    for cells, each in zip(table[1:], stored, strict=True):
+        for cell, kind in ((cells[1], "clean"), (cells[2], "adversarial")):
+            low, high = each[f"{kind}_interval"]
+            assert cell == f"{percent(each[f'{kind}_accuracy'])} [{100 * low:.1f}, {100 * high:.1f}]"
+        assert cells[3] == f"{each['parameters']:,}"
+
+
+def test_what_was_found_is_said_with_intervals_audit_and_looks(finished: Path) -> None:
+    said = lead(read(finished))
+    assert said.startswith(
+        "Of 1,000 test images, NE+GM 1, the evolved network that did best on the validation images, "
+        "classifies 86.7 % [84.5, 88.7] correctly as they are and 88.6 % [86.5, 90.4] as adversarial "
+        "examples crafted on the reference (linf-pgd, ε = 8/255), which itself classifies "
+        "90.9 % [89.0, 92.5] and 41.4 % [38.4, 44.5]. "
+    )
+    assert "better than reference+GM (70.0 % [67.1, 72.8])" in said
+    assert "not told apart from hand-engineered+GM (92.1 % [90.3, 93.6])" in said
+    assert "the strongest attacker whom NE+GM 1 withstands is “recipe and architecture”" in said
+    assert "the weakest who defeats it is “queries”" in said
+    assert said.endswith("the test images were looked at once.")
+    assert "robust" not in said
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "said"),
+    [
+        ((0.5, 0.6), (0.3, 0.49), "better than"),
+        ((0.5, 0.6), (0.3, 0.5), "not told apart from"),
+        ((0.5, 0.6), (0.55, 0.57), "not told apart from"),
+        ((0.5, 0.6), (0.6, 0.7), "not told apart from"),
+        ((0.5, 0.6), (0.61, 0.7), "worse than"),
+    ],
+)
+def test_two_intervals_tell_who_is_better_only_if_they_lie_apart(
+    own: Interval, other: Interval, said: str
+) -> None:
+    assert compared(own, other) == said
+
+
+def test_every_trial_and_every_attacker_is_on_the_page(finished: Path) -> None:
+    tables = read(finished).tables
+    trials = next(table for table in tables if table[0][0] == "trial")
+    assert [cells[0] for cells in trials[1:]] == [str(number) for number in range(1, TOTAL + 1)]
+    attackers = next(table for table in tables if table[0][0] == "attacker")
+    assert {cells[1] for cells in attackers[1:]} == {"withstood", "defeated"}
+    assert len(attackers) == 11
+    checks = next(table for table in tables if table[0][0] == "check")
+    assert len(checks) == 30
+
+
+def test_settings_that_differ_stand_beside_their_defaults(finished: Path) -> None:
+    tables = [table for table in read(finished).tables if table[0][0] == "setting"]
+    changed = {cells[0]: cells[1:] for cells in tables[0][1:]}
+    assert changed["search.population"] == ["3", "4"]
+    assert "search.children" not in changed
+    assert len(tables[1]) > len(tables[0])
+
+
+def test_every_figure_is_a_file_too(finished: Path) -> None:
+    page = read(finished)
+    files = {path.name for path in finished.with_suffix("").iterdir()}
+    plots = {"table.svg", "fitness.svg", "accuracies.svg", "lineage.svg", "audit-1.svg"}
+    assert files == plots | {"architecture-0.svg", "architecture-1.svg", "architecture-2.svg"}
+    assert files <= set(page.attributes("id"))
+    for name in plots:
+        assert "<svg" in (finished.with_suffix("") / name).read_text()
+
+
+def texts(value: object) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from texts(part)
+
+
+# Of any run, at any moment.
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_study_that_has_not_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config_file.write(StudyConfig(), tmp_path / CONFIGURATION)
+    assert main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'report.html'}\n"
+    assert lead(read(tmp_path / "report.html")).startswith("The search has not begun: none of its 404 ")
+
+
+@pytest.mark.parametrize("steps", [1, 3, 10, TOTAL])
+@pytest.mark.usefixtures("quick")
+def test_a_study_that_is_under_way(steps: int, tmp_path: Path) -> None:
+    studied(tmp_path, steps=steps)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    page = read(write(tmp_path))
+    said = lead(page)
+    assert f"{steps} of {TOTAL} evaluations" in said
+    assert "No network has been trained in full and measured on the test images" in said
+    assert said.startswith("The search has ended" if steps == TOTAL else "The search is in generation")
+    assert "There is no table" in page.text
+    assert "No network of this study was audited" in page.text
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.usefixtures("quick")
+def test_notes_say_what_makes_figures_too_good(tmp_path: Path) -> None:
+    studied(tmp_path, replace(CONFIG, fitness_split="test"))
+    measured(tmp_path, looks=2)
+    text = plain(read(write(tmp_path)).text)
+    assert "The test images were measured 2 times, for different networks" in text
+    assert "the test images were looked at 2 times" in text
+    assert "The search chose its networks by their accuracy on the test images" in text
+    assert "It was not audited" in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_table_of_an_earlier_end_is_named_so(tmp_path: Path) -> None:
+    studied(tmp_path, steps=TOTAL - 1)
+    measured(tmp_path)
+    assert "the table is of an earlier end of the search" in plain(read(write(tmp_path)).text)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_table_of_other_networks_than_those_found_is_named_so(tmp_path: Path) -> None:
+    studied(tmp_path)
+    measured(tmp_path)
+    rows = evaluate.read(tmp_path / TABLE)
+    assert "earlier end of the search" not in plain(read(write(tmp_path)).text)
+    evaluate.write((*rows[:-1], replace(rows[-1], architecture="conv(9,3) fc(4)")), tmp_path / TABLE)
+    assert "the table is of an earlier end of the search" in plain(read(write(tmp_path)).text)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_network_without_rivals_or_reference(tmp_path: Path) -> None:
+    studied(tmp_path)
+    measured(tmp_path, [row("NE+GM 1", 867, 886)])
+    said = lead(read(write(tmp_path)))
+    assert "no other network that was trained in the same way" in said
+    assert "which itself" not in said
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_card_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    studied(tmp_path)
+    audited(tmp_path).write_text('{"title": "half a ca')
+    text = read(write(tmp_path)).text
+    assert "card.json cannot be read (JSONDecodeError" in text
+    assert "No network of this study was audited" not in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_reference_that_is_no_genome_is_not_drawn(tmp_path: Path) -> None:
+    reference = replace(CONFIG.reference, architecture="resnet18")
+    studied(tmp_path, replace(CONFIG, reference=reference))
+    page = read(write(tmp_path))
+    assert "The reference, resnet18, is no row of blocks as genomes are, and is not drawn." in page.text
+    assert "architecture-1.svg" in page.attributes("id")
+    assert "architecture-0.svg" not in page.attributes("id")
+
+
+def test_without_weights_the_section_says_what_to_do(finished: Path) -> None:
+    text = read(finished).text
+    assert "There is no picture here, for an artefact of the study is missing or damaged" in text
+    assert "contragrad resume makes it again" in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_without_matplotlib_the_section_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    studied(tmp_path)
+    text = read(write(tmp_path)).text
+    assert "pictures need matplotlib" in text
+    assert 'pip install "contragrad[paper]"' in text
+
+
+# Nothing runs that is not its own, and nothing is loaded.
+
+
+@pytest.mark.parametrize("name", ["finished", "broken"])
+def test_the_page_is_small_and_asks_for_nothing(name: str, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue(name)
+    assert path.stat().st_size < LARGEST
+    page = read(path)
+    assert all(source.startswith("data:image/") for source in page.attributes("src"))
+    assert all(link.startswith("#") for link in page.attributes("href"))
+    assert {tag for tag, _ in page.elements}.isdisjoint({"link", "iframe", "object", "embed", "base", "form"})
+    assert not [key for _, attributes in page.elements for key in attributes if key.startswith("on")]
+    kinds = [attributes.get("type") for tag, attributes in page.elements if tag == "script"]
+    assert kinds.count(None) == 1
+    assert set(kinds) == {None, "application/json"}
+
+
+def test_hostile_names_are_only_text(broken: Path) -> None:
+    page = read(broken)
+    assert page.text.count(HOSTILE) > 10
+    assert all(json.loads(script) for script in page.scripts[:-1])
+    assert any(HOSTILE in text for script in page.scripts[:-1] for text in texts(json.loads(script)))
+    assert "vegaEmbed" not in page.text
+
+
+# Files and wrong input.
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_place_for_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    studied(run, steps=2)
+    out = tmp_path / "shown" / "page.html"
+    assert main(["report", str(run), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    assert out.is_file()
+    assert (tmp_path / "shown" / "page" / "architecture-0.svg").is_file()
+    assert not (run / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "there is no study in this folder"),
+        (["run", "--out", "page"], "try: page.html"),
+        (["run", "--out", "run/study.db/page.html"], "the folder cannot be made"),
+    ],
+)
+@pytest.mark.usefixtures("quick")
+def test_wrong_input_is_refused(
+    words: Sequence[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    studied(tmp_path / "run", steps=1)
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_damaged_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    studied(tmp_path, steps=1)
+    evaluate.write(ROWS, tmp_path / TABLE)
+    (tmp_path / TABLE).write_text("[{}]")
+    assert main(["report", str(tmp_path)]) == 2
+    assert "the table cannot be read" in capsys.readouterr().err
+
+
+def test_pictures_keep_their_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "dot.png"
+    path.write_bytes(b"\x89PNG")
+    assert drawings.embedded(path) == "data:image/png;base64,iVBORw=="
+
+
+@pytest.mark.slow
+def test_a_real_run_shows_where_its_networks_look(tmp_path: Path) -> None:
+    study_file = tmp_path / "study.yaml"
+    study_file.write_text(yaml.safe_dump(REAL))
+    run = tmp_path / "run"
+    assert main(["evolve", "--config", str(study_file), "--out", str(run)]) == 0
+    assert main(["report", str(run)]) == 0
+    page = read(run / "report.html")
+    assert "integrated-gradients.png" in page.attributes("id")
+    assert (run / "report" / "integrated-gradients.png").stat().st_size > 10_000
+    assert "There is no picture here" not in page.text
+    assert "the test images were looked at once" in page.text
+    # The picture is of networks that the table has measured: it is no second look.
+    assert history.load(run).looks == 1
+    stored = json.loads((run / TABLE).read_text())
+    assert [each["name"] for each in stored] == [cells[0] for cells in page.tables[0][1:]]
