@@ -65,10 +65,9 @@ def commands(text: str) -> list[tuple[str, str]]:
     for line in text.splitlines(keepends=True):
         if line.startswith("$ "):
             found.append((line.removeprefix("$ "), ""))
-            continue
-        command, printed = found[-1]
-        open_argument = command.count('"') % 2 == 1
-        found[-1] = (command + line, "") if open_argument else (command, printed + line)
+        else:
+            command, printed = found[-1]
+            found[-1] = (command, printed + line)
     return found
 
 
