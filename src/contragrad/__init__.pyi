@@ -1,7 +1,4 @@
-from contragrad.api import audit as audit
-from contragrad.api import evolve as evolve
-from contragrad.api import export as export
-from contragrad.api import load as load
-from contragrad.api import resume as resume
+from contragrad.api import audit, evolve, export, load, resume
 
+__all__ = ["audit", "evolve", "export", "load", "resume"]
 __version__: str
