@@ -21,6 +21,7 @@ from contragrad.evaluate import Row
 from contragrad.fingerprint import Plain
 from contragrad.watch import watching as choice
 from contragrad.watch.events import (
+    Begun,
     Ended,
     Epoch,
     Event,
@@ -64,6 +65,7 @@ def written(*events: Event) -> list[dict[str, Any]]:
             Epoch("key", "a", 2, 20, (("cross_entropy", 0.5),)),
             {"event": "epoch", "key": "key", "name": "a", "epoch": 2, "epochs": 20, "cross_entropy": 0.5},
         ),
+        (Begun("key", "a", 20), {"event": "begun", "key": "key", "name": "a", "epochs": 20}),
         (Working("key", "x"), {"event": "working", "key": "key", "text": "x"}),
         (Ended("key", 1.5), {"event": "ended", "key": "key", "seconds": 1.5, "text": ""}),
         (Said("λ\n"), {"event": "said", "text": "λ\n"}),
@@ -89,8 +91,10 @@ def test_a_study_can_be_followed_by_its_lines(tmp_path: Path) -> None:
     assert [each["best_fitness"] for each in told] == sorted(each["best_fitness"] for each in told)
     assert told[-1]["best_fitness"] == max(member.outcome.fitness for member in final.population)
     assert any("replaces" in each["placement"] for each in told)
-    trained = {each["genome"] for each in found if each["event"] == "epoch"}
-    assert {each["genome"] for each in told} <= trained
+    for kind in ("begun", "epoch"):
+        assert {each["genome"] for each in told} <= {
+            each["genome"] for each in found if each["event"] == kind
+        }
 
 
 def test_the_last_line_is_the_table(tmp_path: Path) -> None:

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from contragrad.engine.memo import DictMemo
 from contragrad.evolution.search import State, ask, epochs, tell
 from contragrad.evolution.trial import Infeasible
-from contragrad.watch.events import Ended, Epoch, Event, Planned, Said, Searching, Stage, Working, evaluations
+from contragrad.watch.events import (
+    Begun,
+    Ended,
+    Epoch,
+    Event,
+    Planned,
+    Said,
+    Searching,
+    Stage,
+    Working,
+    evaluations,
+)
 from contragrad.watch.remaining import epochs_left, in_words, seconds_left
 from contragrad.watch.scene import Scene, advance, counted
 from strategies import states
@@ -46,9 +57,20 @@ def test_what_runs_is_what_was_heard_of_and_has_not_ended() -> None:
     assert not after((5, Stage("next")), scene=scene).running
 
 
+def test_a_training_is_there_from_its_beginning_and_timed_from_its_first_report() -> None:
+    begun = after((0, Begun("a", "A", 400)), (1, Begun("b", "B", 10)))
+    assert [(each.text, each.epoch, each.epochs, each.pace) for each in begun.running] == [
+        ("A", 0, 400, None),
+        ("B", 0, 10, None),
+    ]
+    # It went on from a checkpoint at epoch 300, and its worker took half a minute to come about.
+    scene = after((30, epoch("a", 301, 400)), (34, epoch("a", 303, 400)), scene=begun)
+    assert [(each.key, each.pace) for each in scene.running] == [("a", 2.0), ("b", None)]
+
+
 def test_work_without_epochs_is_what_it_is_at_now() -> None:
     scene = after((1, Working("a", "one")), (2, Working("b", "x")), (3, Working("a", "two")))
-    assert [(each.key, each.text, each.epochs) for each in scene.running] == [("b", "x", 0), ("a", "two", 0)]
+    assert [(each.key, each.text, each.epochs) for each in scene.running] == [("a", "two", 0), ("b", "x", 0)]
 
 
 def test_a_training_that_a_new_worker_begins_again_is_timed_anew() -> None:
@@ -96,9 +118,11 @@ def test_the_scene_follows_the_search(tmp_path: Path) -> None:
     steps = [scene.search.step for scene, _ in kept if scene.search]
     assert steps == sorted(steps)
     assert steps[-1] == TOTAL
-    last, _ = kept[-1]
+    last, now = kept[-2]
     assert last.left.startswith("0 evaluations left, best fitness ")
-    assert seconds_left(*kept[-1]) == 0.0
+    assert seconds_left(last, now) == 0.0
+    over, _ = kept[-1]
+    assert (over.stage, over.running, over.search) == ("", (), None)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 5])

@@ -17,7 +17,8 @@ from contragrad.evolution.trial import Measured, Outcome, Trial, outcome_to_json
 from contragrad.fingerprint import Plain
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.report import outcome_text, percent
-from contragrad.watch.events import Ended, Said, Stage, Watcher, epoch_of
+from contragrad.watch.announcing import Announcing
+from contragrad.watch.events import Begun, Ended, Said, Stage, Watcher, epoch_of
 from contragrad.workspace import Workspace
 
 
@@ -74,9 +75,13 @@ def _tried(workspace: Workspace, memo: Memo, watch: Watcher) -> Tried:
             case executors.Finished(key, _, seconds):
                 watch(Ended(key, seconds))
 
+    def announce(key: str, trial: Trial) -> None:
+        watch(Begun(key, key[:6], trial.epochs, trial))
+
     with run.executor_of(workspace) as executor:
+        announcing = Announcing(executor, announce)
         found = study.outcomes(
-            trials, memo=memo, executor=executor, key_of=workspace.evaluation_name, on_event=on_event
+            trials, memo=memo, executor=announcing, key_of=workspace.evaluation_name, on_event=on_event
         )
     for outcome in found:
         watch(Said(outcome_text(outcome)))

@@ -40,7 +40,18 @@ from contragrad.reference import architecture, require_usable
 from contragrad.refine import FullTraining, train_fully
 from contragrad.report import outcome_text
 from contragrad.tasks import against
-from contragrad.watch.events import Ended, Opened, Planned, Results, Searching, Stage, Watcher, epoch_of
+from contragrad.watch.announcing import Announcing
+from contragrad.watch.events import (
+    Begun,
+    Ended,
+    Opened,
+    Planned,
+    Results,
+    Searching,
+    Stage,
+    Watcher,
+    epoch_of,
+)
 from contragrad.workspace import (
     CONFIGURATION,
     DATABASE,
@@ -309,10 +320,9 @@ def evolve(workspace: Workspace, memo: Memo, executor: executors.Executor, watch
     watch(Searching(state, executor.slots))
     trials: dict[str, Trial] = {}
 
-    def key_of(trial: Trial) -> str:
-        key = workspace.evaluation_name(trial)
+    def announce(key: str, trial: Trial) -> None:
         trials[key] = trial
-        return key
+        watch(Begun(key, key[:6], trial.epochs, trial))
 
     def on_event(event: study.Event) -> None:
         match event:
@@ -325,4 +335,10 @@ def evolve(workspace: Workspace, memo: Memo, executor: executors.Executor, watch
             case _:
                 pass  # what another search has left running
 
-    return study.run(state, memo=memo, executor=executor, key_of=key_of, on_event=on_event)
+    return study.run(
+        state,
+        memo=memo,
+        executor=Announcing(executor, announce),
+        key_of=workspace.evaluation_name,
+        on_event=on_event,
+    )

@@ -17,7 +17,8 @@ from contragrad.recipes import Found, main_job
 from contragrad.reference import architecture, construct
 from contragrad.refine import FullTraining
 from contragrad.tasks import against, deployed_name, surrogate_names, task_name
-from contragrad.watch.events import Ended, Planned, Said, Stage, Watcher, epoch_of
+from contragrad.watch.announcing import Announcing
+from contragrad.watch.events import Begun, Ended, Planned, Said, Stage, Watcher, epoch_of
 from contragrad.watch.scene import counted
 from contragrad.workspace import (
     Workspace,
@@ -59,7 +60,11 @@ def train(
             case executors.Finished(key, _, seconds):
                 watch(Ended(key, seconds, f"trained {names[key].name} in {seconds:.0f} s"))
 
-    results = study.run_tasks(list(missing.items()), executor=executor, on_event=on_event)
+    def announce(key: str, task: FullTraining) -> None:
+        watch(Begun(key, task.name, task.epochs))
+
+    announcing = Announcing(executor, announce)
+    results = study.run_tasks(list(missing.items()), executor=announcing, on_event=on_event)
     for name, result in results.items():
         if "infeasible" in result:
             watch(Said(f"{names[name].name} is left out: {result['infeasible']}"))

@@ -55,6 +55,23 @@ class Searching:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A training has begun, or goes on from where an earlier session left it.
+
+    Args:
+        key: tells it from others.
+        name: what people call it.
+        epochs: how many it has in all.
+        trial: what is trained, if a search asked for it.
+    """
+
+    key: str
+    name: str
+    epochs: int
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Epoch:
     """A training has come through an epoch.
 
@@ -117,7 +134,7 @@ class Results:
     rows: tuple[Row, ...]
 
 
-Event = Opened | Stage | Searching | Told | Epoch | Working | Ended | Said | Idle | Results
+Event = Opened | Stage | Searching | Told | Begun | Epoch | Working | Ended | Said | Idle | Results
 
 Watcher = Callable[[Event], None]
 """Takes each event of a run, in their order."""

@@ -11,10 +11,11 @@ from typing import TextIO
 
 from contragrad import config_file
 from contragrad.engine.study import Told
-from contragrad.evolution.trial import outcome_to_json
+from contragrad.evolution.trial import Trial, outcome_to_json
 from contragrad.fingerprint import Plain, canonical
 from contragrad.history import placement
 from contragrad.watch.events import (
+    Begun,
     Ended,
     Epoch,
     Event,
@@ -64,10 +65,17 @@ def as_json(event: Event) -> dict[str, Plain]:
             return {"event": "search", "text": line(event), "evaluations": total, "workers": workers}
         case Told():
             return _told(event)
+        case Begun(key, name, epochs, trial):
+            return {"event": "begun", "key": key, "name": name, "epochs": epochs, **_genome(trial)}
         case Epoch(key, name, epoch, epochs, losses, trial):
-            where: dict[str, Plain] = {"event": "epoch", "key": key, "name": name}
-            genome: dict[str, Plain] = {} if trial is None else {"genome": str(trial.genome)}
-            return where | {"epoch": epoch, "epochs": epochs} | dict(losses) | genome
+            of: dict[str, Plain] = {
+                "event": "epoch",
+                "key": key,
+                "name": name,
+                "epoch": epoch,
+                "epochs": epochs,
+            }
+            return {**of, **dict(losses), **_genome(trial)}
         case Working(key, text):
             return {"event": "working", "key": key, "text": text}
         case Ended(key, seconds, text):
@@ -78,6 +86,10 @@ def as_json(event: Event) -> dict[str, Plain]:
             return {"event": "idle"}
         case Results(rows):
             return {"event": "table", "table": [canonical(asdict(row)) for row in rows]}
+
+
+def _genome(trial: Trial | None) -> dict[str, Plain]:
+    return {} if trial is None else {"genome": str(trial.genome)}
 
 
 def _told(event: Told) -> dict[str, Plain]:

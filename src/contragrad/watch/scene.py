@@ -3,10 +3,12 @@
 from dataclasses import dataclass, replace
 
 from contragrad.engine.study import Told
-from contragrad.evolution.search import State, epochs
+from contragrad.evolution.search import State
+from contragrad.evolution.search import epochs as epochs_of
 from contragrad.evolution.trial import Trial
 from contragrad.report import percent
 from contragrad.watch.events import (
+    Begun,
     Ended,
     Epoch,
     Event,
@@ -30,8 +32,8 @@ class Running:
     Args:
         key: tells it from others.
         text: its name, or what it is at.
-        first: when it was first heard of, in seconds, and the epoch it had behind it then.
-        last: the same of when it was last heard of.
+        last: when it was last heard of, in seconds, and the epochs it had behind it then.
+        first: the same of its first report; None before that.
         epochs: all its epochs.
         losses: its last epoch's, by name.
         trial: what is trained, if a search asked for it.
@@ -39,8 +41,8 @@ class Running:
 
     key: str
     text: str
-    first: tuple[float, int]
     last: tuple[float, int]
+    first: tuple[float, int] | None = None
     epochs: int = 0
     losses: tuple[tuple[str, float], ...] = ()
     trial: Trial | None = None
@@ -53,7 +55,7 @@ class Running:
     @property
     def pace(self) -> float | None:
         """Seconds for an epoch, measured from report to report; None before the second."""
-        (then, before), (now, epoch) = self.first, self.last
+        (then, before), (now, epoch) = self.first or self.last, self.last
         return (now - then) / (epoch - before) if epoch > before else None
 
 
@@ -111,11 +113,12 @@ def advance(scene: Scene, event: Event, now: float) -> Scene:
         case Told():
             live = bool(scene.running or scene.paces)
             return replace(scene, search=event.after, told=scene.told + live)
+        case Begun(key, name, epochs, trial):
+            return _running(scene, Running(key, name, (now, 0), epochs=epochs, trial=trial))
         case Epoch():
             return _heard(scene, event, now)
         case Working(key, text):
-            found = Running(key, text, first=(now, 0), last=(now, 0))
-            return replace(scene, running=(*_without(scene.running, key), found))
+            return _running(scene, Running(key, text, (now, 0)))
         case Ended():
             return _ended(scene, event)
         case Idle() | Results():
@@ -128,11 +131,19 @@ def _heard(scene: Scene, event: Epoch, now: float) -> Scene:
     known = next((each for each in scene.running if each.key == event.key), None)
     at = (now, event.epoch)
     # A training whose worker died begins again.
-    first = known.first if known is not None and known.epoch < event.epoch else at
-    found = Running(event.key, event.name, first, at, event.epochs, event.losses, event.trial)
-    if known is None:
-        return replace(scene, running=(*scene.running, found))
-    return replace(scene, running=tuple(found if each is known else each for each in scene.running))
+    first = known.first if known is not None and known.epoch < event.epoch else None
+    trial = event.trial or (known.trial if known is not None else None)
+    found = Running(event.key, event.name, at, first or at, event.epochs, event.losses, trial)
+    return _running(scene, found)
+
+
+def _running(scene: Scene, found: Running) -> Scene:
+    """The scene with what is known of something that runs; it keeps its place among what runs."""
+    if any(each.key == found.key for each in scene.running):
+        return replace(
+            scene, running=tuple(found if each.key == found.key else each for each in scene.running)
+        )
+    return replace(scene, running=(*scene.running, found))
 
 
 def _ended(scene: Scene, event: Ended) -> Scene:
@@ -152,7 +163,9 @@ def _pace(scene: Scene, event: Ended, known: Running | None) -> float | None:
         return None if known is None else known.pace
     if event.seconds is None:
         return None
-    return event.seconds / (known.epochs if known else epochs(scene.search.settings, scene.search.generation))
+    return event.seconds / (
+        known.epochs if known else epochs_of(scene.search.settings, scene.search.generation)
+    )
 
 
 def _without(running: tuple[Running, ...], key: str) -> tuple[Running, ...]:
