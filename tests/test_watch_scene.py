@@ -195,8 +195,8 @@ def test_the_last_child_takes_as_long_as_it_takes() -> None:
 def test_a_child_that_was_stopped_early_makes_an_epoch_cheaper() -> None:
     scene = after((0, Searching(rehearse(Path(), lambda event: None), 1)), (1, epoch("a", 1)))
     assert after((2, Ended("a", 2.0)), scene=scene).paces == (0.2,)
-    # One that was too large was not trained at all.
-    assert after((2, Ended("z", 0.0)), scene=scene).paces == (0.0,)
+    # One that is too large is not trained at all, and says nothing about time.
+    assert after((2, Begun("z", "Z", 10)), (2, Ended("z", 0.1)), scene=scene).paces == ()
 
 
 # Trainings in full.

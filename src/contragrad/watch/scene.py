@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 from contragrad.engine.study import Told
 from contragrad.evolution.search import State
-from contragrad.evolution.search import epochs as epochs_of
 from contragrad.evolution.trial import Trial
 from contragrad.report import percent
 from contragrad.watch.events import (
@@ -128,45 +127,39 @@ def advance(scene: Scene, event: Event, now: float) -> Scene:
 
 
 def _heard(scene: Scene, event: Epoch, now: float) -> Scene:
-    known = next((each for each in scene.running if each.key == event.key), None)
+    known = _known(scene, event.key)
     at = (now, event.epoch)
     # A training whose worker died begins again.
-    first = known.first if known is not None and known.epoch < event.epoch else None
-    trial = event.trial or (known.trial if known is not None else None)
-    found = Running(event.key, event.name, at, first or at, event.epochs, event.losses, trial)
-    return _running(scene, found)
+    first = known.first if known and known.epoch < event.epoch else None
+    trial = event.trial or (known.trial if known else None)
+    return _running(scene, Running(event.key, event.name, at, first or at, event.epochs, event.losses, trial))
 
 
 def _running(scene: Scene, found: Running) -> Scene:
     """The scene with what is known of something that runs; it keeps its place among what runs."""
-    if any(each.key == found.key for each in scene.running):
-        return replace(
-            scene, running=tuple(found if each.key == found.key else each for each in scene.running)
-        )
-    return replace(scene, running=(*scene.running, found))
+    if _known(scene, found.key) is None:
+        return replace(scene, running=(*scene.running, found))
+    return replace(scene, running=tuple(found if each.key == found.key else each for each in scene.running))
 
 
 def _ended(scene: Scene, event: Ended) -> Scene:
-    known = next((each for each in scene.running if each.key == event.key), None)
-    pace = _pace(scene, event, known)
+    known = _known(scene, event.key)
+    pace = _pace(known, event, searching=scene.search is not None) if known else None
     return replace(
         scene,
-        running=_without(scene.running, event.key),
+        running=tuple(each for each in scene.running if each is not known),
         plan=tuple(each for each in scene.plan if each.key != event.key),
         paces=scene.paces if pace is None else (*scene.paces, pace),
     )
 
 
-def _pace(scene: Scene, event: Ended, known: Running | None) -> float | None:
-    """Seconds an epoch took, for each that was planned: a child that was stopped early was cheap."""
-    if scene.search is None:
-        return None if known is None else known.pace
-    if event.seconds is None:
-        return None
-    return event.seconds / (
-        known.epochs if known else epochs_of(scene.search.settings, scene.search.generation)
-    )
+def _pace(known: Running, event: Ended, *, searching: bool) -> float | None:
+    """Seconds an epoch took: of a child for each that was planned, for one that was stopped was cheap."""
+    if not searching:
+        return known.pace
+    # A network that is too large comes to no epoch, and costs nothing.
+    return event.seconds / known.epochs if event.seconds is not None and known.epoch else None
 
 
-def _without(running: tuple[Running, ...], key: str) -> tuple[Running, ...]:
-    return tuple(each for each in running if each.key != key)
+def _known(scene: Scene, key: str) -> Running | None:
+    return next((each for each in scene.running if each.key == key), None)
