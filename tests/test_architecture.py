@@ -31,11 +31,12 @@ ORDER = (
     "attack_library", "attacks", "defences", "fitness", "workspace", "refine", "tasks", "recipes",
     "engine.*",
     "evaluate", "pictures", "explain", "draw", "history", "report", "watch.*", "table4", "run", "calibrate",
-    "audit.settings", "audit.queries", "audit.filters", "audit.attempts", "audit.target", "audit.sources", "audit.attackers",
+    "audit.settings", "audit.queries", "audit.filters", "audit.attempts", "audit.target", "audit.sources",
+    "audit.attackers",
     "audit.bouts", "audit.arsenal", "audit.probes", "audit.findings", "audit.runner", "audit.checks.check",
     "audit.checks.claim", "audit.checks.attack", "audit.checks.masking", "audit.checks.transfer",
     "audit.checks.baselines", "audit.checks.every", "audit.card", "audit.plots", "audit.command",
-    "export.*", "api",
+    "export.*", "results", "api",
     "page.*", "reproduce.*", "doctor", "machine", "commands.*", "cli",
 )
 # fmt: on

@@ -342,7 +342,7 @@ def test_what_does_not_answer_as_the_network_is_removed(
         network = right.answers(path, target)
         return lambda batch: network(batch) + 0.01
 
-    monkeypatch.setitem(job.FORMATS, "safetensors", replace(right, answers=wrong))
+    monkeypatch.setitem(formats.FORMATS, "safetensors", replace(right, answers=wrong))
     assert "not the network" in refused(capsys, folder)
     assert not names(folder / "export")
 

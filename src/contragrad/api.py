@@ -7,29 +7,24 @@ print(contragrad.audit(study.folder, budget=5).verdict)
 contragrad.export(study.folder, format="onnx")
 """
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from contragrad import config_file, run
-from contragrad.audit import card, command
-from contragrad.audit.findings import Findings
+from contragrad.audit import command
 from contragrad.config import StudyConfig
 from contragrad.errors import UserError
-from contragrad.evaluate import Row
 from contragrad.export import job
 from contragrad.export.job import Exported
 from contragrad.export.load import load
 from contragrad.export.names import FormatName
-from contragrad.report import accuracy_table
+from contragrad.results import Audit, Study
 from contragrad.watch.events import Watcher, nobody
 from contragrad.watch.live import display
 
@@ -37,54 +32,6 @@ __all__ = ["Audit", "Exported", "Study", "audit", "evolve", "export", "load", "r
 
 Settings = Mapping[str, object]
 """Settings by their dotted names, as the command line has them: {"search.generations": 50}."""
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """A study that has ended; printed, it is its table.
-
-    Args:
-        folder: its run folder.
-        table: its networks, the reference first.
-    """
-
-    folder: Path
-    table: tuple[Row, ...]
-
-    def __str__(self) -> str:
-        console = _page()
-        with console.capture() as captured:
-            console.print(accuracy_table(self.table, "transfer resistance from the reference"))
-        return captured.get().rstrip()
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """An audit that has ended; printed, it is its card.
-
-    Args:
-        folder: where the card and its pictures are.
-        findings: what was found, image by image.
-    """
-
-    folder: Path
-    findings: Findings = field(repr=False)
-
-    @property
-    def verdict(self) -> str:
-        """What it comes to, in a few sentences."""
-        return card.verdict(self.findings)
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """The card as plain values."""
-        return card.content(self.findings)
-
-    def __str__(self) -> str:
-        console = _page()
-        with console.capture() as captured:
-            command.printed(self.findings, console)
-        return captured.get().rstrip()
 
 
 def evolve(
@@ -136,58 +83,83 @@ def audit(
     *,
     network: str | None = None,
     weights: str | Path | None = None,
+    data: str | Path | None = None,
+    reference: str | None = None,
+    reference_weights: str | Path | None = None,
     config: str | Path | None = None,
     out: str | Path | None = None,
     settings: Settings | None = None,
-    budget: float | None = None,
     epsilon: str | Fraction | None = None,
     images: int | None = None,
     steps: int | None = None,
+    restarts: int | None = None,
     queries: int | None = None,
+    distilled: int | None = None,
     surrogates: int | None = None,
+    l2_epsilon: str | Fraction | None = None,
     tolerated: float | None = None,
+    budget: float | None = None,
     progress: bool = False,
 ) -> Audit:
     """How far a network's resistance holds: a report card.
+
+    How deep it goes is said by `AuditSettings`, whose words and defaults are these; `budget` are its minutes.
 
     Args:
         target: a run folder, an ONNX file, or a factory `package.module:function`.
         network: which of the run's, as its table calls it; its best evolved one if left out.
         weights: safetensors file of a factory's network.
-        config: study file that names a model's data and reference.
+        data: a model's images: an npz file, or an image folder.
+        reference: the public network of a model: an architecture's name, or a factory.
+        reference_weights: safetensors file of the reference, which is trained if it is left out.
+        config: study file for these and more.
         out: run folder of a model, made or gone on with.
         settings: what differs from the study file.
-        budget: minutes that it may take; no limit if left out.
         epsilon: radius of the L_inf attacks in pixel units, such as "16/255"; the study's if left out.
         images: test images to attack.
         steps: gradient steps of the attacks.
+        restarts: random starts of the white-box attack.
         queries: answers that an attacker may ask for, for each image.
+        distilled: answers that an attacker may ask for to train a copy on, in all.
         surrogates: networks that an attacker who knows the recipe trains.
+        l2_epsilon: radius of the L_2 attacks in pixel units.
         tolerated: share of images that an attacker may fool and still be withstood.
+        budget: minutes that it may take; no limit if left out.
         progress: whether it tells on standard error what it is doing.
 
     Raises:
         UserError: if the network, the data or the reference cannot be had, or do not fit each other.
     """
     depth = {
-        "minutes": budget,
-        "epsilon": None if epsilon is None else str(epsilon),
+        "epsilon": epsilon,
         "images": images,
         "steps": steps,
+        "restarts": restarts,
         "queries": queries,
+        "distilled": distilled,
         "surrogates": surrogates,
+        "l2_epsilon": l2_epsilon,
         "tolerated": tolerated,
+        "minutes": budget,
     }
-    with _progress(progress) as told:
+    of_model = command.of_model(
+        *(None if given is None else str(given) for given in (data, reference, reference_weights))
+    )
+    with _progress(progress) as watch:
         findings, folder = command.audit(
             str(target),
             network=network,
             weights=_path(weights),
             study_file=_path(config),
             out=_path(out),
-            overrides=_words(settings),
-            settings={name: value for name, value in depth.items() if value is not None},
-            watch=told,
+            overrides=[*of_model, *_words(settings)],
+            # Radii are read as they are typed.
+            settings={
+                name: str(value) if name.endswith("epsilon") else value
+                for name, value in depth.items()
+                if value is not None
+            },
+            watch=watch,
         )
     return Audit(folder, findings)
 
@@ -227,10 +199,6 @@ def _words(settings: Settings | None) -> list[str]:
 
 def _word(value: object) -> str:
     return str(value) if isinstance(value, str | Path | Fraction) else json.dumps(value)
-
-
-def _page() -> Console:
-    return Console(width=120, file=io.StringIO())
 
 
 @contextmanager

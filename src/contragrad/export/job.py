@@ -57,8 +57,7 @@ def export(
         UserError: if the run has not ended or has no such network, if a package is missing, if there are
             such files, or if what was written does not answer as the network does.
     """
-    form = FORMATS[kind]
-    _require_packages(form, kind)
+    form = _format(kind)
     workspace = _on_cpu(stored_workspace(run))
     training = training_of(workspace, network)
     splits = load_splits(workspace)
@@ -82,13 +81,21 @@ def export(
     return Exported(path=path, files=tuple(map(path.with_name, names)), agreement=agreement)
 
 
-def _require_packages(form: Format, kind: FormatName) -> None:
+def _format(kind: FormatName) -> Format:
+    """The format, once all that it needs is there.
+
+    Raises:
+        UserError: if there is no such format, or a package is missing.
+    """
+    if (form := FORMATS.get(kind)) is None:
+        raise UserError(f"there is no format {kind}", where="format", remedy=f"one of: {', '.join(FORMATS)}")
     if missing := [name for name in form.needs if find_spec(name) is None]:
         raise UserError(
             f"{kind} files need {' and '.join(missing)}",
             where="--format",
             remedy="pip install 'contragrad[onnx]'",
         )
+    return form
 
 
 def _on_cpu(workspace: Workspace) -> Workspace:

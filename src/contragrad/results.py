@@ -1,0 +1,65 @@
+"""What a study and an audit give who calls them from Python; printed, they are what the commands print."""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from contragrad.audit import card, command
+from contragrad.audit.findings import Findings
+from contragrad.evaluate import Row
+from contragrad.report import accuracy_table
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study that has ended; printed, it is its table.
+
+    Args:
+        folder: its run folder.
+        table: its networks, the reference first.
+    """
+
+    folder: Path
+    table: tuple[Row, ...]
+
+    def __str__(self) -> str:
+        console = _page()
+        with console.capture() as captured:
+            console.print(accuracy_table(self.table, "transfer resistance from the reference"))
+        return captured.get().rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """An audit that has ended; printed, it is its card.
+
+    Args:
+        folder: where the card and its pictures are.
+        findings: what was found, image by image.
+    """
+
+    folder: Path
+    findings: Findings = field(repr=False)
+
+    @property
+    def verdict(self) -> str:
+        """What it comes to, in a few sentences."""
+        return card.verdict(self.findings)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The card as plain values."""
+        return card.content(self.findings)
+
+    def __str__(self) -> str:
+        console = _page()
+        with console.capture() as captured:
+            command.printed(self.findings, console)
+        return captured.get().rstrip()
+
+
+def _page() -> Console:
+    return Console(width=120, file=io.StringIO())
