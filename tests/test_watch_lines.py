@@ -1,6 +1,7 @@
 """A run as plain lines, and on a terminal: lines above a table that is drawn anew and cleared."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -206,6 +207,38 @@ def test_standard_output_is_left_alone_while_the_table_is_drawn(
             print("data")
         assert capsys.readouterr().out == "data\n"
         assert "data" not in written()
+
+
+def test_no_line_is_lost_however_the_table_grows_and_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "FRAMES", 2000.0)
+    with terminal(height=30) as (console, written):
+        with live(console) as watch:
+            watch(Stage("working"))
+            for number in range(150):
+                for key in range(number % 7):
+                    watch(Epoch(str(key), f"child {key}", 1, 20))
+                watch(Said(f"line {number}"))
+                for key in range(number % 5):
+                    watch(Ended(str(key)))
+        screen = left_on_screen(written())
+    assert [row.split("line ")[1] for row in screen if "line " in row] == [str(n) for n in range(150)]
+    assert len(screen) == 151
+
+
+def left_on_screen(written: str) -> list[str]:
+    """What a terminal with room for everything shows in the end."""
+    rows, row = [""], 0
+    for part in re.findall(r"\x1b\[[0-9?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", written):
+        if part == "\n":
+            row += 1
+            rows += [""] * (row == len(rows))
+        elif part == "\x1b[2K":
+            rows[row] = ""
+        elif part == "\x1b[1A":
+            row -= 1
+        elif part[0] not in "\x1b\r":
+            rows[row] += part
+    return [each.rstrip() for each in rows if each.strip()]
 
 
 def test_a_long_line_is_broken_between_words_on_a_terminal(clock: Clock) -> None:

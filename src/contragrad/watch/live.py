@@ -1,5 +1,6 @@
 """A run on a terminal: its lines scroll by, and below them a table of what is going on is drawn anew."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,22 +33,36 @@ def live(console: Console) -> Iterator[Watcher]:
         nonlocal scene
         now = time.monotonic()
         scene = advance(scene, event, now)
-        if text := line(event):
-            console.print(_hanging(stamp(now - begun), text, "bold" if begins_stage(event) else ""))
-        if not scene.stage:
-            region.refresh()  # cleared by the time that somebody prints
+        with drawing:
+            if text := line(event):
+                console.print(_hanging(stamp(now - begun), text, "bold" if begins_stage(event) else ""))
+            if not scene.stage:
+                region.refresh()  # cleared by the time that somebody prints
+
+    def redraw() -> None:
+        while not over.wait(1 / FRAMES):
+            with drawing:
+                region.refresh()
 
     # Standard output is left alone: it may be a pipe that takes data.
     region = Live(
         get_renderable=frame,
         console=console,
-        refresh_per_second=FRAMES,
+        auto_refresh=False,
         transient=True,
         redirect_stdout=False,
         vertical_overflow="crop",
     )
+    # Rich's own thread may draw while a line is on its way, and then clears lines that should stay.
+    drawing, over = threading.Lock(), threading.Event()
+    thread = threading.Thread(target=redraw, daemon=True)
     with region:
-        yield watch
+        thread.start()
+        try:
+            yield watch
+        finally:
+            over.set()
+            thread.join()
 
 
 def _hanging(when: str, text: str, style: str) -> Table:
