@@ -85,7 +85,7 @@ def test_it_runs_from_pictures_to_a_card(done: Run, place: Path) -> None:
     said = done["contragrad data check shapes"]
     shown = re.search(r"^```text\n(.*?)^```", PAGE, re.S | re.M)
     assert shown
-    numbers = {"1,000": "60", "250": "20", "200 + 50": "12 + 4", "153.6 MB": "9.8 MB"}
+    numbers = {"1,000": "60", "250": "20", "200 + 50": "12 + 4", "322.6 MB": "20.6 MB"}
     lines = re.sub("|".join(map(re.escape, numbers)), lambda found: numbers[found[0]], shown[1])
     assert said.startswith(lines.rsplit("; ", 1)[0])
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from contragrad.errors import UserError
 
-OF_A_STUDY = 10
-"""Bytes that a study's driver holds at its height for each 8-bit channel of a pixel.
+DIRECTIONS = 12
+"""Bytes that a direction takes for each channel of a pixel: a float in parts, joined, and being written."""
 
-The image, its copy in the splits, and, while they are made, the reference's directions twice as floats.
-"""
-
+STATISTICS, PART = 20, 5000
+"""Bytes that mean and deviation take likewise, a float and two doubles; of how many images at a time."""
 
 UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
@@ -27,6 +26,16 @@ def available(root: Path = Path("/")) -> int | None:
     """
     found = [*_of_machine(root), *_of_groups(root), *_of_limit(root)]
     return max(0, min(found)) if found else None
+
+
+def of_a_study(images: int, itemsize: int = 1) -> int:
+    """Bytes that a study's driver holds at its height for each channel of a pixel, its own 0.5 GB left out.
+
+    Args:
+        images: how many the study has.
+        itemsize: of a channel, in bytes.
+    """
+    return itemsize + max(DIRECTIONS, math.ceil(STATISTICS * min(images, PART) / images))
 
 
 def require(needed: int, what: str, *, where: str, remedy: str = "fewer or smaller images") -> None:

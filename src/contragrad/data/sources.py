@@ -52,7 +52,8 @@ def load(settings: DataSettings) -> Dataset:
     dataset = reduced(dataset, settings.train_per_class, settings.test_per_class)
     images = len(dataset.train) + len(dataset.test)
     # What is to come: of what a study holds, the images are there already.
-    held = memory.OF_A_STUDY - 1
+    size = dataset.train.images.element_size()
+    held = memory.of_a_study(images, size) - size
     memory.require_images((images, *dataset.shape), dataset.classes, held=held, where=where)
     for remark in remarks(dataset):
         LOGGER.warning("%s: %s", where, remark)
@@ -75,7 +76,7 @@ def _npz(settings: DataSettings) -> Arrays:
 
 def _image_folder(settings: DataSettings) -> Arrays:
     found = folders.reduced(folders.find(_path(settings)), settings.train_per_class, settings.test_per_class)
-    return folders.load(found, settings.image_size, held=memory.OF_A_STUDY)
+    return folders.load(found, settings.image_size, held=memory.of_a_study(len(found.pictures)))
 
 
 def torchvision_set(

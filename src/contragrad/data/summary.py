@@ -1,6 +1,5 @@
 """What a data set is, for people and for scripts."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,9 @@ NAMED = 20
 def as_json(found: Found) -> dict[str, Any]:
     """Everything that `as_text` says."""
     dataset = found.dataset
-    train, test = (counts(part, dataset.classes) for part in (dataset.train, dataset.test))
+    parts, size = (dataset.train, dataset.test), dataset.train.images.element_size()
+    held = memory.of_a_study(sum(map(len, parts)), size)
+    train, test = (counts(part, dataset.classes) for part in parts)
     return {
         "kind": found.kind,
         "train": len(dataset.train),
@@ -27,7 +28,7 @@ def as_json(found: Found) -> dict[str, Any]:
         "train_per_class": train,
         "test_per_class": test,
         "chance": chance(dataset),
-        "memory": math.prod(dataset.shape) * (len(dataset.train) + len(dataset.test)) * memory.OF_A_STUDY,
+        "memory": sum(part.images.numel() for part in parts) * held,
         "fingerprint": dataset.fingerprint,
         "remarks": list(remarks(dataset, found.classes)),
     }
