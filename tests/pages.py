@@ -180,10 +180,6 @@ class Read(HTMLParser):
         """Every value of an attribute."""
         return [attributes[name] for _, attributes in self.elements if name in attributes]
 
-    def section(self, key: str) -> str:
-        """The text of the page from a heading on; see `TITLES`."""
-        return self.text.split(key, 2)[-1]
-
 
 def read(path: Path) -> Read:
     """The page in a file."""

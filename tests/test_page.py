@@ -38,6 +38,7 @@ LARGEST = 5_000_000
 
 REAL = {
     "device": "cpu",
+    "workers": 1,
     "data": {"source": "digits"},
     "reference": {"epochs": 2},
     "search": {
@@ -196,7 +197,11 @@ def test_a_study_that_has_not_begun(tmp_path: Path, capsys: pytest.CaptureFixtur
     config_file.write(StudyConfig(), tmp_path / CONFIGURATION)
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'report.html'}\n"
-    assert lead(read(tmp_path / "report.html")).startswith("The search has not begun: none of its 404 ")
+    said = lead(read(tmp_path / "report.html"))
+    assert said.startswith("The search has not begun: none of its 404 evaluations is there. Nothing has been")
+    # As of a model that was audited in a folder of its own.
+    audited(tmp_path)
+    assert "In the audit at ε = 8/255 the strongest attacker" in lead(read(write(tmp_path)))
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, TOTAL])
@@ -207,7 +212,7 @@ def test_a_study_that_is_under_way(steps: int, tmp_path: Path) -> None:
     page = read(write(tmp_path))
     said = lead(page)
     assert f"{steps} of {TOTAL} evaluations" in said
-    assert "No network has been trained in full and measured on the test images" in said
+    assert "No evolved network has been trained in full and measured on the test images" in said
     assert said.startswith("The search has ended" if steps == TOTAL else "The search is in generation")
     assert "There is no table" in page.text
     assert "No network of this study was audited" in page.text

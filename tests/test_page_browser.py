@@ -64,7 +64,7 @@ def opened(browser: webdriver.Chrome, path: Path, *, width: int = DESK, theme: s
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width == PHONE}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     emulate(browser, theme)
-    browser.get_log("browser")
+    complaints(browser)
     browser.get(path.as_uri())
     wait(browser, theme)
 
@@ -82,6 +82,12 @@ def wait(browser: webdriver.Chrome, theme: str) -> None:
     WebDriverWait(browser, PATIENCE).until(drawn)
 
 
+def complaints(browser: webdriver.Chrome) -> list[dict[str, Any]]:
+    """What the console has said since it was last asked."""
+    found: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    return found
+
+
 def plots(browser: webdriver.Chrome) -> list[WebElement]:
     return browser.find_elements(By.CSS_SELECTOR, "[data-specification]")
 
@@ -97,7 +103,7 @@ def test_every_plot_is_drawn_and_nothing_is_complained_of(browser: webdriver.Chr
     ]
     for place in plots(browser):
         assert browser.execute_script(VISIBLE, place) >= 5
-    assert browser.get_log("browser") == []
+    assert complaints(browser) == []
     requests = asked(browser, "performance.getEntriesByType('resource').map(entry => entry.name)")
     assert all(name.startswith("data:") for name in requests)
 
@@ -159,7 +165,7 @@ def test_the_page_and_its_plots_turn_dark_with_the_system(browser: webdriver.Chr
     dark = colours()
     assert light[0] == "rgb(255, 255, 255)"
     assert all(before != after for before, after in zip(light, dark, strict=True))
-    assert browser.get_log("browser") == []
+    assert complaints(browser) == []
 
 
 def test_hostile_names_do_nothing(browser: webdriver.Chrome, tmp_path: Path) -> None:
@@ -167,4 +173,4 @@ def test_hostile_names_do_nothing(browser: webdriver.Chrome, tmp_path: Path) -> 
     # An alert would have stopped the driver.
     assert HOSTILE in browser.find_element(By.TAG_NAME, "body").text
     assert asked(browser, "document.querySelectorAll('[onerror]').length") == 0
-    assert browser.get_log("browser") == []
+    assert complaints(browser) == []

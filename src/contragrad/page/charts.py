@@ -11,6 +11,7 @@ from contragrad.evolution.trial import Measured, Stopped
 from contragrad.page.blocks import Chart
 from contragrad.page.steps import Fate, Step, ancestry, front
 from contragrad.page.theme import finished, of
+from contragrad.report import outcome_text
 
 FATES: dict[Fate, str] = {
     "initial candidate": "square",
@@ -29,9 +30,7 @@ SEVERAL = "leads to several"
 
 TOOLTIP = [
     alt.Tooltip("what:N", title="trial"),
-    alt.Tooltip("fitness:Q", format=".1%"),
-    alt.Tooltip("clean:Q", format=".1%", title="clean accuracy"),
-    alt.Tooltip("adversarial:Q", format=".1%", title="adversarial accuracy"),
+    alt.Tooltip("outcome:N"),
     alt.Tooltip("fate:N", title="became"),
     alt.Tooltip("epochs:Q"),
     alt.Tooltip("genome:N"),
@@ -52,6 +51,7 @@ def _row(step: Step) -> dict[str, Any]:
         "fitness": measured.fitness if measured else reached,
         "clean": measured.clean_accuracy if measured else None,
         "adversarial": measured.adversarial_accuracy if measured else None,
+        "outcome": outcome_text(step.outcome),
         "fate": step.fate,
         "epochs": step.trial.epochs,
         "genome": str(step.trial.genome),
@@ -100,7 +100,12 @@ def fitness(steps: Sequence[Step], split: str) -> Chart:
     losers = of(lost).mark_point(size=38, style="quiet", fillOpacity=0, strokeWidth=1.7).encode(**base)
     keepers = of(kept).mark_point(size=60, filled=True).encode(**base, color=colour, opacity=seen)
     left = sum(step.fate == "infeasible" for step in steps)
-    missing = f" {left} infeasible trials have no fitness and no mark." if left else ""
+    rest = (
+        " Triangles were stopped early, with the fitness that they had by then."
+        if "stopped early" in fates
+        else ""
+    )
+    rest += f" {left} infeasible trials have no fitness and no mark." if left else ""
     return finished(
         alt.layer(lines, losers, keepers).properties(height=340),
         "fitness",
@@ -108,7 +113,7 @@ def fitness(steps: Sequence[Step], split: str) -> Chart:
         f"Fitness is the smaller of clean and adversarial accuracy on the {split} images. A line is the "
         "candidate that stands in a slot; it rises where an accepted child takes the slot over. Grey marks "
         "are children that were rejected. A generation's trials stand between its number and the next; 0 "
-        f"are the initial candidates. Tap a slot in the legend to see it alone.{missing}",
+        f"are the initial candidates. Tap a slot in the legend to see it alone.{rest}",
     )
 
 

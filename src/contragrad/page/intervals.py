@@ -75,7 +75,7 @@ def attackers(card: Card, name: str) -> Chart:
         color=alt.Color(
             "standing:N",
             scale=alt.Scale(domain=list(STANDINGS), range=list(STANDINGS.values())),
-            legend=alt.Legend(title=None, orient="top", columns=2),
+            legend=alt.Legend(title=None, orient="top", columns=1),
         ),
         tooltip=[
             alt.Tooltip("attacker:N"),

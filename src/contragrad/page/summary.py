@@ -123,7 +123,7 @@ def _of_search(story: Story) -> list[str]:
     if not done or not winners:
         return [
             f"The search has not begun: none of its {story.planned:,} evaluations is there.",
-            "Nothing has been found yet.",
+            _audited(story) if story.cards else "Nothing has been found yet.",
             f"`contragrad resume {story.folder}` goes on.",
         ]
     where = (
@@ -144,6 +144,6 @@ def _of_search(story: Story) -> list[str]:
     return [
         f"The search {where}, with {done:,} of {story.planned:,} evaluations.",
         second,
-        "No network has been trained in full and measured on the test images, so nothing is known of how "
-        "far it holds.",
+        "No evolved network has been trained in full and measured on the test images, so nothing is known of "
+        "how far it holds.",
     ]
