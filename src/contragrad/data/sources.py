@@ -101,13 +101,13 @@ def torchvision_set(
             part = construct(root=str(root), train=train, download=download)
             found += [np.asarray(part.data), np.asarray(part.targets)]
     except Exception as error:  # torchvision raises whatever its readers and the network raise
-        by_hand = f"the folder {layout} below data.path"
+        by_hand = f"the folder {layout} below it"
         raise UserError(
             f"{name} was not found, or is not intact: {error}",
             where=f"data.path: {root}",
             remedy=f"again later, or {by_hand}, filled by hand"
             if download
-            else f"{by_hand}, or --data.download true",
+            else f"{by_hand}, or --data.download true in a study",
         ) from error
     return Arrays(x_train=found[0], y_train=found[1], x_test=found[2], y_test=found[3])
 
