@@ -48,14 +48,14 @@ def load(settings: DataSettings) -> Dataset:
             remedy="leave it out, or data.source image-folder",
         )
     where = settings.source if settings.path is None else str(_path(settings))
-    dataset = checked(SOURCES[settings.source](settings), where)
-    dataset = reduced(dataset, settings.train_per_class, settings.test_per_class)
+    arrays = SOURCES[settings.source](settings)
+    dataset = reduced(checked(arrays, where), settings.train_per_class, settings.test_per_class)
     images = len(dataset.train) + len(dataset.test)
     # What is to come: of what a study holds, the images are there already.
     size = dataset.train.images.element_size()
     held = memory.of_a_study(images, size) - size
     memory.require_images((images, *dataset.shape), dataset.classes, held=held, where=where)
-    for remark in remarks(dataset):
+    for remark in remarks(dataset, arrays.classes):
         LOGGER.warning("%s: %s", where, remark)
     return dataset
 
