@@ -153,8 +153,11 @@ def test_a_container_s_share_of_the_cores(
 def test_a_container_s_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "memory.max").write_text(str(3 * 2**20))
     (tmp_path / "memory.current").write_text(str(2 * 2**20))
+    (tmp_path / "memory.stat").write_text("anon 5\n")
     monkeypatch.setattr(machine, "_groups", lambda: [tmp_path])
     assert machine.available_memory() == 2**20
+    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 7\n")
+    assert machine.available_memory() == 2**20 + 7
 
 
 # Data.

@@ -48,11 +48,8 @@ def audit_settings() -> Iterator[str]:
     """The audit's settings as Markdown, by the option that sets each."""
     parsed = docstring_parser.parse(AuditSettings.__doc__ or "")
     says = {param.arg_name: _line(param.description) for param in parsed.params}
-    options = {
-        action.dest: action.option_strings[0]
-        for action in _parsers()["audit"]._actions
-        if action.option_strings
-    }
+    (audit,) = (parser for parser in _parsers(cli.whole_parser()) if parser.prog == "contragrad audit")
+    options = {action.dest: action.option_strings[0] for action in audit._actions if action.option_strings}
     yield "| setting | option | default | |\n|---|---|---|---|"
     for field in fields(AuditSettings):
         option = f"`{options[field.name]}`" if field.name in options else "–"
@@ -61,17 +58,20 @@ def audit_settings() -> Iterator[str]:
 
 def commands() -> Iterator[str]:
     """What each command says when it is asked for help."""
-    for name, parser in _parsers().items():
-        command: Command = parser.get_default("command")
-        takes = "\n\nTakes every setting of a study too, as `--key value`." if command.takes_settings else ""
-        yield f"## `contragrad {name}`\n\n```text\n{parser.format_help().strip()}\n```{takes}\n"
+    for parser in _parsers(cli.whole_parser()):
+        command: Command | None = parser.get_default("command")
+        takes = command is not None and command.takes_settings
+        yield f"## `{parser.prog}`\n\n```text\n{parser.format_help().strip()}\n```\n"
+        yield "Takes every setting of a study too, as `--key value`.\n" if takes else ""
 
 
-def _parsers() -> dict[str, argparse.ArgumentParser]:
-    for action in cli.whole_parser()._actions:
+def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parsers of the commands, and of what they are divided into."""
+    for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    raise LookupError("the command line has no commands")
+            for command in action.choices.values():
+                yield command
+                yield from _parsers(command)
 
 
 def rooms() -> dict[str, list[str]]:

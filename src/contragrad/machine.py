@@ -111,7 +111,7 @@ def _asked(code: str, *words: str) -> Any:
     """What code prints as JSON in a process of its own; as text, the last line of what went wrong there."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code, *words],
+            [sys.executable, "-P", "-c", code, *words],  # -P: a torch.py in the current folder is none
             capture_output=True,
             text=True,
             timeout=PATIENCE,
@@ -166,10 +166,18 @@ def available_memory() -> int:
     for group in _groups():
         with suppress(OSError, ValueError):
             limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
-            available.append(limit - used)
+            available.append(limit - used + _given_back(group))
     if available:
         return max(0, min(available))
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _given_back(group: Path) -> int:
+    """Bytes of files that a control group keeps in memory and gives back when they are asked for."""
+    for line in (group / "memory.stat").read_text().splitlines():
+        if line.startswith("inactive_file "):
+            return int(line.split()[1])
+    return 0
 
 
 def _writable(folder: Path) -> bool:
