@@ -354,6 +354,16 @@ def test_wrong_input_is_refused(
     assert said in capsys.readouterr().err
 
 
+def test_missing_packages_are_told_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("contragrad.commands.report.find_spec", lambda name: None)
+    assert main(["report", "nowhere"]) == 2
+    said = capsys.readouterr().err
+    assert "the report needs altair, jinja2, vl_convert" in said
+    assert "pip install 'contragrad[report]'" in said
+
+
 def test_a_damaged_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     studied(tmp_path, steps=1)
     evaluate.write(ROWS, tmp_path / TABLE)
