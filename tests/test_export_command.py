@@ -154,7 +154,7 @@ def test_any_network_of_the_table_is_exported(network: str, folder: Path) -> Non
     with torch.no_grad():
         expected = contragrad.load(folder, network=network)(batch)
         assert torch.equal(contragrad.load(path)(batch), expected)
-    said = "no defence" if network == "reference" else "do not fool it"
+    said = "no defence" if network == "reference" else "do not fool."
     assert said in path.with_name(f"{path.name}.md").read_text()
 
 

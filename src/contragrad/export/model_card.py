@@ -51,8 +51,8 @@ def model_card(
     reference = config.reference.factory or config.reference.architecture
     parts = (
         f"# {escaped(target.name)}: transfer resistance from {escaped(reference)}",
-        "An image classifier that contragrad has found and trained so that adversarial examples crafted on "
-        "the reference do not fool it."
+        "An image classifier of a study that looks for networks that adversarial examples crafted on its "
+        "reference do not fool."
         if target.name != REFERENCE
         else "The reference network of a study: it is the one that examples are crafted on, and no defence.",
         "## Use",
@@ -85,7 +85,6 @@ def _use(workspace: Workspace, kind: FormatName, name: str) -> Iterator[str]:
         "onnx": ("import onnxruntime", f"network = onnxruntime.InferenceSession({name!r})"),
         "torch-export": ("import torch", f"network = torch.export.load({name!r}).module()"),
         "python": ("import safetensors.torch", *_source_use(name)),
-        "text": (),
     }[kind]
     yield "\n".join(("```python", *lines, "```"))
 
@@ -108,9 +107,10 @@ def _network(workspace: Workspace, target: Target, reference: str) -> Iterator[s
         plain(target.network)(image)
     yield f"- Data: {code(config.data.source)}, fingerprint {code(workspace.data)}"
     yield f"- Reference: {code(reference)}, fingerprint {code(workspace.reference_name)}"
+    attack = config.attack
     yield (
-        f"- Attack on the reference: {code(config.attack.name)}, epsilon {radius(config.attack.epsilon)}, "
-        + (f"{config.attack.steps} steps")
+        f"- Attack on the reference: {code(attack.name)}, epsilon {radius(attack.epsilon)}, "
+        f"{attack.steps} steps"
     )
     yield f"- Objective: {code(target.objective)}, {target.epochs} epochs"
     yield f"- Architecture: {code(str(target.architecture))}"

@@ -27,6 +27,9 @@ KEY = "contragrad"
 VERSION = 1
 LARGEST_FILE = 2**32
 LONGEST_DESCRIPTION = 2**16
+LONGEST_NAME = 100
+"""Letters of a file's that stand in a message."""
+
 LARGEST_SIZE = 2**16
 """Of an edge, and of the numbers of channels and classes."""
 
@@ -134,7 +137,7 @@ def assembled(
     kind, _, name = description.architecture.partition(" ")
     if (kind == "factory") != (factory is not None):
         raise UserError(
-            f"the network is of the factory {name!r}, which is not called unless it is given"
+            f"the network is of the factory {name[:LONGEST_NAME]!r}, which is not called unless it is given"
             if factory is None
             else "the network is of no factory",
             where=where,
@@ -156,7 +159,7 @@ def _untrained(description: Description, tensors: Mapping[str, Tensor], where: s
     kind, _, name = text.partition(" ")
     if kind == "torchvision":
         if name in HAND_ENGINEERED or name not in get_args(ReferenceArchitecture):
-            raise UserError(f"there is no architecture {name!r}", where=where, remedy=REMEDY)
+            raise UserError(f"there is no architecture {name[:LONGEST_NAME]!r}", where=where, remedy=REMEDY)
     else:
         try:
             parameters = cost(parse(text), problem).parameters
