@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Level = Literal["ok", "warning", "broken"]
+Level = Literal["ok", "absent", "warning", "broken"]
 
 GIB = 2**30
 LEAST_DISK = GIB // 4
@@ -32,6 +32,7 @@ PURPOSES = {
     "mlflow": "watching studies in MLflow",
     "onnx": "auditing a network in an ONNX file",
     "paper": "integrated gradients, bilateral filtering and figures of the paper",
+    "report": "the HTML page of a run",
     "tensorboard": "watching studies in TensorBoard",
 }
 """What the extras are for, as far as it is told here."""
@@ -128,7 +129,7 @@ class Finding:
     """One thing that was looked at.
 
     Args:
-        level: `broken` is what a study needs and does not have.
+        level: `absent` is what may be missing, `broken` what a study needs and does not have.
         subject: what was looked at.
         says: what was found.
         remedy: what to do about it; empty if nothing need be done.
@@ -252,11 +253,10 @@ def _extras(facts: Facts) -> Iterator[Finding]:
     for extra in names:
         asked = [package for package in facts.packages if extra in package.extras]
         lacking = [package.name for package in asked if not package.fits]
-        purpose = PURPOSES.get(extra, "")
-        says = f"lacks {', '.join(lacking)}" if lacking else "installed"
-        says = f"{says}: {purpose}" if purpose else says
+        purpose = PURPOSES.get(extra, "installed")
+        says = f"{purpose}; lacks {', '.join(lacking)}" if lacking else purpose
         remedy = f"pip install 'contragrad[{extra}]', if you want it" if lacking else ""
-        yield Finding("ok", f"extra {extra}", says, remedy)
+        yield Finding("absent" if lacking else "ok", f"extra {extra}", says, remedy)
 
 
 def _size(count: int) -> str:

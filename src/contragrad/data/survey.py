@@ -52,7 +52,7 @@ def _read(source: DataSource, path: Path | None) -> Surveyed:
     try:
         data = load(DataSettings(source=source, path=None if path is None else str(path)))
     except UserError as error:
-        return Surveyed(where, f"{error.what} ({error.where})", None)
+        return Surveyed(where, error.what if error.where == where else f"{error.what} ({error.where})", None)
     shape = " x ".join(map(str, data.shape))
     counts = f"{len(data.train):,} training and {len(data.test):,} test images"
     return Surveyed(where, f"{counts} of {shape}, {data.classes} classes", source)
