@@ -1,23 +1,37 @@
 """Audits of networks whose answer is known: a copy of the reference, a constant, hidden gradients, chance."""
 
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
+from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
-from audits import SETTINGS, Constant, Flipping, Place, Stepped, opened
+from audits import CONFIG, SETTINGS, Constant, Flipping, Place, Stepped, opened
 from contragrad.artefacts import Artefacts
 from contragrad.audit import card, sources
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.attempts import Attempt, Field, Named
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Findings
+from contragrad.audit.runner import sample
 from contragrad.config import AttackSettings
-from contragrad.data.dataset import Examples
+from contragrad.data.dataset import Examples, pixels
 from contragrad.networks.inference import predict
+from contragrad.networks.randomness import isolated
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of SciPy, used by Foolbox
+    from foolbox.attacks.fast_gradient_method import LinfFastGradientAttack
+    from foolbox.attacks.projected_gradient_descent import (
+        L2ProjectedGradientDescentAttack,
+        LinfProjectedGradientDescentAttack,
+    )
+    from foolbox.models.pytorch import PyTorchModel
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +80,59 @@ def test_every_attacker_was_run_on_the_copy(copy: Findings) -> None:
 def test_the_white_box_is_the_strongest_on_an_ordinary_network(copy: Findings) -> None:
     found = verdicts(copy)
     assert {number: found[number] for number in SOUND} == dict.fromkeys(SOUND, "PASS")
+
+
+MIDDLING = Fraction(12, 255)
+"""An epsilon at which a copy of the reference is fooled on some images and not on others."""
+
+
+@pytest.fixture(scope="module")
+def by_hand(place: Place) -> tuple[dict[str, float], Findings]:
+    """Accuracy under attacks that other libraries make on the audited images, and the card's findings."""
+    findings = place.audit(place.copy_of_the_reference(), replace(SETTINGS, epsilon=MIDDLING))
+    network, images = place.reference, sample(place.splits.test, SETTINGS.images, CONFIG.seed)
+    shown, labels = pixels(images.images), images.labels.long()
+    step = 2.5 / SETTINGS.steps
+    attacks = {
+        "linf-pgd": (LinfProjectedGradientDescentAttack(rel_stepsize=step, steps=SETTINGS.steps), MIDDLING),
+        "fgsm": (LinfFastGradientAttack(), MIDDLING),
+        "l2-pgd": (
+            L2ProjectedGradientDescentAttack(rel_stepsize=step, steps=SETTINGS.steps),
+            SETTINGS.l2_epsilon,
+        ),
+    }
+    model = PyTorchModel(network, bounds=(0, 1), device="cpu")
+    with isolated(0, "by hand"):
+        crafted = {
+            name: attack(model, shown, labels, epsilons=float(epsilon))[1]
+            for name, (attack, epsilon) in attacks.items()
+        }
+        auto = AutoAttack(network, device="cpu", eps=float(MIDDLING), norm="Linf", seed=0)
+        crafted["autoattack"], _ = auto.run_standard_evaluation(shown, labels, batch_size=len(labels))
+    shares = {
+        name: float((predict(network, examples) == labels).double().mean())
+        for name, examples in crafted.items()
+    }
+    return shares, findings
+
+
+@pytest.mark.parametrize("name", ["linf-pgd", "fgsm", "l2-pgd", "autoattack"])
+def test_figures_agree_with_those_of_other_libraries_run_by_hand(
+    name: str, by_hand: tuple[dict[str, float], Findings]
+) -> None:
+    shares, findings = by_hand
+    rows = [
+        row
+        for attacker in card.content(findings)["attackers"]
+        for row in attacker["attempts"]
+        if row["attack"] == name and row["source"] in (REFERENCE, TARGET)
+    ]
+    assert rows
+    for row in rows:
+        low, high = row["accuracy"]["interval"]
+        assert low <= shares[name] <= high
+    # At this epsilon some images hold, so that an interval says something.
+    assert name == "autoattack" or 0.05 < shares[name] < 0.95
 
 
 def test_an_audit_that_was_made_is_found_again(place: Place, copy: Findings) -> None:
