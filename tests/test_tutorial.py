@@ -23,7 +23,7 @@ COMMANDS = re.findall(r"^\$ (.*)$", PAGE, re.M)
 SMALLER = {
     "python scripts/make_shapes.py": " --train 12 --test 4",
     "contragrad evolve": " --search.generations 1 --search.epochs 1 --refine.epochs 1 --attack.steps 2",
-    "contragrad audit": " --budget 0.1 --images 8",
+    "contragrad audit": " --budget 0.1 --images 8 --steps 2 --restarts 1 --queries 5",
 }
 """What is added to a command that would take long."""
 
