@@ -29,7 +29,7 @@ def test_rare_training_images_are_told() -> None:
 
 def test_accuracies_that_one_class_carries_are_told_with_what_a_constant_answer_scores() -> None:
     dataset = of([10, 10, 10], [1, 7, 2])
-    assert chance(dataset) == 0.7
+    assert chance(dataset.test) == 0.7
     (said,) = remarks(dataset)
     assert "7 of class 1 and 1 of class 0" in said
     assert "70.0 % is what the constant answer 1 scores" in said

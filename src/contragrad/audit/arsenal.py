@@ -1,7 +1,7 @@
 """The sources that an audit has, and how it comes by those that it has not."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +17,7 @@ from contragrad.choices import Objective
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
+from contragrad.networks.network import Normalisation
 from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, free
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining
@@ -24,8 +25,11 @@ from contragrad.tasks import task_name
 from contragrad.watch.events import Ended, Stage, Watcher, epoch_of
 from contragrad.workspace import Workspace, load_reference, normalisation
 
-TIMED = 50
-"""Images on which a gradient is timed."""
+TIMED = (2, 50)
+"""Images on which a gradient is timed: more where few take little time."""
+
+LONG = 0.05
+"""Seconds for few images from which on more are not asked."""
 
 WEIGHTS = 1.5
 """What a plain training step costs, in input gradients: forward, by the input and by the weights."""
@@ -49,6 +53,7 @@ class Arsenal:
         networks: the sources that are there.
         missing: what was left out, and why.
         lost: sources that cannot be had.
+        paces: seconds for an image's gradient, by the network's architecture or fingerprint.
     """
 
     workspace: Workspace
@@ -61,6 +66,7 @@ class Arsenal:
     networks: dict[str, Named] = field(init=False)
     missing: dict[str, str] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
+    paces: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tasks = sources.trainings(self.workspace, self.target, self.settings.surrogates)
@@ -99,7 +105,7 @@ class Arsenal:
         known = self.fingerprint_of(name)
         if name in self.networks or self.workspace.artefacts.find("network", known) is not None:
             return 0.0
-        step = seconds(self._untrained(name), self.splits.test)
+        step = self._pace_of_training(name)
         if name == sources.DISTILLED:
             return self.workspace.config.reference.epochs * self.settings.distilled * WEIGHTS * step
         task = self.tasks[name]
@@ -109,16 +115,26 @@ class Arsenal:
 
     def seconds_for_gradient(self, name: str) -> float:
         """How long an input gradient of the source takes for an image."""
-        network = self.networks[name].network if name in self.networks else self._untrained(name)
-        return seconds(network, self.splits.test)
+        if name not in self.networks:
+            return self._pace_of_training(name)
+        known = self.networks[name]
+        return self._pace(known.fingerprint, lambda: known.network)
 
-    def _untrained(self, name: str) -> nn.Module:
+    def _pace_of_training(self, name: str) -> float:
         text = (
             str(HAND_ENGINEERED[sources.OTHER_ARCHITECTURE])
             if name == sources.DISTILLED
             else self.tasks[name].architecture
         )
-        return construct(text, self.workspace.problem, normalisation(self.splits.train), 0)
+        # What the pixels are scaled by takes no other time.
+        channels = self.workspace.problem.channels
+        unscaled = Normalisation((0.0,) * channels, (1.0,) * channels)
+        return self._pace(text, lambda: construct(text, self.workspace.problem, unscaled, 0))
+
+    def _pace(self, of: str, network: Callable[[], nn.Module]) -> float:
+        if of not in self.paces:
+            self.paces[of] = seconds(network(), self.splits.test)
+        return self.paces[of]
 
     def get(self, names: Sequence[str]) -> None:
         """Comes by the sources, those that are trained all at once; notes why if one cannot be had."""
@@ -178,13 +194,16 @@ def step_cost(objective: Objective) -> float:
 
 
 def seconds(network: nn.Module, examples: Examples) -> float:
-    """How long an image's input gradient takes here, in a batch."""
-    images = pixels(examples.images[:TIMED])
+    """How long an image's input gradient takes here, in a batch if it is short."""
     device = next(network.parameters()).device
-    taken = []
-    for _ in range(2):  # the first time is slower
-        begun = time.monotonic()
-        part = images.to(device).clone().requires_grad_()
-        torch.autograd.grad(network.eval()(part).sum(), part)
-        taken.append(time.monotonic() - begun)
+    for count in TIMED:
+        images = pixels(examples.images[:count]).to(device)
+        taken = []
+        for _ in range(2):  # the first time is slower
+            begun = time.monotonic()
+            part = images.clone().requires_grad_()
+            torch.autograd.grad(network.eval()(part).sum(), part)
+            taken.append(time.monotonic() - begun)
+        if min(taken) > LONG:
+            break
     return min(taken) / len(images)

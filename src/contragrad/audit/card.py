@@ -27,7 +27,7 @@ def verdict(findings: Findings) -> str:
         f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
         f"what follows is of those, at {ball}."
     ]
-    if clean.interval is None or clean.interval[0] <= 1 / facts.classes:
+    if clean.interval is None or clean.interval[0] <= facts.chance:
         lines.append("That is not above chance: what it withstands says nothing.")
     strongest, weakest = findings.withstood, findings.defeated_by
     if strongest is None:

@@ -23,6 +23,8 @@ from contragrad.audit.runner import Runner
 from contragrad.audit.settings import AuditSettings, radius
 from contragrad.audit.target import Target
 from contragrad.config import StudyConfig
+from contragrad.data.balance import chance
+from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
 from contragrad.files import named, write_text
 from contragrad.fingerprint import fingerprint
@@ -91,7 +93,7 @@ def audit(
                 executor=executor,
                 watch=watch,
             )
-            known = facts(workspace, chosen, selected=selected, looks=looks)
+            known = facts(workspace, splits, chosen, selected=selected, looks=looks)
             found = Runner(arsenal=arsenal, begun=begun).run(known)
     return found, _written(found, folder / "audit" / _slug(chosen.name) / _slug(radius(depth.epsilon)))
 
@@ -183,7 +185,9 @@ def _require_named(study_file: Path | None, overrides: Sequence[str]) -> None:
             )
 
 
-def facts(workspace: Workspace, chosen: Target, *, selected: bool | None, looks: int | None) -> Facts:
+def facts(
+    workspace: Workspace, splits: Splits, chosen: Target, *, selected: bool | None, looks: int | None
+) -> Facts:
     """What is known of the target beside measurements."""
     config = workspace.config
     return Facts(
@@ -193,7 +197,7 @@ def facts(workspace: Workspace, chosen: Target, *, selected: bool | None, looks:
         objective=chosen.objective,
         epochs=chosen.epochs,
         recipe_known=chosen.recipe_known,
-        classes=workspace.problem.classes,
+        chance=chance(splits.test),
         selected_on_test=selected,
         looks=looks,
         weights=str(chosen.weights),

@@ -17,9 +17,9 @@ def counts(examples: Examples, classes: int) -> list[int]:
     return torch.bincount(examples.labels, minlength=classes).tolist()
 
 
-def chance(dataset: Dataset) -> float:
-    """The share of the test images that are of their largest class: what a constant answer scores."""
-    return max(counts(dataset.test, dataset.classes)) / len(dataset.test)
+def chance(examples: Examples) -> float:
+    """The share of the images that are of their largest class: what a constant answer scores."""
+    return int(torch.bincount(examples.labels).max()) / len(examples)
 
 
 def remarks(dataset: Dataset, names: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def _remarks(dataset: Dataset, names: Sequence[str] | None) -> Iterator[str]:
         which = ", ".join(map(name, empty[:3])) + (", ..." if len(empty) > 3 else "")
         yield f"accuracies say nothing of the classes without test images: {which}"
     if max(test) > FACTOR * min(test):
-        constant = 100 * chance(dataset)
+        constant = 100 * chance(dataset.test)
         yield (
             f"test images are not balanced: {extremes(test)}; accuracies are mostly those of the large "
             f"classes, and {constant:.1f} % is what the constant answer {name(test.index(max(test)))} scores"

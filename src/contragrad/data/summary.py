@@ -27,7 +27,7 @@ def as_json(found: Found) -> dict[str, Any]:
         "class_names": found.classes,
         "train_per_class": train,
         "test_per_class": test,
-        "chance": chance(dataset),
+        "chance": chance(dataset.test),
         "memory": sum(part.images.numel() for part in parts) * held,
         "fingerprint": dataset.fingerprint,
         "remarks": list(remarks(dataset, found.classes)),

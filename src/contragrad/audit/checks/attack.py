@@ -66,9 +66,8 @@ def monotone(findings: Findings) -> Result:
     falling = [shares(findings.clean & each.held.right) for each in curve]
     heights = [share.share or 0.0 for share in falling]
     rises = max(after - before for before, after in pairwise(heights))
-    chance = 1 / findings.facts.classes
     figure = f"largest rise {100 * rises:.1f} points; at epsilon {largest} still right on {said(falling[-1])}"
-    holds = rises <= SLACK and heights[-1] <= chance
+    holds = rises <= SLACK and heights[-1] <= findings.facts.chance
     single = findings.find(TARGET, name="fgsm")
     own = [each for each in curve if each.attempt.attack.epsilon == findings.settings.epsilon]
     if single and own:

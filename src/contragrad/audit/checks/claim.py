@@ -29,7 +29,7 @@ def threat_models(findings: Findings) -> Result:
 def clean_accuracy(findings: Findings) -> Result:
     """Clean accuracy is known, and above chance."""
     share = shares(findings.clean)
-    chance = 1 / findings.facts.classes
+    chance = findings.facts.chance
     above = share.interval is not None and share.interval[0] > chance
     return decided(above, f"{said(share)}; chance is {100 * chance:.1f} %")
 
