@@ -1,4 +1,4 @@
-from contragrad.api import audit, evolve, export, load, resume
+from contragrad.api import load
 
-__all__ = ["audit", "evolve", "export", "load", "resume"]
+__all__ = ["load"]
 __version__: str

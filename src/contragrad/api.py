@@ -1,10 +1,10 @@
 """The words of the command line as functions: five lines to evolve, audit and export.
 
-import contragrad
+from contragrad import api
 
-study = contragrad.evolve("study.yaml", out="runs/mine")
-print(contragrad.audit(study.folder, budget=5).verdict)
-contragrad.export(study.folder, format="onnx")
+study = api.evolve("study.yaml", out="runs/mine")
+print(api.audit(study.folder, budget=5).verdict)
+api.export(study.folder, format="onnx")
 """
 
 import json
