@@ -25,11 +25,14 @@ install-dev: .venv/installed-dev  ## the same, with what tests and checks need
 demo: install  ## the main job on real images, in minutes; goes on where it was interrupted
 	@if [ -e runs/demo/study.yaml ]; then $(BIN)/contragrad resume runs/demo; else $(BIN)/contragrad demo --out runs/demo; fi
 
+# A process for each core, with a thread each; a file's tests share what they make.
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 test: install-dev  ## all tests
-	$(BIN)/python -m pytest
+	$(TEST)
 
 test-fast: install-dev  ## the tests that take seconds
-	$(BIN)/python -m pytest -m 'not slow'
+	$(TEST) -m 'not slow'
 
 check: install-dev  ## format, lint, types
 	$(BIN)/ruff format --check .
