@@ -1,5 +1,6 @@
 """The words of the command line as functions: the same jobs, quiet, and torch only when they are called."""
 
+import ast
 import inspect
 import subprocess
 import sys
@@ -83,6 +84,13 @@ def test_what_is_there_is_named() -> None:
     assert set(WORDS) <= set(api.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = contragrad.nothing  # type: ignore[attr-defined]
+
+
+def test_the_stub_says_what_the_function_takes() -> None:
+    stub = Path(contragrad.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    (function,) = (node for node in ast.parse(stub).body if isinstance(node, ast.FunctionDef))
+    named = [argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)]
+    assert named == list(inspect.signature(api.load).parameters)
 
 
 def test_every_option_of_the_command_line_is_an_argument(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contragrad import config_file, run
+from contragrad import config_file, extras, run
 from contragrad.audit import command, target
 from contragrad.audit.command import is_run
 from contragrad.audit.settings import AuditSettings
@@ -250,7 +250,7 @@ def test_a_model_is_opened_before_a_reference_is_trained_and_blamed_by_its_own_n
 
 @pytest.mark.parametrize("name", ["foolbox", "matplotlib", "pyautoattack"])
 def test_a_missing_extra_is_named_at_once(name: str, begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "find_spec", lambda module: None if module == name else module)
+    monkeypatch.setattr(extras, "find_spec", lambda module: None if module == name else module)
     with pytest.raises(UserError, match=name) as caught:
         audited(str(begun), network="reference")
     assert "contragrad[audit]" in caught.value.remedy

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import contragrad
 import exports
-from contragrad import config_file, history
+from contragrad import config_file, extras, history
 from contragrad.audit.target import training_of
 from contragrad.cli import main
 from contragrad.evolution.genome import parse
@@ -371,7 +371,7 @@ def test_test_images_are_never_looked_at(
 def test_missing_packages_are_said_before_work_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(job, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     err = refused(capsys, tmp_path / "nowhere", "--format", "onnx")
     assert "onnxscript" in err
     assert "pip install 'contragrad[onnx]'" in err

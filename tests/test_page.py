@@ -357,7 +357,7 @@ def test_wrong_input_is_refused(
 def test_missing_packages_are_told_before_anything_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("contragrad.commands.report.find_spec", lambda name: None)
+    monkeypatch.setattr("contragrad.extras.find_spec", lambda name: None)
     assert main(["report", "nowhere"]) == 2
     said = capsys.readouterr().err
     assert "the report needs altair, jinja2, vl_convert" in said

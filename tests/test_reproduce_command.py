@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from contragrad import extras
 from contragrad.errors import UserError
 from contragrad.evaluate import Share
 from contragrad.evolution.genome import parse
@@ -131,7 +132,7 @@ def test_what_the_paper_has_not_is_refused(setup: Setup, studies: Studies) -> No
 def test_a_missing_package_is_named_before_the_first_table(
     what: str, module: str, setup: Setup, studies: Studies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "find_spec", lambda name: None if name == module else name)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == module else name)
     with pytest.raises(UserError, match=f"needs {module}") as caught:
         said(what, setup)
     assert "paper" in caught.value.remedy
@@ -141,7 +142,7 @@ def test_a_missing_package_is_named_before_the_first_table(
 def test_tables_without_the_filter_need_no_package(
     setup: Setup, studies: Studies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     assert "fooling rate by attack" in said("table5", setup)
 
 

@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from contragrad import evaluate, run
+from contragrad import evaluate, extras, run
 from contragrad.cli import main
 from contragrad.config import StudyConfig
 from contragrad.engine.memo import DictMemo
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.fingerprint import Plain
-from contragrad.watch import watching as choice
 from contragrad.watch.events import (
     Begun,
     Ended,
@@ -148,7 +147,7 @@ def test_a_missing_package_is_told_before_anything_is_done(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     assert main([*words, *option]) == 2
     out, err = capsys.readouterr()
     assert f"pip install 'contragrad[{package}]'" in err

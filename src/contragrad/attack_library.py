@@ -26,6 +26,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 from contragrad.choices import AttackName
 from contragrad.config import AttackSettings
 from contragrad.errors import UserError
+from contragrad.extras import lacking
 from contragrad.networks.misalignment import TINY, log_odds
 
 Norm = Literal["linf", "l2"]
@@ -308,11 +309,7 @@ def _autoattack(network: nn.Module, settings: AttackSettings, device: torch.devi
     try:
         from pyautoattack import AutoAttack
     except ImportError as error:
-        raise UserError(
-            "AutoAttack needs pyautoattack",
-            where="attack.name: autoattack",
-            remedy="pip install 'contragrad[audit]'",
-        ) from error
+        raise lacking("pyautoattack", "audit", job="AutoAttack", where="attack.name: autoattack") from error
 
     def logits(images: Tensor) -> Tensor:
         if images.requires_grad:

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from contragrad.errors import UserError
+from contragrad.extras import lacking
 
 Filter = Callable[[Tensor], Tensor]
 """Images, float32 (B, C, H, W) in [0, 1] with C 1 or 3 -> the same filtered, and on the same device.
@@ -95,11 +95,7 @@ def bilateral(
     try:
         from kornia.filters import bilateral_blur
     except ImportError as error:
-        raise UserError(
-            "bilateral filtering needs kornia",
-            where="defence: bilateral",
-            remedy="pip install 'contragrad[paper]'",
-        ) from error
+        raise lacking("kornia", "paper", job="bilateral filtering", where="defence: bilateral") from error
     filtered = torch.empty_like(images)
     # One by one: kornia sums a batch of 65,536 values or more in another order than a small one.
     for place, image in enumerate(images):

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from contragrad.config import StudyConfig
 from contragrad.data.balance import chance
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
+from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.fingerprint import fingerprint
 from contragrad.watch.events import Watcher
@@ -75,7 +75,7 @@ def audit(
     folder = Path(given) if of_run else Path(str(out))
     config = history.stored_config(folder) if of_run else config_file.read(study_file, overrides)
     depth = _settings(settings, config)
-    _require_extras()
+    require(("foolbox", "matplotlib", "pyautoattack"), "audit", job="the audit", where="audit")
     # Before a reference is trained for it.
     model = None if of_run else target.of_file(run.open_data(config, folder)[1], given, weights)
     dataset, workspace = run.entered(config, folder, watch)
@@ -123,20 +123,6 @@ def _radius(text: str, where: str) -> Fraction:
         return Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
         raise UserError(f"{text} is no number", where=where, remedy="a number, or such as 8/255") from error
-
-
-def _require_extras() -> None:
-    """Fails now, not when the first query is asked or the pictures are drawn.
-
-    Raises:
-        UserError: if a package is missing.
-    """
-    if missing := [name for name in ("foolbox", "matplotlib", "pyautoattack") if find_spec(name) is None]:
-        raise UserError(
-            f"the audit needs {' and '.join(missing)}",
-            where="audit",
-            remedy="pip install 'contragrad[audit]'",
-        )
 
 
 def _require_fitting(

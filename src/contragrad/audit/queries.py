@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from contragrad.attacks import POSITIONS, perturbation_norm
 from contragrad.data.dataset import pixels
-from contragrad.errors import UserError
+from contragrad.extras import lacking
 from contragrad.networks.inference import predict
 from contragrad.networks.randomness import generator, isolated
 
@@ -39,9 +39,7 @@ def square(
     try:
         from pyautoattack.square import SquareAttack
     except ImportError as error:
-        raise UserError(
-            "the query attack needs pyautoattack", where="audit", remedy="pip install 'contragrad[audit]'"
-        ) from error
+        raise lacking("pyautoattack", "audit", job="the query attack", where="audit") from error
     device = next(network.parameters()).device
     network.eval()
     examples, used = pixels(images).cpu().clone(), torch.zeros(len(images))
@@ -96,9 +94,7 @@ def hop_skip_jump(
             from foolbox.attacks.hop_skip_jump import HopSkipJumpAttack
             from foolbox.models.pytorch import PyTorchModel
     except ImportError as error:
-        raise UserError(
-            "the label-only attack needs foolbox", where="audit", remedy="pip install 'contragrad[audit]'"
-        ) from error
+        raise lacking("foolbox", "audit", job="the label-only attack", where="audit") from error
     clean, own = pixels(images).cpu(), labels.cpu()
     said = predict(network, images)
     examples, used = clean.clone(), torch.zeros(len(images))

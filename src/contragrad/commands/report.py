@@ -1,11 +1,10 @@
 """`contragrad report`."""
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 
 from contragrad.commands.command import Command
-from contragrad.errors import UserError
+from contragrad.extras import require
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
@@ -14,13 +13,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
-    missing = [name for name in ("altair", "jinja2", "vl_convert") if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"the report needs {', '.join(missing)}",
-            where="report",
-            remedy="pip install 'contragrad[report]'",
-        )
+    require(("altair", "jinja2", "vl_convert"), "report", job="the report", where="report")
     from contragrad.page.write import write
 
     print(write(options.run, options.out))

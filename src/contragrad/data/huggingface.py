@@ -10,6 +10,7 @@ from contragrad.data.arrays import Arrays
 from contragrad.data.dataset import Array
 from contragrad.data.pictures import GREY, pixels
 from contragrad.errors import UserError
+from contragrad.extras import lacking
 
 
 def read(name: str, test: str, edge: int | None) -> Arrays:
@@ -44,11 +45,7 @@ def _splits(name: str) -> Any:
     try:
         import datasets
     except ImportError as error:
-        raise UserError(
-            "sets of Hugging Face need its library",
-            where=name,
-            remedy="pip install 'contragrad[huggingface]'",
-        ) from error
+        raise lacking("datasets", "huggingface", job="a set of Hugging Face", where=name) from error
     try:
         return datasets.load_from_disk(name) if Path(name).is_dir() else datasets.load_dataset(name)
     except Exception as error:  # the library raises whatever its readers and the network raise

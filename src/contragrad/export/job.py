@@ -3,7 +3,6 @@
 import tempfile
 from dataclasses import dataclass, replace
 from hashlib import file_digest
-from importlib.util import find_spec
 from pathlib import Path
 
 from contragrad.audit.target import Target, of_run, training_of
@@ -14,6 +13,7 @@ from contragrad.export.formats import FORMATS, Format
 from contragrad.export.model_card import model_card
 from contragrad.export.names import SUFFIXES, FormatName
 from contragrad.export.record import recorded
+from contragrad.extras import require
 from contragrad.files import named
 from contragrad.history import stored_workspace
 from contragrad.workspace import Workspace, load_splits
@@ -89,12 +89,7 @@ def _format(kind: FormatName) -> Format:
     """
     if (form := FORMATS.get(kind)) is None:
         raise UserError(f"there is no format {kind}", where="format", remedy=f"one of: {', '.join(FORMATS)}")
-    if missing := [name for name in form.needs if find_spec(name) is None]:
-        raise UserError(
-            f"{kind} files need {' and '.join(missing)}",
-            where="--format",
-            remedy="pip install 'contragrad[onnx]'",
-        )
+    require(form.needs, "onnx", job=f"the format {kind}", where="--format")
     return form
 
 

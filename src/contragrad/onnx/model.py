@@ -4,8 +4,8 @@ from pathlib import Path
 
 from torch import nn
 
-from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
+from contragrad.extras import lacking
 
 
 def load_onnx(path: Path, problem: Problem | None = None) -> nn.Module:
@@ -35,9 +35,6 @@ def load_onnx(path: Path, problem: Problem | None = None) -> nn.Module:
         from contragrad.onnx.network import load
         from contragrad.onnx.sizes import stated_problem
     except ImportError as error:
-        raise UserError(
-            "ONNX files need onnx, onnx2torch and onnxruntime",
-            where=str(path),
-            remedy="pip install 'contragrad[onnx]'",
-        ) from error
+        packages = "onnx, onnx2torch and onnxruntime"
+        raise lacking(packages, "onnx", job="an ONNX file", where=str(path)) from error
     return load(path, stated_problem(path) if problem is None else problem)

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
 
 from contragrad.errors import UserError
+from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.recipes import RECIPES
 from contragrad.reproduce import figure3, figure4, provenance, table
@@ -99,12 +99,7 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
 def _require_installed(definition: Definition) -> None:
     filters = {RECIPES[name].filter for name in definition.networks}
     needed = (*EXTRAS.get(definition.name, ()), *(("kornia",) if "bilateral" in filters else ()))
-    if missing := [module for module in needed if find_spec(module) is None]:
-        raise UserError(
-            f"{definition.name} needs {' and '.join(missing)}",
-            where="reproduce",
-            remedy="pip install 'contragrad[paper]'",
-        )
+    require(needed, "paper", job=definition.name, where="reproduce")
 
 
 def _require_writable(folder: Path) -> None:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from typing import TextIO
 
 from rich.console import Console
 
-from contragrad.errors import UserError
+from contragrad.extras import require
 from contragrad.watch.events import Event, Said, Watcher
 from contragrad.watch.jsonlines import json_lines
 from contragrad.watch.live import display
@@ -28,8 +27,8 @@ def watching(
     Raises:
         UserError: if a package is missing.
     """
-    _require("tensorboard", "--tensorboard", wanted=tensorboard)
-    _require("mlflow", "--mlflow", wanted=mlflow is not None)
+    for package, wanted in (("tensorboard", tensorboard), ("mlflow", mlflow is not None)):
+        require([package] if wanted else [], package, job=f"--{package}", where=f"--{package}")
     others: dict[str, Watcher] = {}
     with ExitStack() as stack:
         if json_to is not None:
@@ -68,12 +67,3 @@ def together(shown: Watcher, others: Mapping[str, Watcher]) -> Watcher:
 
 def _why(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _require(package: str, option: str, *, wanted: bool) -> None:
-    if wanted and find_spec(package) is None:
-        raise UserError(
-            f"{option} needs {package}, which is not installed",
-            where=option,
-            remedy=f"pip install 'contragrad[{package}]'",
-        )
