@@ -360,7 +360,7 @@ def test_missing_packages_are_told_before_anything_is_read(
     monkeypatch.setattr("contragrad.extras.find_spec", lambda name: None)
     assert main(["report", "nowhere"]) == 2
     said = capsys.readouterr().err
-    assert "the report needs altair, jinja2, vl_convert" in said
+    assert "the report needs altair and jinja2 and vl_convert" in said
     assert "pip install 'contragrad[report]'" in said
 
 
