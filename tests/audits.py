@@ -102,7 +102,7 @@ class Place:
             executor=InProcess(work),
             watch=nobody,
         )
-        facts = command.facts(self.workspace, self.splits, target, selected=None, looks=None)
+        facts = command.facts(self.workspace, self.splits.test, target, selected=None, looks=None)
         return Runner(arsenal=arsenal, begun=0.0).run(facts)
 
 

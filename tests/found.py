@@ -89,7 +89,12 @@ def came(attempt: Attempt, fooled: int, own: int = IMAGES, *, length: float = OF
             linf=long / 10 if in_l2 else long,
             l2=long if in_l2 else long * 20,
             # Images that are misclassified as they are cost no answer.
-            queries=torch.arange(IMAGES).remainder(50).add(1).float() * first(CORRECT)
+            queries=torch.arange(IMAGES)
+            .remainder(50)
+            .add(1)
+            .float()
+            .where(first(fooled), attempt.attack.steps)
+            * first(CORRECT)
             if attempt.way in ("queries", "labels")
             else torch.empty(0),
         ),
@@ -134,6 +139,7 @@ FACTS = Facts(
     architecture=ARCHITECTURE,
     objective="gm",
     epochs=20,
+    classes=10,
     chance=0.1,
     selected_on_test=False,
     looks=1,

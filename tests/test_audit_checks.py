@@ -269,6 +269,13 @@ def left_out(*keys: str) -> Change:
     return lambda findings: without(findings, *keys)
 
 
+def broken_off(findings: Findings) -> Findings:
+    """The findings with an attack by classes alone that asked for one answer and then no more."""
+    square, labels = findings.tried["queries"]
+    held = replace(labels.held, queries=labels.held.queries.clamp(max=1))
+    return replace(findings, tried={**findings.tried, "queries": (square, replace(labels, held=held))})
+
+
 def alone(findings: Findings, *keys: str) -> Findings:
     """The findings with the first attempt of these attackers and nothing else."""
     return replace(findings, tried={key: findings.tried[key][:1] for key in keys})
@@ -309,6 +316,7 @@ UNKNOWNS: list[tuple[int, str, Change]] = [
     (13, "nobody else was run", lambda found: only(found, "white box")),
     (14, "the white box was not run", left_out("white box")),
     (14, "queries were not run", left_out("queries")),
+    (14, "the attack by classes alone broke off", broken_off),
     (14, "none was for classes alone", lambda found: alone(found, "queries", "white box")),
     (16, "there is no twin", left_out("undefended twin")),
     (16, "it is hardly fooled itself", fooling("undefended twin", 20, own=500)),

@@ -133,7 +133,7 @@ SURROGATES: tuple[Source, ...] = ("reference", "surrogate", "surrogate")
 """The reference, and what an attacker would train against it, and against both."""
 
 KEY: tuple[Source, ...] = ("reference", "key")
-"""The reference, and a secret that no surrogate shares."""
+"""The reference, and what no surrogate shares that is trained from another seed."""
 
 RECIPES: dict[str, Recipe] = {
     # The paper's.

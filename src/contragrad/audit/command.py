@@ -18,12 +18,12 @@ from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Facts, Findings
 from contragrad.audit.plots import PICTURES
-from contragrad.audit.runner import Runner
+from contragrad.audit.runner import Runner, sample
 from contragrad.audit.settings import AuditSettings, radius
 from contragrad.audit.target import Target
 from contragrad.config import StudyConfig
 from contragrad.data.balance import chance
-from contragrad.data.dataset import Splits
+from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.files import named, write_text
@@ -93,7 +93,8 @@ def audit(
                 executor=executor,
                 watch=watch,
             )
-            known = facts(workspace, splits, chosen, selected=selected, looks=looks)
+            audited = sample(splits.test, depth.images, config.seed)
+            known = facts(workspace, audited, chosen, selected=selected, looks=looks)
             found = Runner(arsenal=arsenal, begun=begun).run(known)
     return found, _written(found, folder / "audit" / _slug(chosen.name) / _slug(radius(depth.epsilon)))
 
@@ -172,9 +173,9 @@ def _require_named(study_file: Path | None, overrides: Sequence[str]) -> None:
 
 
 def facts(
-    workspace: Workspace, splits: Splits, chosen: Target, *, selected: bool | None, looks: int | None
+    workspace: Workspace, audited: Examples, chosen: Target, *, selected: bool | None, looks: int | None
 ) -> Facts:
-    """What is known of the target beside measurements."""
+    """What is known of the target and of the images that are attacked, beside measurements."""
     config = workspace.config
     return Facts(
         target=chosen.name,
@@ -183,7 +184,8 @@ def facts(
         objective=chosen.objective,
         epochs=chosen.epochs,
         recipe_known=chosen.recipe_known,
-        chance=chance(splits.test),
+        classes=workspace.problem.classes,
+        chance=chance(audited),
         selected_on_test=selected,
         looks=looks,
         weights=str(chosen.weights),

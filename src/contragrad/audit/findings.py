@@ -70,7 +70,8 @@ class Facts:
         objective: what it was trained for.
         epochs: for how long.
         recipe_known: whether the two above are known, not assumed.
-        chance: what a constant answer scores, the largest class's share of the test images.
+        classes: how many.
+        chance: what a constant answer scores, the largest class's share of the audited images.
         selected_on_test: the study chose it on the test images; None if nobody knows how it was chosen.
         looks: how often the study measured networks on the test images; None outside of a study.
         weights: its file.
@@ -85,6 +86,7 @@ class Facts:
     objective: str
     epochs: int
     recipe_known: bool
+    classes: int
     chance: float
     selected_on_test: bool | None
     looks: int | None

@@ -79,7 +79,9 @@ def hop_skip_jump(
 
     Returns:
         The examples, float32 (N, C, H, W) on the CPU, the image itself where none was found; and for each the
-        answers it took, (N,): 0 for images that are misclassified as they are.
+        answers that were asked for, (N,): 0 for images that are misclassified as they are. Fewer than
+        allowed for an image that holds means that the attack broke off: there was nowhere to start, or the
+        network does not answer twice alike.
 
     Raises:
         UserError: if foolbox is missing.
@@ -99,12 +101,15 @@ def hop_skip_jump(
     said = predict(network, images)
     examples, used = clean.clone(), torch.zeros(len(images))
     chosen, starts = _starts(said, own, seed)
-    used[said == own] = queries
+    used[said == own] = 1
     for number, start in enumerate(range(0, len(chosen), size := _batch(images))):
         places, begun = chosen[start : start + size], clean[starts[start : start + size]]
         asked = Asked(network, clean[places], own[places], float(epsilon), queries - 1).eval()
         attack = HopSkipJumpAttack(
-            constraint="linf", initial_gradient_eval_steps=FIRST_ESTIMATE, max_gradient_eval_steps=queries
+            steps=queries,  # more than there are answers for, so that it ends with these
+            constraint="linf",
+            initial_gradient_eval_steps=FIRST_ESTIMATE,
+            max_gradient_eval_steps=queries,
         )
         with isolated(seed, "hop-skip-jump", number):
             try:
@@ -115,7 +120,7 @@ def hop_skip_jump(
                 pass
         examples[places] = asked.examples
         # The class of the image itself was asked first.
-        used[places] = asked.needed + 1
+        used[places] = 1 + torch.where(asked.found, asked.needed, float(asked.count))
     return examples, used
 
 
@@ -162,7 +167,7 @@ class Asked(nn.Module):
         self.epsilon, self.queries = epsilon, queries
         self.count = 0
         self.examples = images.clone()
-        self.needed = torch.full((len(images),), float(queries))
+        self.needed = torch.zeros(len(images))
         self.found = torch.zeros(len(images), dtype=torch.bool)
 
     def forward(self, shown: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ def monotone(findings: Findings) -> Result:
     heights = [share.share or 0.0 for share in falling]
     rises = max(after - before for before, after in pairwise(heights))
     figure = f"largest rise {100 * rises:.1f} points; at epsilon {largest} still right on {said(falling[-1])}"
-    holds = rises <= SLACK and heights[-1] <= findings.facts.chance
+    holds = rises <= SLACK and heights[-1] <= 1 / findings.facts.classes
     single = findings.find(TARGET, name="fgsm")
     own = [each for each in curve if each.attempt.attack.epsilon == findings.settings.epsilon]
     if single and own:

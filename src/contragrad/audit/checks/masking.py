@@ -11,7 +11,7 @@ from contragrad.audit.checks.check import (
     said,
     unknown,
 )
-from contragrad.audit.findings import Findings
+from contragrad.audit.findings import Findings, Tried
 
 NO_GRADIENT = 0.01
 """Share of images without a gradient from which on gradients count as hidden."""
@@ -53,8 +53,17 @@ def hidden(findings: Findings) -> Result:
     figure = f"{only} of {findings.images} images are fooled by queries and not by the white box"
     if only > NO_GRADIENT * findings.images:
         return decided(False, figure)
-    missing = {"queries", "labels"} - {each.attempt.way for each in asked}
-    return unknown(f"{figure}; not asked: {', '.join(missing)}") if missing else decided(True, figure)
+    if missing := {"queries", "labels"} - {each.attempt.way for each in asked}:
+        return unknown(f"{figure}; not asked: {', '.join(sorted(missing))}")
+    if broken := sum(_broken_off(findings, each) for each in asked if each.attempt.way == "labels"):
+        return unknown(f"{figure}; the attack by classes alone broke off for {broken} that it did not fool")
+    return decided(True, figure)
+
+
+def _broken_off(findings: Findings, each: Tried) -> int:
+    """Images that hold although fewer answers than allowed were asked for."""
+    holds = findings.clean & each.held.right
+    return int((holds & (each.held.queries < each.attempt.attack.steps)).sum())
 
 
 def present(findings: Findings) -> Result:
