@@ -18,7 +18,7 @@ LONGEST_MODULE = 400
 # A module imports only from above. A star stands for a folder's modules, in any order without a circle.
 # fmt: off
 ORDER = (
-    "errors", "extras", "files", "fingerprint", "choices", "config", "config_file",
+    "errors", "extras", "files", "control_groups", "fingerprint", "choices", "config", "config_file",
     "evolution.genome", "evolution.shapes", "evolution.spectrum",
     "evolution.mutation", "evolution.population", "evolution.trial", "evolution.search",
     "evolution.lookahead",

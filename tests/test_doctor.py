@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ import pytest
 
 from contragrad import cli, doctor, machine
 from contragrad.commands.doctor import DOCTOR
+from contragrad.data import memory
 from contragrad.data.survey import survey
 from contragrad.doctor import GIB, Facts, Found, Package, Torch, as_text, findings
+from test_data_memory import machine as linux
 
 SOUND = Facts(
     contragrad="0.1.0",
     python="3.11.7",
+    python_required=">=3.12,<3.99",
     python_fits=True,
     platform="Linux x86_64",
     packages=(
@@ -51,7 +55,7 @@ def test_a_sound_machine_has_nothing_to_do() -> None:
 @pytest.mark.parametrize(
     ("change", "level", "subject", "says", "remedy"),
     [
-        ({"python_fits": False}, "broken", "Python", "3.11.7", "3.11 to 3.13"),
+        ({"python_fits": False}, "broken", "Python", "3.11.7", "Python >=3.12,<3.99"),
         ({"packages": (LOST,)}, "broken", "torch", "is not installed", "pip install 'torch>=2.9'"),
         ({"packages": (OLD,)}, "broken", "torch", "2.0 is not >=2.9", "pip install 'torch>=2.9'"),
         ({"packages": (NO_KORNIA,)}, "absent", "extra paper", "lacks kornia", "'contragrad[paper]'"),
@@ -65,10 +69,10 @@ def test_a_sound_machine_has_nothing_to_do() -> None:
             "OMP_NUM_THREADS=1",
             "unset OMP_NUM_THREADS",
         ),
-        ({"memory": GIB // 2}, "warning", "memory", "512 MiB", "--workers 1"),
+        ({"memory": GIB // 2}, "warning", "memory", "536.9 MB", "--workers 1"),
         ({"writable": False}, "broken", "disk", "nothing can be written", "--out"),
-        ({"disk": GIB // 8}, "broken", "disk", "128 MiB free", "free room"),
-        ({"disk": GIB}, "warning", "disk", "1.0 GiB free", "--out"),
+        ({"disk": GIB // 8}, "broken", "disk", "134.2 MB free", "free room"),
+        ({"disk": GIB}, "warning", "disk", "1.1 GB free", "--out"),
         ({"data": (NOTHING,)}, "broken", "data", "no images are here", "x_train"),
         ({"data": (NOTHING, *SOUND.data)}, "warning", "data", "no images are here", "x_train"),
     ],
@@ -111,7 +115,25 @@ def test_this_machine_has_what_the_tests_run_with() -> None:
     assert {"audit", "paper"} <= set(packages["matplotlib"].extras)
     assert "pytest" not in packages
     assert 0 < machine.usable_cores() <= (os.cpu_count() or 1)
-    assert machine.available_memory() > 0
+
+
+def test_the_doctor_and_a_study_see_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 700_000_000)
+    monkeypatch.setattr(machine, "ask_torch", lambda: "not asked")
+    (finding,) = (each for each in findings(machine.look(None)) if each.subject == "memory")
+    assert finding.level == "warning"
+    assert "700.0 MB available" in finding.says
+
+
+def test_a_system_that_does_not_say_what_memory_it_has_is_no_fault() -> None:
+    (finding,) = (each for each in findings(replace(SOUND, memory=None)) if each.subject == "memory")
+    assert finding.level == "ok"
+    assert "does not say" in finding.says
+
+
+def test_the_versions_of_python_are_those_that_the_package_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "ask_torch", lambda: "not asked")
+    assert machine.look(None).python_required == metadata.metadata("contragrad")["Requires-Python"]
 
 
 def test_a_torch_that_cannot_be_imported_is_told_by_its_error(
@@ -132,32 +154,31 @@ def test_a_torch_that_crashes_or_hangs_is_told(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("files", "cores"),
+    ("groups", "files", "cores"),
     [
-        ({"cpu.max": "150000 100000"}, 1.5),
-        ({"cpu.max": "max 100000"}, float("inf")),
-        ({}, float("inf")),
-        ({"cpu.max": "torn"}, float("inf")),
+        ("0::/box", {"box/cpu.max": "150000 100000"}, 1.5),
+        ("0::/box/own", {"box/cpu.max": "150000 100000", "box/own/cpu.max": "max 100000"}, 1.5),
+        ("0::/elsewhere", {"cpu.max": "150000 100000"}, 1.5),
+        ("0::/", {"cpu.max": "max 100000"}, float("inf")),
+        ("0::/", {}, float("inf")),
+        ("0::/", {"cpu.max": "torn"}, float("inf")),
+        (
+            "4:cpu,cpuacct:/box",
+            {"cpu/box/cpu.cfs_quota_us": "50000\n", "cpu/box/cpu.cfs_period_us": "100000\n"},
+            0.5,
+        ),
+        (
+            "4:cpu:/",
+            {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"},
+            float("inf"),
+        ),
     ],
 )
 def test_a_container_s_share_of_the_cores(
-    files: dict[str, str], cores: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    groups: str, files: dict[str, str], cores: float, tmp_path: Path
 ) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(machine, "_groups", lambda: [tmp_path])
-    monkeypatch.setattr(machine, "OLD_GROUP", tmp_path / "none")
-    assert min(machine._quotas()) == cores
-
-
-def test_a_container_s_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "memory.max").write_text(str(3 * 2**20))
-    (tmp_path / "memory.current").write_text(str(2 * 2**20))
-    (tmp_path / "memory.stat").write_text("anon 5\n")
-    monkeypatch.setattr(machine, "_groups", lambda: [tmp_path])
-    assert machine.available_memory() == 2**20
-    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 7\n")
-    assert machine.available_memory() == 2**20 + 7
+    root = linux(tmp_path, 700, f"{groups}\n", files)
+    assert machine.usable_cores(root) == min(cores, machine.usable_cores(tmp_path / "none"))
 
 
 # Data.

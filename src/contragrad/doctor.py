@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from contragrad.data.memory import bytes_text
+
 Level = Literal["ok", "absent", "warning", "broken"]
 
 GIB = 2**30
@@ -30,7 +32,7 @@ PURPOSES = {
     "docs": "this project's documentation",
     "huggingface": "data sets of Hugging Face's hub",
     "mlflow": "watching studies in MLflow",
-    "onnx": "auditing a network in an ONNX file",
+    "onnx": "networks in ONNX files: to export, load and audit them",
     "paper": "integrated gradients, bilateral filtering and figures of the paper",
     "report": "the HTML page of a run",
     "tensorboard": "watching studies in TensorBoard",
@@ -94,7 +96,8 @@ class Facts:
     Args:
         contragrad: the version.
         python: the version.
-        python_fits: whether contragrad is made for it.
+        python_required: the versions that contragrad is made for, such as `>=3.11`.
+        python_fits: whether it is one of those.
         platform: the system, in words.
         packages: what contragrad and its extras ask for.
         torch: what torch says, or the last line of what went wrong.
@@ -104,12 +107,13 @@ class Facts:
         folder: the current one.
         writable: whether a folder can be made in it.
         disk: bytes free there.
-        memory: bytes available.
+        memory: bytes available; None where the system does not say.
         data: what was found where data were looked for.
     """
 
     contragrad: str
     python: str
+    python_required: str
     python_fits: bool
     platform: str
     packages: tuple[Package, ...]
@@ -120,7 +124,7 @@ class Facts:
     folder: str
     writable: bool
     disk: int
-    memory: int
+    memory: int | None
     data: tuple[Found, ...]
 
 
@@ -159,7 +163,7 @@ def _python(facts: Facts) -> Finding:
     says = f"{facts.python} on {facts.platform}"
     if facts.python_fits:
         return Finding("ok", "Python", says)
-    return Finding("broken", "Python", says, "a virtual environment of Python 3.11 to 3.13")
+    return Finding("broken", "Python", says, f"a virtual environment of Python {facts.python_required}")
 
 
 def _packages(facts: Facts) -> Iterator[Finding]:
@@ -214,14 +218,16 @@ def _cores(facts: Facts) -> Iterator[Finding]:
 
 
 def _memory(facts: Facts) -> Finding:
-    says = f"{_size(facts.memory)} available"
+    if facts.memory is None:
+        return Finding("ok", "memory", "the system does not say how much is available")
+    says = f"{bytes_text(facts.memory)} available"
     if facts.memory < LEAST_MEMORY:
         return Finding("warning", "memory", says, "--workers 1, a smaller --training.batch_size")
     return Finding("ok", "memory", says)
 
 
 def _disk(facts: Facts) -> Finding:
-    says = f"{_size(facts.disk)} free in {facts.folder}"
+    says = f"{bytes_text(facts.disk)} free in {facts.folder}"
     if not facts.writable:
         return Finding(
             "broken", "disk", f"nothing can be written in {facts.folder}", "another folder, or --out"
@@ -257,10 +263,6 @@ def _extras(facts: Facts) -> Iterator[Finding]:
         says = f"{purpose}; lacks {', '.join(lacking)}" if lacking else purpose
         remedy = f"pip install 'contragrad[{extra}]', if you want it" if lacking else ""
         yield Finding("absent" if lacking else "ok", f"extra {extra}", says, remedy)
-
-
-def _size(count: int) -> str:
-    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / 2**20:.0f} MiB"
 
 
 def as_text(facts: Facts) -> str:

@@ -20,6 +20,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from contragrad import __version__
+from contragrad.control_groups import of_this_process, text
+from contragrad.data import memory
 from contragrad.doctor import THREADS, Facts, Found, Package, Torch
 
 PATIENCE = 300
@@ -38,9 +40,6 @@ print(json.dumps({"devices": devices, "names": names, "threads": torch.get_num_t
 """
 """What torch is asked: to import what builds on it, and for a convolution's gradient on every device."""
 
-OLD_GROUP = Path("/sys/fs/cgroup/cpu")
-"""The control group of cores, on systems with the first version of groups."""
-
 READ = "import sys; from contragrad.data.survey import tell; tell(sys.argv[1])"
 
 
@@ -52,12 +51,12 @@ def look(data: Path | None) -> Facts:
     """
     torch = ask_torch()
     folder = Path.cwd()
+    python_required = metadata.metadata("contragrad")["Requires-Python"]
     return Facts(
         contragrad=__version__,
         python=platform.python_version(),
-        python_fits=SpecifierSet(metadata.metadata("contragrad")["Requires-Python"]).contains(
-            platform.python_version(), prereleases=True
-        ),
+        python_required=python_required,
+        python_fits=SpecifierSet(python_required).contains(platform.python_version(), prereleases=True),
         platform=f"{platform.system()} {platform.machine()}",
         packages=look_at_packages(),
         torch=torch,
@@ -67,7 +66,7 @@ def look(data: Path | None) -> Facts:
         folder=str(folder),
         writable=_writable(folder),
         disk=shutil.disk_usage(folder).free,
-        memory=available_memory(),
+        memory=memory.available(),
         data=_data(data) if isinstance(torch, Torch) else (),
     )
 
@@ -75,8 +74,8 @@ def look(data: Path | None) -> Facts:
 def look_at_packages() -> tuple[Package, ...]:
     """What the installed contragrad asks for, each package once."""
     extras: dict[tuple[str, str], list[str]] = {}
-    for text in metadata.requires("contragrad") or ():
-        asked = Requirement(text)
+    for line in metadata.requires("contragrad") or ():
+        asked = Requirement(line)
         extra = next((name for name in _extras() if _is_for(asked, name)), "")
         if asked.name != "contragrad" and extra != "dev":
             extras.setdefault((asked.name, str(asked.specifier)), []).extend([extra] if extra else [])
@@ -126,58 +125,26 @@ def _asked(code: str, *words: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def usable_cores() -> float:
-    """Cores that the scheduler and the control groups leave this process."""
+def usable_cores(root: Path = Path("/")) -> float:
+    """Cores that the scheduler and the control groups leave this process.
+
+    Args:
+        root: where the system's files begin.
+    """
     with suppress(AttributeError):  # not on macOS
-        return min(float(len(os.sched_getaffinity(0))), *_quotas())
+        return min(float(len(os.sched_getaffinity(0))), *_quotas(root))
     return float(os.cpu_count() or 1)
 
 
-def _quotas() -> Iterator[float]:
+def _quotas(root: Path) -> Iterator[float]:
     yield float("inf")
-    for group in _groups():
-        with suppress(OSError, ValueError):
-            quota, period = (group / "cpu.max").read_text().split()
-            yield int(quota) / int(period)  # "max" is no number
-    with suppress(OSError, ValueError):
-        quota, period = ((OLD_GROUP / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-        if int(quota) > 0:
-            yield int(quota) / int(period)
-
-
-def _groups() -> list[Path]:
-    """This process's control group and those above it."""
-    root = Path("/sys/fs/cgroup")
-    with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            if line.startswith("0::/"):
-                own = root / line.removeprefix("0::/")
-                return [own, *(above for above in own.parents if above.is_relative_to(root))]
-    return [root]
-
-
-def available_memory() -> int:
-    """Bytes that processes may still take: the system's, or less where a control group has a limit."""
-    available = []
-    with suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                available.append(1024 * int(line.split()[1]))
-    for group in _groups():
-        with suppress(OSError, ValueError):
-            limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
-            available.append(limit - used + _given_back(group))
-    if available:
-        return max(0, min(available))
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _given_back(group: Path) -> int:
-    """Bytes of files that a control group keeps in memory and gives back when they are asked for."""
-    for line in (group / "memory.stat").read_text().splitlines():
-        if line.startswith("inactive_file "):
-            return int(line.split()[1])
-    return 0
+    for version, group in of_this_process("cpu", root):
+        stated = text(group / "cpu.max").split()
+        if version == 1:
+            stated = [text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+        # Without a limit the quota is "max", or -1.
+        if len(stated) == 2 and all(word.isdigit() for word in stated):
+            yield int(stated[0]) / int(stated[1])
 
 
 def _writable(folder: Path) -> bool:

@@ -4,6 +4,7 @@ import math
 import sys
 from pathlib import Path
 
+from contragrad.control_groups import Version, of_this_process, text
 from contragrad.errors import UserError
 
 DIRECTIONS = 12
@@ -11,6 +12,12 @@ DIRECTIONS = 12
 
 STATISTICS, PART = 20, 5000
 """Bytes that mean and deviation take likewise, a float and two doubles; of how many images at a time."""
+
+FILES: dict[Version, tuple[str, str, str]] = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
+"""Where a control group's limit and use stand, and the entry of `memory.stat` for what can be given back."""
 
 UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
@@ -68,8 +75,8 @@ def require_images(shape: tuple[int, ...], classes: int, *, held: int, where: st
     each = held * math.prod(shape[1:])
     room = (available() or 0) // each // classes
     remedy = f"smaller images, or about {room:,} of each class (data.train_per_class, data.test_per_class)"
-    text = " x ".join(map(str, shape[1:]))
-    require(shape[0] * each, f"to work on {shape[0]:,} images of {text}", where=where, remedy=remedy)
+    size = " x ".join(map(str, shape[1:]))
+    require(shape[0] * each, f"to work on {shape[0]:,} images of {size}", where=where, remedy=remedy)
 
 
 def bytes_text(count: int) -> str:
@@ -79,7 +86,7 @@ def bytes_text(count: int) -> str:
 
 
 def _of_machine(root: Path) -> list[int]:
-    for line in _text(root / "proc/meminfo").splitlines():
+    for line in text(root / "proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             return [1024 * int(line.split()[1])]
     return []
@@ -88,22 +95,11 @@ def _of_machine(root: Path) -> list[int]:
 def _of_groups(root: Path) -> list[int]:
     """What the process's groups, and those above them, have left; pages of files can be given back."""
     left = []
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            base, limit, used, files = "", "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):
-            base, limit, used = "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
-            files = "total_inactive_file"
-        else:
-            continue
-        top = root / "sys/fs/cgroup" / base
-        folder = top / path.lstrip("/")
-        # In a container the path may be that of the world outside, and its files lie at the top.
-        for group in (folder, *folder.parents):
-            if group.is_relative_to(top) and (text := _text(group / limit).strip()).isdigit():
-                taken = int(_text(group / used).strip() or 0)
-                left.append(int(text) - taken + _entry(_text(group / "memory.stat"), files))
+    for version, group in of_this_process("memory", root):
+        limit, used, files = FILES[version]
+        if (bound := text(group / limit).strip()).isdigit():
+            taken = int(text(group / used).strip() or 0)
+            left.append(int(bound) - taken + _entry(text(group / "memory.stat"), files))
     return left
 
 
@@ -115,16 +111,9 @@ def _of_limit(root: Path) -> list[int]:
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit == resource.RLIM_INFINITY:
         return []
-    pages = (_text(root / "proc/self/statm") or "0").split()[0]
+    pages = (text(root / "proc/self/statm") or "0").split()[0]
     return [limit - int(pages) * resource.getpagesize()]
 
 
-def _entry(text: str, name: str) -> int:
-    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} ")), 0)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+def _entry(lines: str, name: str) -> int:
+    return next((int(line.split()[1]) for line in lines.splitlines() if line.startswith(f"{name} ")), 0)
