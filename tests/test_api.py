@@ -181,6 +181,25 @@ def test_a_job_is_quiet_unless_it_is_asked(
     assert "begun" in err
 
 
+@pytest.mark.parametrize("word", [api.evolve, api.resume, api.audit])
+def test_what_trains_in_this_process_keeps_freed_memory(
+    word: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the command line and the workers do, before anything is taken."""
+    calls: list[str] = []
+
+    def interrupted(*given: Any, **options: Any) -> Any:
+        calls.append("worked")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "keep_freed_memory", lambda: calls.append("kept"))
+    for module, job_of in ((run, "create"), (run, "resume"), (command, "audit")):
+        monkeypatch.setattr(module, job_of, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        word(*([] if word is api.evolve else ["run"]))
+    assert calls == ["kept", "worked"]
+
+
 def test_a_study_is_printed_as_its_table(called: list[Any]) -> None:
     assert "87.5 % [85.3, 89.4]" in str(api.resume("run"))
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -27,7 +28,8 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Infeasible, Measured, Trial
 from contragrad.report import accuracy_table, outcome_text, percent, population_table
 from contragrad.reproduce import command
-from contragrad.watch.events import Stage
+from contragrad.watch import watching
+from contragrad.watch.events import Stage, nobody
 from contragrad.workspace import CONFIGURATION, TABLE
 
 ROWS = (
@@ -245,6 +247,11 @@ def test_errors_are_told_without_a_traceback(
         (("reproduce", "table4"), "; the same command goes on from here"),
         (("evolve",), "; `contragrad resume {}` goes on from here"),
         (("demo",), "; `contragrad resume {}` goes on from here"),
+        (
+            ("demo", "--tensorboard", "--mlflow", "https://me:secret@example.org/logs?all=1&of=them"),
+            "; `contragrad resume {} --tensorboard --mlflow 'https://example.org/logs?all=1&of=them'` goes "
+            "on from here",
+        ),
     ],
 )
 def test_who_interrupts_is_told_the_command_that_goes_on(
@@ -258,6 +265,7 @@ def test_who_interrupts_is_told_the_command_that_goes_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "create", interrupted)
+    monkeypatch.setattr(watching, "watching", lambda *_, **__: nullcontext(nobody))
     monkeypatch.setattr(calibrate, "calibrate", interrupted)
     monkeypatch.setattr(command, "reproduce", interrupted)
     (tmp_path / CONFIGURATION).touch()

@@ -60,16 +60,17 @@ class Server:
     runs: dict[str, Run] = field(default_factory=dict)
     experiments: list[str] = field(default_factory=list)
     calls_left: int = 10_000
+    refusal: str = "the server is gone"
 
     def __call__(self, tracking_uri: str) -> "Server":
-        if tracking_uri == "nowhere":
-            raise MlflowError("unsupported URI")
+        if tracking_uri.startswith("nowhere"):
+            raise MlflowError(f"unsupported URI {tracking_uri}")
         return self
 
     def called(self) -> None:
         self.calls_left -= 1
         if self.calls_left < 0:
-            raise ConnectionError("the server is gone")
+            raise ConnectionError(self.refusal)
 
     def get_experiment_by_name(self, name: str) -> Any:
         self.called()
@@ -180,7 +181,57 @@ def test_another_place_gets_a_run_of_its_own(server: Server, folder: Path) -> No
     session(folder, memo, uri="elsewhere")
     first, second = server.runs.values()
     assert len(first.metrics) < len(second.metrics)
-    assert json.loads((folder / "mlflow.json").read_text()) == {"uri": "elsewhere", "run": "1"}
+    assert json.loads((folder / "mlflow.json").read_text()) == {
+        "place": str(Path("elsewhere").resolve()),
+        "run": "1",
+    }
+
+
+@pytest.mark.parametrize("scheme", ["", "file:", "sqlite:///"], ids=["a path", "a file URI", "a database"])
+def test_a_place_is_the_same_from_another_folder(
+    scheme: str, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memo = DictMemo()
+    monkeypatch.chdir(folder.parent)
+    session(folder, memo, 5, uri=f"{scheme}logs")
+    monkeypatch.chdir(folder)
+    session(folder, memo, uri=f"{scheme}../logs")
+    assert [run.status for run in server.runs.values()] == ["FINISHED"]
+
+
+def test_a_user_and_a_password_are_neither_kept_nor_printed(
+    server: Server, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memo = DictMemo()
+    session(folder, memo, 5, uri="https://me:secret@example.org/logs")
+    assert json.loads((folder / "mlflow.json").read_text())["place"] == "https://example.org/logs"
+    server.refusal = "no answer from https://you:other@example.org/logs"
+    server.calls_left = 5
+    with watching(Console(stderr=True, width=200), mlflow="https://you:other@example.org/logs") as watch:
+        rehearse(folder, watch, memo)
+    said = capsys.readouterr().err
+    assert "--mlflow is left out from here on: no answer from https://example.org/logs" in said
+    assert "other" not in said
+    assert len(server.runs) == 1
+
+
+@pytest.mark.parametrize("lost", ["log_artifact", "log_batch"])
+def test_a_run_ends_though_it_could_not_be_told_everything(
+    lost: str, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = getattr(server, lost)
+
+    def refuses(key: str, path: str = "", **rest: Any) -> None:
+        if path.endswith(TABLE) or "metrics" in rest:
+            raise ConnectionError("no room")
+        real(key, path, **rest) if path else real(key, **rest)
+
+    monkeypatch.setattr(server, lost, refuses)
+    with watching(Console(stderr=True, width=200), mlflow="there") as watch:
+        rehearse(folder, watch)
+    assert [run.status for run in server.runs.values()] == [
+        "FINISHED" if lost == "log_artifact" else "FAILED"
+    ]
 
 
 def test_ctrl_c_marks_the_run(server: Server, folder: Path) -> None:
@@ -209,9 +260,10 @@ def test_a_server_that_is_gone_is_told_once_and_stops_nothing(
 
 
 def test_a_place_that_mlflow_does_not_know_is_refused_before_the_work(server: Server) -> None:
-    with pytest.raises(UserError, match="unsupported URI") as caught, mlflow("nowhere"):
+    uri = "nowhere://me:secret@example.org"
+    with pytest.raises(UserError, match="URI nowhere://example") as caught, mlflow(uri):
         pass
-    assert caught.value.where == "--mlflow nowhere"
+    assert caught.value.where == "--mlflow nowhere://example.org"
 
 
 def test_the_client_calls_nobody_else_unless_the_user_wants_it(

@@ -10,7 +10,6 @@ api.export(study.folder, format="onnx")
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,12 +18,13 @@ from rich.console import Console
 from contragrad import config_file, run
 from contragrad.audit import command
 from contragrad.config import StudyConfig
+from contragrad.engine.memory import keep_freed_memory
 from contragrad.errors import UserError
 from contragrad.export import job
 from contragrad.export.job import Exported
 from contragrad.export.load import load
 from contragrad.export.names import FormatName
-from contragrad.results import Audit, Study
+from contragrad.results import Audit, Study, run_folder_by_time
 from contragrad.watch.events import Watcher, nobody
 from contragrad.watch.live import display
 
@@ -58,8 +58,8 @@ def evolve(
         raise UserError(
             "a StudyConfig holds all settings", where="settings", remedy="dataclasses.replace(config, ...)"
         )
-    folder = Path("runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}" if out is None else Path(out)
-    with _progress(progress) as told:
+    folder = run_folder_by_time() if out is None else Path(out)
+    with _working(progress) as told:
         return Study(folder, run.create(config, folder, told))
 
 
@@ -74,7 +74,7 @@ def resume(folder: str | Path, *, settings: Settings | None = None, progress: bo
     Raises:
         UserError: if the folder holds no study, or settings or data are not those it began with.
     """
-    with _progress(progress) as told:
+    with _working(progress) as told:
         return Study(Path(folder), run.resume(Path(folder), _words(settings), told))
 
 
@@ -145,7 +145,7 @@ def audit(
     of_model = command.of_model(
         *(None if given is None else str(given) for given in (data, reference, reference_weights))
     )
-    with _progress(progress) as watch:
+    with _working(progress) as watch:
         findings, folder = command.audit(
             str(target),
             network=network,
@@ -202,7 +202,9 @@ def _word(value: object) -> str:
 
 
 @contextmanager
-def _progress(shown: bool) -> Iterator[Watcher]:
+def _working(shown: bool) -> Iterator[Watcher]:
+    """A block that trains and attacks in this process, and who watches it."""
+    keep_freed_memory()
     if not shown:
         yield nobody
         return

@@ -1,11 +1,14 @@
-"""What a study and an audit give who calls them from Python; printed, they are what the commands print."""
+"""What a study and an audit give, to who calls them from Python and to the commands, which print the same."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from contragrad.audit import card, command
 from contragrad.audit.findings import Findings
@@ -28,7 +31,7 @@ class Study:
     def __str__(self) -> str:
         console = _page()
         with console.capture() as captured:
-            console.print(accuracy_table(self.table, "transfer resistance from the reference"))
+            console.print(study_table(self.table))
         return captured.get().rstrip()
 
 
@@ -59,6 +62,16 @@ class Audit:
         with console.capture() as captured:
             command.printed(self.findings, console)
         return captured.get().rstrip()
+
+
+def study_table(rows: Sequence[Row]) -> Table:
+    """What a study comes to, for people: its rows, the reference first."""
+    return accuracy_table(rows, "transfer resistance from the reference")
+
+
+def run_folder_by_time() -> Path:
+    """The run folder of a study that is given none."""
+    return Path("runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
 
 
 def _page() -> Console:

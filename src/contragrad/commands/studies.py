@@ -2,10 +2,10 @@
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,10 @@ from rich.console import Console
 import contragrad
 from contragrad.commands.command import Command
 from contragrad.errors import UserError
+from contragrad.watch.places import public
 
 if TYPE_CHECKING:
     from contragrad.watch.events import Watcher
-
-TITLE = "transfer resistance from the reference"
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +76,9 @@ def _evolve(options: argparse.Namespace, overrides: list[str]) -> None:
             where=f"--config: {', '.join(map(str, study_files))}",
             remedy="one --config; options override it",
         )
-    options.out = options.out or Path("runs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    from contragrad.results import run_folder_by_time
+
+    options.out = options.out or run_folder_by_time()
     _create(study_files[0], options, overrides)
 
 
@@ -124,10 +125,10 @@ def _resume(options: argparse.Namespace, overrides: list[str]) -> None:
 
 
 def _print_result(rows: Sequence["contragrad.evaluate.Row"], folder: Path) -> None:
-    from contragrad.report import accuracy_table
+    from contragrad.results import study_table
 
     console = Console()
-    console.print(accuracy_table(rows, TITLE))
+    console.print(study_table(rows))
     console.print(f"run folder: {folder}", markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
@@ -138,6 +139,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 def _show(options: argparse.Namespace, overrides: list[str]) -> None:
     from contragrad import evaluate, history, report
+    from contragrad.results import study_table
     from contragrad.workspace import TABLE
 
     found = history.load(options.run)
@@ -160,7 +162,7 @@ def _show(options: argparse.Namespace, overrides: list[str]) -> None:
     if found.state is not None:
         console.print(report.population_table(found.state.population))
     if rows:
-        console.print(report.accuracy_table(rows, TITLE))
+        console.print(study_table(rows))
     if found.looks > 1:
         console.print(history.LOOKS.format(found.looks), soft_wrap=True)
 
@@ -169,10 +171,12 @@ def _resumed(options: argparse.Namespace) -> str:
     folder = getattr(options, "run", None) or options.out
     if folder is None or not (folder / "study.yaml").exists():
         return ""
-    watchers = (" --tensorboard" * options.tensorboard) + (
-        f" --mlflow {options.mlflow}" if options.mlflow else ""
-    )
-    return f"; `contragrad resume {folder}{watchers}` goes on from here"
+    words = ["contragrad", "resume", str(folder)]
+    if options.tensorboard:
+        words.append("--tensorboard")
+    if options.mlflow:
+        words += ["--mlflow", public(options.mlflow)]
+    return f"; `{shlex.join(words)}` goes on from here"
 
 
 DEMO = Command(

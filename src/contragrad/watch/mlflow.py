@@ -18,6 +18,7 @@ from contragrad.engine.study import Told
 from contragrad.errors import UserError
 from contragrad.files import write_text
 from contragrad.watch.events import Event, Opened, Results, Watcher
+from contragrad.watch.places import place, public
 from contragrad.watch.scalars import scalars
 from contragrad.workspace import CONFIGURATION, TABLE
 
@@ -67,14 +68,16 @@ class _Run:
             self.client.log_batch(self.name, metrics=metrics)
 
     def finished(self) -> None:
-        """Keeps the table, and ends the run."""
-        self.client.log_artifact(self.name, str(self.folder / TABLE))
-        self.client.set_terminated(self.name, "FINISHED")
+        """Keeps the table, and ends the run, whether the table can be kept or not."""
+        try:
+            self.client.log_artifact(self.name, str(self.folder / TABLE))
+        finally:
+            self.client.set_terminated(self.name, "FINISHED")
 
 
 @contextmanager
 def mlflow(uri: str) -> Iterator[Watcher]:
-    """Logs to a tracking server, database or folder; a study that is left early is marked so.
+    """Logs to a tracking server, database or folder; a study that it was not told to its end is marked so.
 
     Raises:
         UserError: if MLflow knows no such place; a server is not called before there is something to log.
@@ -90,20 +93,22 @@ def mlflow(uri: str) -> Iterator[Watcher]:
             case Told() if run is not None:
                 run.told(event)
             case Results() if run is not None:
-                run.finished()
-                run = None
+                ending, run = run, None
+                ending.finished()
             case _:
                 pass
 
+    status = "FAILED"
     try:
         yield watch
-    except BaseException as error:
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
         if run is not None:
-            status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
             # What went wrong with the study matters more than whether it can be noted here.
             with suppress(Exception):
                 client.set_terminated(run.name, status)
-        raise
 
 
 def _client(uri: str) -> "MlflowClient":
@@ -116,8 +121,8 @@ def _client(uri: str) -> "MlflowClient":
         return MlflowClient(tracking_uri=uri)
     except MlflowException as error:
         raise UserError(
-            f"MLflow cannot log there: {error}",
-            where=f"--mlflow {uri}",
+            f"MLflow cannot log there: {public(str(error))}",
+            where=f"--mlflow {public(uri)}",
             remedy="a server (http://...) or a folder; with all of mlflow installed, sqlite:///FILE too",
         ) from error
 
@@ -126,7 +131,7 @@ def _resumed(client: "MlflowClient", uri: str, event: Opened) -> _Run | None:
     """The run that the study has there already."""
     note = event.folder / NOTE
     known = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-    if known.get("uri") != uri:
+    if known.get("place") != place(uri):
         return None
     name = str(known["run"])
     client.update_run(name, status="RUNNING")
@@ -139,10 +144,10 @@ def _begun(client: "MlflowClient", uri: str, event: Opened) -> _Run:
     from mlflow.entities import Param
 
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    place = client.create_experiment(EXPERIMENT) if experiment is None else experiment.experiment_id
-    name = client.create_run(place, run_name=event.folder.name).info.run_id
+    number = client.create_experiment(EXPERIMENT) if experiment is None else experiment.experiment_id
+    name = client.create_run(number, run_name=event.folder.name).info.run_id
     settings = config_file.dotted(event.config)
     client.log_batch(name, params=[Param(key, str(value)) for key, value in settings.items()])
     client.log_artifact(name, str(event.folder / CONFIGURATION))
-    write_text(event.folder / NOTE, json.dumps({"uri": uri, "run": name}) + "\n")
+    write_text(event.folder / NOTE, json.dumps({"place": place(uri), "run": name}) + "\n")
     return _Run(client, name, event.folder)

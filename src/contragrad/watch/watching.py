@@ -10,6 +10,7 @@ from contragrad.extras import require
 from contragrad.watch.events import Event, Said, Watcher
 from contragrad.watch.jsonlines import json_lines
 from contragrad.watch.live import display
+from contragrad.watch.places import public
 
 
 @contextmanager
@@ -66,4 +67,4 @@ def together(shown: Watcher, others: Mapping[str, Watcher]) -> Watcher:
 
 
 def _why(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return public(" ".join(str(error).split())) or type(error).__name__
