@@ -21,6 +21,7 @@ import exports
 from contragrad import config_file, extras, history
 from contragrad.audit.target import training_of
 from contragrad.cli import main
+from contragrad.config import TrainingSettings
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import cost
 from contragrad.export import formats, job
@@ -87,7 +88,7 @@ def test_the_card_says_what_the_network_is(folder: Path, made: Workspace) -> Non
         f"fingerprint `{task_name(task, made)}`",
         f"fingerprint `{made.data}`",
         f"fingerprint `{made.reference_name}`",
-        "Objective: `gm`",
+        "Training: objective `gm`, against `reference`, λ 1, 23 epochs, the study's seed 0\n",
         "(B, 1, 9, 7), float32 in [0, 1]",
         "clean accuracy 75.0 % (59.8 % to 85.8 %)",
         "adversarial accuracy 50.0 % (35.2 % to 64.8 %)",
@@ -99,6 +100,41 @@ def test_the_card_says_what_the_network_is(folder: Path, made: Workspace) -> Non
     ):
         assert said in card
     assert str(folder) not in card
+
+
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [
+        (
+            {"sources": ("reference", "plain", "key"), "gm_weight": 2.5},
+            "`reference`, `plain`, `key`, λ 2.5, ",
+        ),
+        (
+            {"objective": "fixed-adversarial", "sources": ("reference", "plain", "key")},
+            "objective `fixed-adversarial`, against `reference`, `plain`, 23 ",
+        ),
+        ({"objective": "free-adversarial"}, "objective `free-adversarial`, 23 "),
+    ],
+    ids=["penalty", "fixed", "alone"],
+)
+def test_the_card_says_against_whom_the_network_was_trained(
+    training: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    workspace = exports.ended_run(tmp_path / "run", training=TrainingSettings(**training))
+    assert exits(workspace.folder) == 0
+    (card,) = (workspace.folder / "export").glob("*.md")
+    assert said in card.read_text()
+
+
+def test_a_reference_that_was_given_was_not_trained(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    trained = exports.ended_run(tmp_path / "first" / "run")
+    weights = trained.artefacts.path("network", trained.reference_name)
+    reference = replace(exports.CONFIG.reference, weights=str(weights))
+    workspace = exports.ended_run(tmp_path / "run", reference=reference)
+    assert exits(workspace.folder, "--network", "reference") == 0
+    card = (workspace.folder / "export" / "reference.safetensors.md").read_text()
+    assert "Training: none by this study" in card
 
 
 def test_the_costs_on_the_card_are_the_genomes(folder: Path, made: Workspace) -> None:
@@ -231,7 +267,7 @@ def test_a_table_of_other_weights_is_not_the_networks(folder: Path) -> None:
     ("given", "expected"),
     [
         ("plain words, 8/255.", "plain words, 8/255."),
-        ("L_inf a\nb\x1b[0m", r"L\_inf a b \[0m"),
+        ("L_inf a\nb\x1b[0m", r"L\_inf a b\\x1b\[0m"),
         ("- item", r"\- item"),
         ("1. item", r"1\. item"),
         ("2.5 epsilon", "2\\.5 epsilon"),

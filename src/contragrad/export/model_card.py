@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import contragrad
 from contragrad.audit.settings import radius
 from contragrad.audit.target import REFERENCE, Target
+from contragrad.data.arrays import shown
 from contragrad.evaluate import Interval
 from contragrad.export.check import Agreement
 from contragrad.export.names import FormatName
@@ -17,6 +18,7 @@ from contragrad.export.plain import plain
 from contragrad.export.record import Record, Verdict
 from contragrad.history import LOOKS
 from contragrad.networks.network import parameter_count
+from contragrad.networks.objectives import OBJECTIVES
 from contragrad.report import percent
 from contragrad.workspace import Workspace
 
@@ -112,11 +114,25 @@ def _network(workspace: Workspace, target: Target, reference: str) -> Iterator[s
         f"- Attack on the reference: {code(attack.name)}, epsilon {radius(attack.epsilon)}, "
         f"{attack.steps} steps"
     )
-    yield f"- Objective: {code(target.objective)}, {target.epochs} epochs"
+    yield f"- Training: {_training(workspace, target)}"
     yield f"- Architecture: {code(str(target.architecture))}"
     yield f"- Weights: fingerprint {code(target.fingerprint)}"
     yield f"- Parameters: {parameter_count(target.network):,}"
     yield f"- FLOPs of one image, a multiply-add counted as two: {counter.get_total_flops():,}"
+
+
+def _training(workspace: Workspace, target: Target) -> str:
+    config = workspace.config
+    if target.name == REFERENCE and config.reference.weights is not None:
+        return "none by this study, whose reference came with its weights"
+    training, parts = config.training, OBJECTIVES[target.objective]
+    said = [f"objective {code(target.objective)}"]
+    if parts.penalty is not None:
+        said.append(f"against {', '.join(map(code, training.sources))}, λ {training.gm_weight:g}")
+    elif parts.fixed:
+        said.append(f"against {', '.join(code(source) for source in training.sources if source != 'key')}")
+    said.append(f"{target.epochs} epochs, the study's seed {config.seed}")
+    return ", ".join(said)
 
 
 def _accuracy(workspace: Workspace, record: Record) -> Iterator[str]:
@@ -168,4 +184,4 @@ def code(text: str) -> str:
 
 
 def _in_one_line(text: str) -> str:
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return shown(" ".join(text.split()))

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor
 
 from contragrad.evolution.genome import Block, Cat, Conv, Genome, Pool, Skip, Strided, sources
-from contragrad.evolution.shapes import Problem, Shape, halved, head_halvings, head_inputs, shapes
+from contragrad.evolution.shapes import Problem, Shape, head_halvings, head_inputs, shapes
+from contragrad.export.text import sizes
 from contragrad.networks.network import Normalisation
 from contragrad.networks.pooling import WINDOWS
 
@@ -128,7 +129,7 @@ def _maps(genome: Genome, problem: Problem) -> Iterator[str]:
             if (name := _name(place, halvings)) not in there:
                 there.add(name)
                 smaller = Shape(shape[place].channels, shape[place].halvings + halvings)
-                yield f"{name} = self.halve({_name(place, halvings - 1)})  # {_said(smaller, problem)}"
+                yield f"{name} = self.halve({_name(place, halvings - 1)})  # (B, {sizes(smaller, problem)})"
 
     for place, block in enumerate(genome.blocks, start=1):
         names, read_by = sources(genome, place), []
@@ -138,7 +139,7 @@ def _maps(genome: Genome, problem: Problem) -> Iterator[str]:
             yield from read(name, times)
             read_by.append(_name(name, times))
         made = _call(block, place, read_by, [shape[name].channels for name in names])
-        yield f"map{place} = {made}  # {_said(shape[place], problem)}"
+        yield f"map{place} = {made}  # (B, {sizes(shape[place], problem)})"
     yield from read(len(genome.blocks), head_halvings(shape[-1], problem))
 
 
@@ -155,8 +156,3 @@ def _call(block: Block, place: int, maps: list[str], channels: list[int]) -> str
     missing = abs(channels[0] - channels[1])
     # The missing channels are zero.
     return f"{large} + " + (f"F.pad({small}, (0, 0, 0, 0, 0, {missing}))" if missing else small)
-
-
-def _said(shape: Shape, problem: Problem) -> str:
-    height, width = (halved(edge, shape.halvings) for edge in (problem.height, problem.width))
-    return f"(B, {shape.channels}, {height}, {width})"

@@ -28,13 +28,13 @@ def text(genome: Genome, problem: Problem) -> str:
         table.add_column(column, justify="right" if column in ("", "parameters", "FLOPs") else "left")
     for place, block in enumerate(genome.blocks, start=1):
         read = ", ".join("images" if source == 0 else str(source) for source in sources(genome, place))
-        given = _said(shape[place], problem)
+        given = f"({sizes(shape[place], problem)})"
         table.add_row(str(place), str(block), read, given, *_cost(spent[place - 1]))
     last = shape[-1]
     flat = Shape(last.channels, last.halvings + head_halvings(last, problem))
     head = f"fc({genome.hidden}), fc({problem.classes})"
     table.add_row(
-        "", head, f"{len(genome.blocks)} as {_said(flat, problem)}", str(problem.classes), *_cost(spent[-1])
+        "", head, f"{len(genome.blocks)} as ({sizes(flat, problem)})", str(problem.classes), *_cost(spent[-1])
     )
     whole = Cost(sum(part.parameters for part in spent), sum(part.flops for part in spent))
     table.add_section()
@@ -42,7 +42,7 @@ def text(genome: Genome, problem: Problem) -> str:
     console = Console(width=WIDTH, file=io.StringIO())
     with console.capture() as captured:
         console.print(str(genome), markup=False, highlight=False)
-        console.print(f"images {_said(shape[0], problem)}, {problem.classes} classes", highlight=False)
+        console.print(f"images ({sizes(shape[0], problem)}), {problem.classes} classes", highlight=False)
         console.print(table)
         console.print(NOTE, highlight=False)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
@@ -54,9 +54,10 @@ larger one by averaging until both have one size; a sum pads missing channels wi
 FLOPs are those of one image, a multiply-add counted as two."""
 
 
-def _said(shape: Shape, problem: Problem) -> str:
+def sizes(shape: Shape, problem: Problem) -> str:
+    """Channels, height and width of a map, as they stand between brackets."""
     height, width = (halved(edge, shape.halvings) for edge in (problem.height, problem.width))
-    return f"({shape.channels}, {height}, {width})"
+    return f"{shape.channels}, {height}, {width}"
 
 
 def _cost(cost: Cost) -> tuple[str, str]:
