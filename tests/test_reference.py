@@ -213,6 +213,7 @@ def test_a_factorys_network_is_taken_as_it_is_and_named_by_the_seed(nets: Path) 
         ("ournets", "not found", "package.module:function"),
         (":make", "not found", "package.module:function"),
         (".ournets:make", "not found", "package.module:function"),
+        ("__main__:make", "workers do not have the program", "FILE:make"),
         ("ournets:number", "number is no function", "package.module:function"),
         ("ournets:seven", "(7,) for an image; the data have 10 classes", "10 logits"),
         ("ournets:large", "does not take the data's images", "(1, 8, 8)"),

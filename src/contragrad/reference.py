@@ -98,6 +98,12 @@ def construct(text: str, problem: Problem, normalisation: Normalisation, seed: i
 def _factory(name: str) -> Callable[[], nn.Module]:
     module, _, function = name.partition(":")
     where = f"reference.factory: {name}"
+    if module == "__main__":
+        raise UserError(
+            "workers do not have the program that is running, and so not the factory in it",
+            where=where,
+            remedy=f"a module of its own: FILE:{function}, with FILE.py in the folder you are in",
+        )
     # The console script's path lacks the folder it is called from, where a user's module is.
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
