@@ -1,14 +1,16 @@
 """Class imbalance is told with numbers, and chance is the largest class's share."""
 
-import logging
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-import pytest
 
-from contragrad.config import DataSettings
+from contragrad import run
+from contragrad.config import DataSettings, StudyConfig
+from contragrad.data import npz
 from contragrad.data.balance import chance, remarks
 from contragrad.data.dataset import Dataset, make_dataset
-from contragrad.data.sources import load
+from contragrad.watch.events import Event, Said
 
 
 def of(train: list[int], test: list[int]) -> Dataset:
@@ -23,7 +25,7 @@ def test_a_balanced_set_has_nothing_to_be_told() -> None:
 
 
 def test_rare_training_images_are_told() -> None:
-    (said,) = remarks(of([10, 21, 15], [5, 5, 5]), ("ant", "bee", "c\x1b[2Jt"))
+    (said,) = remarks(replace(of([10, 21, 15], [5, 5, 5]), class_names=("ant", "bee", "c\x1b[2Jt")))
     assert "training images are not balanced: 21 of class bee and 10 of class ant" in said
 
 
@@ -36,27 +38,24 @@ def test_accuracies_that_one_class_carries_are_told_with_what_a_constant_answer_
 
 
 def test_classes_without_test_images_are_told() -> None:
-    said = remarks(of([5] * 6, [0, 4, 0, 4, 0, 0]), [f"k\n{label}" for label in range(6)])
+    names = tuple(f"k\n{label}" for label in range(6))
+    said = remarks(replace(of([5] * 6, [0, 4, 0, 4, 0, 0]), class_names=names))
     assert "without test images: k\\n0, k\\n2, k\\n4, ..." in said[0]
 
 
-def test_a_study_says_it_when_it_reads_the_data(
-    tmp_path: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
-) -> None:
-    dataset = of([30, 5], [9, 1])
-    path = f"{tmp_path}/odd.npz"
-    parts = {
-        f"{name}_{part}": getattr(examples, field).numpy().squeeze()
-        for part, examples in (("train", dataset.train), ("test", dataset.test))
-        for name, field in (("x", "images"), ("y", "labels"))
-    }
-    np.savez(path, **parts)
-    with caplog.at_level(logging.WARNING):
-        load(DataSettings(source="npz", path=path))
-    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
-        f"{path}: training images are not balanced: 30 of class 0 and 5 of class 1",
-        f"{path}: test images are not balanced: 9 of class 0 and 1 of class 1",
+def test_a_study_tells_its_watcher_once_when_it_reads_the_data(tmp_path: Path) -> None:
+    path = tmp_path / "odd.npz"
+    npz.write(path, of([30, 5], [9, 1]), {"classes": ["ant", "bee"]})
+    config = StudyConfig(data=DataSettings(source="npz", path=str(path)))
+    events: list[Event] = []
+    run.entered(config, tmp_path / "run", events.append)
+    assert [event.text.split(";")[0] for event in events if isinstance(event, Said)] == [
+        f"{path}: training images are not balanced: 30 of class ant and 5 of class bee",
+        f"{path}: test images are not balanced: 9 of class ant and 1 of class bee",
     ]
-    caplog.clear()
-    load(DataSettings())
-    assert not caplog.records
+
+
+def test_a_study_of_balanced_data_says_nothing(tmp_path: Path) -> None:
+    events: list[Event] = []
+    run.entered(StudyConfig(), tmp_path / "run", events.append)
+    assert not [event for event in events if isinstance(event, Said)]

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import pickle
 import sys
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torchvision.datasets
+from numpy.typing import NDArray
 from PIL import Image
 
 from contragrad.config import DataSettings
-from contragrad.data import imports
+from contragrad.data import folders, imports, memory
+from contragrad.data import pictures as pictures_module
 from contragrad.data.dataset import Dataset
 from contragrad.data.sources import load
 from contragrad.data.wanted import Wanted
@@ -276,6 +279,31 @@ def test_a_check_names_every_picture_that_cannot_be_had(pictures: Path) -> None:
     assert "train/a/1.png" not in done.stderr
 
 
+def test_a_check_names_pictures_of_another_size_too(pictures: Path) -> None:
+    (pictures / "train/a/0.png").write_bytes(b"hello")
+    for name in ("train/b/2.png", "test/a/1.png"):
+        Image.new("L", (9, 3)).save(pictures / name)
+    refused(call_here("data", "check", pictures), "3 pictures cannot be had", "b/2.png: the picture is 9 x 3")
+
+
+def test_a_check_decodes_each_picture_once(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+
+    def counted(path: Path, grey: bool, edge: int | None = None) -> NDArray[Any]:
+        decoded.append(path)
+        return pictures_module.read(path, grey, edge)
+
+    monkeypatch.setattr(folders, "read", counted)
+    assert call_here("data", "check", pictures).returncode == 0
+    assert sorted(decoded) == sorted(pictures.rglob("*.png"))
+
+
+def test_a_folder_without_one_sound_picture_is_refused(pictures: Path) -> None:
+    for path in pictures.rglob("*.png"):
+        path.write_bytes(b"hello")
+    refused(call_here("data", "check", pictures), "10 pictures cannot be had", "train/a/0.png")
+
+
 @pytest.mark.parametrize("words", [["--size", "0"], ["--size", "8"]])
 def test_a_size_is_for_pictures(words: list[str], npz: Path) -> None:
     refused(call_here("data", "check", npz, *words), "--size")
@@ -316,6 +344,7 @@ class Part:
     def __init__(self, split: str, count: int, mode: str = "RGB", **features: object) -> None:
         self.split = split
         self.features = {"picture": Image_(), "kind": ClassLabel()} | features
+        self.info = types.SimpleNamespace(download_checksums=None)
         shades = [Image.new("L", (4, 3), 10 * row).convert(mode) for row in range(count)]
         self.columns: dict[str, list[Any]] = {"picture": shades, "kind": [row % 2 for row in range(count)]}
 
@@ -330,7 +359,12 @@ class Part:
 
 def library(monkeypatch: pytest.MonkeyPatch, **parts: Part) -> None:
     module = types.ModuleType("datasets")
-    vars(module).update(load_dataset=lambda name: {"owner/set": parts}[name], load_from_disk=lambda _: parts)
+
+    def load_from_disk(path: str) -> dict[str, Part]:
+        assert Path(path).is_dir()
+        return parts
+
+    vars(module).update(load_dataset=lambda name: {"owner/set": parts}[name], load_from_disk=load_from_disk)
     monkeypatch.setitem(sys.modules, "datasets", module)
 
 
@@ -350,12 +384,75 @@ def test_a_set_of_hugging_face_is_imported(
     assert origin(tmp_path / "out.npz")["source"] == "owner/set"
 
 
+def test_a_set_of_the_hub_is_noted_with_its_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {"train": Part("train", 6), "test": Part("test", 4)}
+    for name, part in parts.items():
+        part.info.download_checksums = {f"hf://datasets/owner/set@a1b2/data/{name}.parquet": {"num_bytes": 9}}
+    library(monkeypatch, **parts)
+    imported(HUB[0], tmp_path / "out.npz", *HUB[1:])
+    assert origin(tmp_path / "out.npz")["revisions"] == ["a1b2"]
+
+
 def test_a_set_that_was_saved_is_known_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library(monkeypatch, train=Part("train", 6), validation=Part("validation", 4))
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved/dataset_dict.json").write_text("{}")
     refused(call_here("data", "check", tmp_path / "saved"), "no test images", "--hold-out", "--test")
     assert len(imported(tmp_path / "saved", tmp_path / "out.npz", "--test", "validation").test) == 4
+
+
+def test_a_saved_set_gives_the_same_bytes_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library(monkeypatch, train=Part("train", 6), test=Part("test", 4))
+    write_all(tmp_path / "saved", {"dataset_dict.json": b"{}"})
+    write_all(tmp_path / "saved/train", {"data.arrow": b"rows"})
+    imported(tmp_path / "saved", tmp_path / "one.npz")
+    found = origin(tmp_path / "one.npz")
+    assert found["source"] == "saved"
+    assert found["sha256"] == {
+        "dataset_dict.json": hashlib.sha256(b"{}").hexdigest(),
+        "train/data.arrow": hashlib.sha256(b"rows").hexdigest(),
+    }
+    (tmp_path / "home").mkdir()
+    (tmp_path / "saved").rename(tmp_path / "home/saved")
+    (tmp_path / "home/saved/train/cache-1.arrow").write_bytes(b"the library's own")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    imported("~/saved", tmp_path / "two.npz")
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+
+
+def torn() -> Image.Image:
+    """A picture that breaks off when it is decoded."""
+    file = io.BytesIO()
+    Image.effect_noise((64, 64), 99).save(file, "PNG")
+    return Image.open(io.BytesIO(file.getvalue()[:-999]))
+
+
+def test_rows_without_a_picture_or_a_class_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = Part("train", 6)
+    odd.columns["picture"][2] = None
+    odd.columns["picture"][4] = torn()
+    library(monkeypatch, train=odd, test=Part("test", 4))
+    said = (
+        "owner/set, train, row 2: there is no picture in this row",
+        "owner/set, train, row 4: the picture cannot be read: OSError: image file is truncated",
+        "2 pictures cannot be had",
+    )
+    refused(call_here("data", "check", *HUB), *said)
+    odd = Part("train", 6)
+    odd.columns["kind"][5] = None
+    library(monkeypatch, train=odd, test=Part("test", 4))
+    refused(call_here("data", "check", *HUB), "no class in this row", "owner/set, train, row 5")
+
+
+def test_memory_is_asked_for_both_splits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    library(monkeypatch, train=Part("train", 6), test=Part("test", 4))
+    needed = 2 * (6 + 4) * 3 * 4 * 3
+    monkeypatch.setattr(memory, "available", lambda: needed - 1)
+    refused(call_here("data", "check", *HUB), "to work on 10 images of 3 x 3 x 4")
+    monkeypatch.setattr(memory, "available", lambda: needed)
+    assert call_here("data", "check", *HUB).returncode == 0
 
 
 def test_a_set_that_cannot_be_had_or_is_none_of_pictures_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,6 +475,6 @@ def test_the_library_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_is_read_can_be_had_without_the_command(pictures: Path) -> None:
     found = imports.read(Wanted(source=str(pictures), kind="image-folder"))
-    assert found.classes == ("a", "b")
+    assert found.dataset.class_names == ("a", "b")
     with pytest.raises(UserError, match="there are no idx files"):
         imports.read(Wanted(source=str(pictures), kind="idx"))

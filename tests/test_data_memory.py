@@ -1,9 +1,13 @@
 """What the system says of memory is read rightly, and what there is no room for is refused unread."""
 
 import resource
+import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +127,39 @@ def test_an_npz_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.Mon
     ) as error:
         load(DataSettings(source="npz", path=str(path)))
     assert error.value.where == f"{path}: x_train"
+
+
+def bomb(path: Path, length: int) -> Path:
+    """A sound npz file, but for its packed note of so many bytes."""
+    images, labels = np.zeros((4, 2, 2), np.uint8), np.arange(4) % 2
+    np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("origin.json", b" " * length)
+    return path
+
+
+@contextmanager
+def taking_less_than(count: int) -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < count
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_note_that_is_longer_than_any_is_refused(tmp_path: Path) -> None:
+    path = bomb(tmp_path / "bomb.npz", 2**27)
+    with taking_less_than(2**26), pytest.raises(UserError, match=r"origin\.json has more than") as error:
+        load(DataSettings(source="npz", path=str(path)))
+    assert error.value.where == str(path)
+
+
+def test_a_note_of_another_length_than_stated_takes_no_memory(tmp_path: Path) -> None:
+    path = bomb(tmp_path / "bomb.npz", 2**27)
+    path.write_bytes(path.read_bytes().replace(struct.pack("<I", 2**27), struct.pack("<I", 100)))
+    with taking_less_than(2**26):
+        assert load(DataSettings(source="npz", path=str(path))).class_names is None
 
 
 def test_what_fits_but_leaves_a_study_no_room_is_refused(

@@ -161,6 +161,17 @@ def test_a_name_in_a_message_is_nothing_that_a_terminal_obeys(tmp_path: Path) ->
     refused(tmp_path, tmp_path, "class c\\x1b[2J is in train", "only one of train and test")
 
 
+def test_fewer_pictures_of_a_set_are_as_grey_as_all_of_them(tmp_path: Path) -> None:
+    folder(tmp_path)
+    for path in tmp_path.rglob("0.png"):
+        for name in ("0.png", "1.png", "2.png"):
+            Image.open(path).convert("L").save(path.with_name(name))
+    settings = DataSettings(source="image-folder", path=str(tmp_path), train_per_class=2)
+    assert load(settings).shape[0] == 1
+    Image.fromarray(SHADES).save(tmp_path / "train/b/2.png")
+    assert load(settings).shape[0] == 3
+
+
 def test_a_size_is_for_folders_of_pictures_alone() -> None:
     with pytest.raises(UserError, match="taken as they are") as error:
         load(DataSettings(image_size=32))

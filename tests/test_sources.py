@@ -7,6 +7,7 @@ import io
 import pickle
 import shutil
 import socket
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -90,6 +91,13 @@ def test_the_digits_are_those_of_scikit_learn() -> None:
     rows = np.round(ours.reshape(-1, 64) / (255 / 16)).astype(int)
     assert sorted(map(tuple, rows)) == sorted(map(tuple, images.astype(int)))
     assert ours.max() == 255
+
+
+def test_the_digits_say_what_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(UserError, match="needs scikit-learn") as error:
+        load(DataSettings(source="digits"))
+    assert error.value.remedy == "pip install 'contragrad[digits]'"
 
 
 @pytest.mark.parametrize("source", ["fashion-mnist-reduced", "digits"])

@@ -12,6 +12,7 @@ from torch import nn
 
 from contragrad import config_file, evaluate, table4
 from contragrad.config import StudyConfig
+from contragrad.data.balance import remarks
 from contragrad.data.dataset import Dataset, Splits, split
 from contragrad.data.sources import load
 from contragrad.engine import executors, study
@@ -47,6 +48,7 @@ from contragrad.watch.events import (
     Opened,
     Planned,
     Results,
+    Said,
     Searching,
     Stage,
     Watcher,
@@ -110,6 +112,8 @@ def entered(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[Dataset,
         require_continuation(config_file.dotted(stored_config(folder)), config)
     watch(Stage("reading the data"))
     dataset, workspace = open_data(config, folder)
+    for remark in remarks(dataset):
+        watch(Said(f"{dataset.name}: {remark}"))
     if not there:
         search.start(config.search, workspace.problem, config.seed)
         if config.fitness_split == "validation":

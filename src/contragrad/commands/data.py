@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from rich.console import Console
 from rich.progress import track
@@ -13,6 +13,9 @@ from rich.progress import track
 from contragrad.commands.command import Command
 from contragrad.data.wanted import Kind, Wanted
 from contragrad.errors import UserError
+
+if TYPE_CHECKING:
+    from contragrad.data.imports import Found
 
 FAULTS = 20
 """Pictures that are named before the rest is only counted."""
@@ -54,9 +57,7 @@ def _call(options: argparse.Namespace, _: list[str]) -> None:
         share=options.hold_out,
     )
     target = _target(options, wanted) if options.action == "import" else None
-    if target is None:
-        _require_sound(wanted)
-    found = imports.read(wanted, _watch)
+    found = imports.read(wanted, _watch) if target is not None else _checked(wanted)
     if target is not None:
         npz.write(target, found.dataset, found.origin)
     if options.json:
@@ -80,26 +81,25 @@ def _target(options: argparse.Namespace, wanted: Wanted) -> Path:
     return target
 
 
-def _require_sound(wanted: Wanted) -> None:
-    """Looks at all pictures of an image folder, where reading would stop at the first that cannot be had."""
-    from contragrad.data import imports, pictures
+def _checked(wanted: Wanted) -> "Found":
+    """The data set, if all of its pictures can be had; an import stops at the first that cannot."""
+    from contragrad.data import imports
 
-    if (wanted.kind or imports.kind_of(wanted)) != "image-folder":
-        return
-    faults = []
-    for path, _ in _watch(imports.picture_folders(wanted).pictures):
-        try:
-            pictures.read(path, grey=False)
-        except UserError as error:
-            faults.append(error)
+    faults: list[UserError] = []
+    try:
+        found = imports.read(wanted, _watch, faults.append)
+    except UserError:
+        if not faults:
+            raise
+    if not faults:
+        return found
     for fault in faults[:FAULTS]:
         print(f"{fault.where}: {fault.what}", file=sys.stderr)
     if len(faults) > 1:
         raise UserError(
             f"{len(faults):,} pictures cannot be had", where=wanted.source, remedy=faults[0].remedy
         )
-    if faults:
-        raise faults[0]
+    raise faults[0]
 
 
 def _watch(pictures: Iterable[tuple[Path, int]]) -> Iterable[tuple[Path, int]]:

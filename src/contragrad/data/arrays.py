@@ -41,9 +41,10 @@ def checked(arrays: Arrays, where: str) -> Dataset:
             remedy="contragrad data import, with --test NAME of another part, or --hold-out 0.2",
         )
     count = None if arrays.classes is None else len(arrays.classes)
-    return make_dataset(
+    dataset = make_dataset(
         arrays.x_train, arrays.y_train, arrays.x_test, arrays.y_test, where=where, classes=count
     )
+    return replace(dataset, class_names=arrays.classes)
 
 
 def hold_out(arrays: Arrays, share: float, where: str) -> Arrays:

@@ -1,6 +1,6 @@
 """How the images are shared out among the classes, and what that means for accuracies."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 
 import torch
@@ -22,17 +22,14 @@ def chance(examples: Examples) -> float:
     return int(torch.bincount(examples.labels).max()) / len(examples)
 
 
-def remarks(dataset: Dataset, names: Sequence[str] | None = None) -> tuple[str, ...]:
-    """What a reader of the data set's accuracies must know of its classes; nothing if they are balanced.
-
-    Args:
-        dataset: the data set.
-        names: of the classes; their numbers if left out.
-    """
-    return tuple(_remarks(dataset, names))
+def remarks(dataset: Dataset) -> tuple[str, ...]:
+    """What a reader of the data set's accuracies must know of its classes; nothing if they are balanced."""
+    return tuple(_remarks(dataset))
 
 
-def _remarks(dataset: Dataset, names: Sequence[str] | None) -> Iterator[str]:
+def _remarks(dataset: Dataset) -> Iterator[str]:
+    names = dataset.class_names
+
     def name(label: int) -> str:
         return str(label) if names is None else shown(names[label])
 

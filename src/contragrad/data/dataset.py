@@ -28,12 +28,21 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """A checked data set: training and test examples of the same shape and classes."""
+    """A checked data set: training and test examples of the same shape and classes.
+
+    Args:
+        train: training examples.
+        test: test examples.
+        classes: how many there are.
+        name: where it comes from.
+        class_names: in the order of their numbers; None if the source has none.
+    """
 
     train: Examples
     test: Examples
     classes: int
     name: str
+    class_names: tuple[str, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -43,7 +52,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """Names the content; name and place are no part of it."""
+        """Names the content; names and place are no part of it."""
         digest = hashlib.sha256()
         for part in (self.train, self.test):
             for tensor in (part.images, part.labels):

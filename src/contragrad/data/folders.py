@@ -3,14 +3,15 @@
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from contragrad.data import memory
 from contragrad.data.arrays import Arrays, shown
 from contragrad.data.dataset import Array
 from contragrad.data.pictures import ENDINGS, is_grey, read
+from contragrad.data.stack import Refuse, stacked, stop
 from contragrad.errors import UserError
 
 Labelled = tuple[Path, int]
@@ -78,34 +79,50 @@ def reduced(found: Folders, train_per_class: int | None, test_per_class: int | N
     return replace(found, train=_first(found.train, train_per_class), test=_first(found.test, test_per_class))
 
 
-def load(found: Folders, edge: int | None, *, held: int, watch: Watch = iter) -> Arrays:
-    """The pictures' pixels: grey if all pictures are, else in colours.
+def all_grey(found: Folders) -> bool:
+    """Whether no picture says that it has colours; one that is damaged says nothing."""
+    return all(_says_grey(path) for path, _ in found.pictures)
+
+
+def _says_grey(path: Path) -> bool:
+    try:
+        return is_grey(path)
+    except UserError:
+        return True
+
+
+def load(
+    found: Folders,
+    edge: int | None,
+    *,
+    grey: bool,
+    held: int,
+    watch: Watch = iter,
+    refuse: Refuse = stop,
+) -> Arrays:
+    """The pictures' pixels.
 
     Args:
         found: the pictures.
         edge: edge in pixels of the square that each is stretched to; None needs them to have one size.
+        grey: whether they are wanted in grey, or in colours.
         held: bytes that whoever asks will hold for each byte; refused before the reading if there are fewer.
         watch: is handed the pictures that are read.
+        refuse: as `stacked` takes it.
 
     Raises:
-        UserError: naming the first picture that cannot be had, or that has another size than the first.
+        UserError: as `stacked`.
     """
-    grey = all(is_grey(path) for path, _ in found.pictures)
-    height, width = read(found.train[0][0], grey, edge).shape[:2]
-    shape = (len(found.pictures), 1 if grey else 3, height, width)
-    memory.require_images(shape, len(found.classes), held=held, where=str(found.root))
-    images = np.empty(shape, np.uint8)
-    for place, (path, _) in enumerate(watch(found.pictures)):
-        picture = read(path, grey, edge)
-        if picture.shape[:2] != (height, width):
-            raise UserError(
-                f"the picture is {picture.shape[1]} x {picture.shape[0]}, the first one {width} x {height}",
-                where=str(path),
-                remedy="data.image_size, or --size of an import, stretches all of them to one square",
-            )
-        images[place] = picture[None] if grey else picture.transpose(2, 0, 1)
-    # Networks read channels first; so the gate, which takes them last, has nothing to copy.
-    images, labels = images.transpose(0, 2, 3, 1), np.array([label for _, label in found.pictures])
+    readings = ((str(path), partial(read, path, grey, edge)) for path, _ in watch(found.pictures))
+    images = stacked(
+        readings,
+        len(found.pictures),
+        len(found.classes),
+        held=held,
+        where=str(found.root),
+        refuse=refuse,
+    )
+    labels = np.array([label for _, label in found.pictures])
     count = len(found.train)
     train: dict[str, Array] = {"x_train": images[:count], "y_train": labels[:count]}
     if not found.test:

@@ -1,8 +1,8 @@
 """From a set in whatever form it is kept to one npz file that says where it comes from."""
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from contragrad.data.arrays import Arrays, checked, hold_out
 from contragrad.data.dataset import Dataset
 from contragrad.data.folders import Watch
 from contragrad.data.sources import LAYOUT, torchvision_set
+from contragrad.data.stack import Refuse, stop
 from contragrad.data.wanted import Kind, Wanted
 from contragrad.errors import UserError
 
@@ -35,48 +36,58 @@ class Found:
     Args:
         kind: of the source.
         dataset: checked.
-        classes: names of the classes; None if the source has none.
         origin: where it comes from, for JSON; nothing in it depends on where the source lies.
     """
 
     kind: Kind
     dataset: Dataset
-    classes: tuple[str, ...] | None
     origin: dict[str, Any]
 
 
-def read(wanted: Wanted, watch: Watch = iter) -> Found:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """The arrays, the files that they were read from, and what else is to be noted of their origin."""
+
+    arrays: Arrays
+    files: Iterable[Path] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read(wanted: Wanted, watch: Watch = iter, refuse: Refuse = stop) -> Found:
     """The data set that a source holds.
+
+    Args:
+        wanted: the source.
+        watch: is handed the pictures of a folder that are read.
+        refuse: is told of each picture that cannot be had; what is found is of no use if it has been.
 
     Raises:
         UserError: naming what is missing or wrong.
     """
-    kind = wanted.kind or kind_of(wanted)
+    kind = wanted.kind or _kind_of(wanted)
     if wanted.edge is not None and kind not in ("image-folder", "huggingface"):
         raise UserError(f"the images of {kind} are taken as they are", where="--size", remedy="leave it out")
-    arrays, files = READERS[kind](wanted, watch)
+    found = READERS[kind](wanted, watch, refuse)
+    arrays = found.arrays
     if wanted.share is not None:
         arrays = hold_out(arrays, wanted.share, wanted.source)
     dataset = checked(arrays, wanted.source)
     origin = {
         "kind": kind,
-        "source": wanted.path.resolve().name if kind != "huggingface" else wanted.source,
+        "source": wanted.path.resolve().name if wanted.path.exists() else wanted.source,
         "size": wanted.edge,
         "test": wanted.test,
         "hold_out": wanted.share,
-        "sha256": _hashes(files, wanted.path),
+        "sha256": _hashes(found.files, wanted.path),
         "classes": arrays.classes,
         "fingerprint": dataset.fingerprint,
+        **found.notes,
     }
-    return Found(kind=kind, dataset=dataset, classes=arrays.classes, origin=origin)
+    return Found(kind=kind, dataset=dataset, origin=origin)
 
 
-def kind_of(wanted: Wanted) -> Kind:
-    """What a file or folder is, by its content.
-
-    Raises:
-        UserError: if it is not there, or nothing that is known.
-    """
+def _kind_of(wanted: Wanted) -> Kind:
+    """What a file or folder is, by its content."""
     path = wanted.path
     if path.is_file():
         return "npz"
@@ -94,31 +105,28 @@ def kind_of(wanted: Wanted) -> Kind:
     raise UserError("the folder holds no set that is known", where=wanted.source, remedy=UNDERSTOOD)
 
 
-def _npz(wanted: Wanted, watch: Watch) -> tuple[Arrays, Iterable[Path]]:
-    return npz.read(wanted.path), (wanted.path,)
+def _npz(wanted: Wanted, watch: Watch, refuse: Refuse) -> _Read:
+    return _Read(npz.read(wanted.path), (wanted.path,))
 
 
-def _image_folder(wanted: Wanted, watch: Watch) -> tuple[Arrays, Iterable[Path]]:
-    found = picture_folders(wanted)
-    return folders.load(found, wanted.edge, held=2, watch=watch), [path for path, _ in found.pictures]
+def _image_folder(wanted: Wanted, watch: Watch, refuse: Refuse) -> _Read:
+    found = _picture_folders(wanted)
+    grey = folders.all_grey(found)
+    arrays = folders.load(found, wanted.edge, grey=grey, held=2, watch=watch, refuse=refuse)
+    return _Read(arrays, [path for path, _ in found.pictures])
 
 
-def picture_folders(wanted: Wanted) -> folders.Folders:
-    """Where an image folder's pictures lie, divided or not.
-
-    Raises:
-        UserError: as `folders.find`.
-    """
+def _picture_folders(wanted: Wanted) -> folders.Folders:
     if wanted.share is not None and not (wanted.path / "train").is_dir():
         return folders.find_undivided(wanted.path)
     return folders.find(wanted.path, wanted.test)
 
 
-def _idx(wanted: Wanted, watch: Watch) -> tuple[Arrays, Iterable[Path]]:
+def _idx(wanted: Wanted, watch: Watch, refuse: Refuse) -> _Read:
     files = _idx_files(wanted.path)
     if files is None:
         raise UserError("there are no idx files", where=wanted.source, remedy=", ".join(idx.FILES))
-    return idx.read(files), files
+    return _Read(idx.read(files), files)
 
 
 def _idx_files(folder: Path) -> tuple[Path, ...] | None:
@@ -126,18 +134,23 @@ def _idx_files(folder: Path) -> tuple[Path, ...] | None:
     return next((files for place in places if (files := idx.find(place))), None)
 
 
-def _cifar(kind: Kind, wanted: Wanted, watch: Watch) -> tuple[Arrays, Iterable[Path]]:
+def _cifar(kind: Kind, wanted: Wanted, watch: Watch, refuse: Refuse) -> _Read:
     layout, construct = CIFAR[kind]
     root = wanted.path.parent if wanted.path.name == layout else wanted.path
     arrays = torchvision_set(construct, root, layout, name=kind)
-    return arrays, sorted(path for path in (root / layout).iterdir() if path.is_file())
+    return _Read(arrays, sorted(path for path in (root / layout).iterdir() if path.is_file()))
 
 
-def _huggingface(wanted: Wanted, watch: Watch) -> tuple[Arrays, Iterable[Path]]:
-    return huggingface.read(wanted.source, wanted.test, wanted.edge), ()
+def _huggingface(wanted: Wanted, watch: Watch, refuse: Refuse) -> _Read:
+    saved = wanted.path.is_dir()
+    name = str(wanted.path) if saved else wanted.source
+    arrays, revisions = huggingface.read(name, wanted.test, wanted.edge, refuse)
+    # What is in the cache, the library has added to the set.
+    files = sorted(path for path in wanted.path.rglob("*") if path.is_file() and path.name[:6] != "cache-")
+    return _Read(arrays, files if saved else (), {"revisions": revisions})
 
 
-READERS: dict[Kind, Callable[[Wanted, Watch], tuple[Arrays, Iterable[Path]]]] = {
+READERS: dict[Kind, Callable[[Wanted, Watch, Refuse], _Read]] = {
     "npz": _npz,
     "image-folder": _image_folder,
     "idx": _idx,

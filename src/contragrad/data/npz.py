@@ -20,6 +20,9 @@ NAMES = ("x_train", "y_train", "x_test", "y_test")
 ORIGIN = "origin.json"
 """The member of the file that holds what an import noted."""
 
+LONGEST_ORIGIN = 2**24
+"""Its bytes."""
+
 EARLIEST = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip file can name; a later one would make each file another."""
 
@@ -53,10 +56,24 @@ def read(path: Path) -> Arrays:
 
 
 def origin(path: Path) -> dict[str, Any]:
-    """What an import noted of where a file's arrays come from; nothing if it was not made by one."""
+    """What an import noted of where a file's arrays come from; nothing if it was not made by one.
+
+    Raises:
+        UserError: if the note is longer than any import would write.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            found = json.loads(archive.read(ORIGIN))
+        with zipfile.ZipFile(path) as archive, archive.open(ORIGIN) as member:
+            # A packed note may be a thousand times as long as the file, and its stated length may be a lie.
+            text = member.read(LONGEST_ORIGIN + 1)
+        if len(text) > LONGEST_ORIGIN:
+            raise UserError(
+                f"{ORIGIN} has more than {memory.bytes_text(LONGEST_ORIGIN)}",
+                where=str(path),
+                remedy="a file without it, or as contragrad data import writes it",
+            )
+        found = json.loads(text)
+    except UserError:
+        raise
     except Exception:  # as above
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,6 +1,5 @@
 """Where data sets come from: the user's files, published sets as torchvision lays them out, and our own."""
 
-import logging
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -13,17 +12,15 @@ from contragrad.choices import DataSource
 from contragrad.config import DataSettings
 from contragrad.data import folders, memory, npz
 from contragrad.data.arrays import Arrays, checked
-from contragrad.data.balance import remarks
 from contragrad.data.dataset import Dataset, reduced
 from contragrad.errors import UserError
-
-LOGGER = logging.getLogger(__name__)
+from contragrad.extras import lacking
 
 WITHOUT_PATH: tuple[DataSource, ...] = ("fashion-mnist-reduced", "digits")
 
 
 def load(settings: DataSettings) -> Dataset:
-    """The data set the settings name, checked; what a reader of its results must know is logged.
+    """The data set the settings name, checked.
 
     Raises:
         UserError: naming the file or folder, and what is wrong with it, or how much memory there is not.
@@ -55,8 +52,6 @@ def load(settings: DataSettings) -> Dataset:
     size = dataset.train.images.element_size()
     held = memory.of_a_study(images, size) - size
     memory.require_images((images, *dataset.shape), dataset.classes, held=held, where=where)
-    for remark in remarks(dataset, arrays.classes):
-        LOGGER.warning("%s: %s", where, remark)
     return dataset
 
 
@@ -75,8 +70,11 @@ def _npz(settings: DataSettings) -> Arrays:
 
 
 def _image_folder(settings: DataSettings) -> Arrays:
-    found = folders.reduced(folders.find(_path(settings)), settings.train_per_class, settings.test_per_class)
-    return folders.load(found, settings.image_size, held=memory.of_a_study(len(found.pictures)))
+    found = folders.find(_path(settings))
+    # Whether there are colours is asked of all pictures, so that fewer of them are the first of the same set.
+    grey = folders.all_grey(found)
+    found = folders.reduced(found, settings.train_per_class, settings.test_per_class)
+    return folders.load(found, settings.image_size, grey=grey, held=memory.of_a_study(len(found.pictures)))
 
 
 def torchvision_set(
@@ -123,10 +121,8 @@ def _digits(settings: DataSettings) -> Arrays:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise UserError(
-            "the digits need scikit-learn",
-            where="data.source: digits",
-            remedy="pip install scikit-learn",
+        raise lacking(
+            "scikit-learn", "digits", job="the digits data set", where="data.source: digits"
         ) from error
     images, labels = load_digits(return_X_y=True)
     images = np.round(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)

@@ -24,13 +24,13 @@ def as_json(found: Found) -> dict[str, Any]:
         "test": len(dataset.test),
         "shape": list(dataset.shape),
         "classes": dataset.classes,
-        "class_names": found.classes,
+        "class_names": dataset.class_names,
         "train_per_class": train,
         "test_per_class": test,
         "chance": chance(dataset.test),
         "memory": sum(part.images.numel() for part in parts) * held,
         "fingerprint": dataset.fingerprint,
-        "remarks": list(remarks(dataset, found.classes)),
+        "remarks": list(remarks(dataset)),
     }
 
 
@@ -47,7 +47,7 @@ def _lines(found: Found) -> Iterator[str]:
     yield f"{said['kind']}: {numbers}, {width} x {height}, {colours}"
     constant = f"a constant answer scores {100 * said['chance']:.1f} %"
     yield f"{dataset.classes} classes (training + test images); {constant}"
-    names = found.classes or tuple(map(str, range(dataset.classes)))
+    names = dataset.class_names or tuple(map(str, range(dataset.classes)))
     per_class = list(zip(names, said["train_per_class"], said["test_per_class"], strict=True))
     if dataset.classes > NAMED:
         per_class = sorted(per_class, key=lambda row: row[1])
