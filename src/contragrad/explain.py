@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from contragrad.attacks import POSITIONS
 from contragrad.data.dataset import pixels
-from contragrad.errors import UserError
+from contragrad.extras import lacking
 from contragrad.pictures import picture
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def integrated_gradients(network: nn.Module, images: Tensor, labels: Tensor, ste
     try:
         from captum.attr import IntegratedGradients
     except ImportError as error:
-        raise UserError(
-            "integrated gradients need captum", remedy='pip install "contragrad[paper]"'
-        ) from error
+        raise lacking("captum", "paper", job="an attribution map", where="integrated gradients") from error
     if len(images) != len(labels):
         raise ValueError(f"{len(images)} images have {len(labels)} labels")
     if steps < 1:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contragrad.errors import UserError
+from contragrad.extras import lacking
 from contragrad.files import named
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ def picture(path: Path) -> Iterator["Figure"]:
         from matplotlib import style
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UserError(
-            "pictures need matplotlib", where=str(path), remedy='pip install "contragrad[paper]"'
-        ) from error
+        raise lacking("matplotlib", "paper", job="a picture", where=str(path)) from error
     with style.context(STYLE):
         figure = Figure(dpi=PIXELS_PER_INCH)
         yield figure
