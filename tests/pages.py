@@ -1,17 +1,22 @@
 """Run folders to write pages of, with made-up outcomes, tables and audit cards; and pages read again."""
 
 import json
+import random
 import re
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
+import torch
+
 import found
-from contragrad import config_file, evaluate, history
+from contragrad import config_file, evaluate, history, table4
 from contragrad.audit import card
 from contragrad.config import DataSettings, RefineSettings, StudyConfig
+from contragrad.data.dataset import Dataset, Examples
 from contragrad.engine import study
 from contragrad.engine.executors import InProcess
 from contragrad.engine.memo import SqliteMemo
@@ -20,8 +25,11 @@ from contragrad.engine.work import Work
 from contragrad.evaluate import Row, wilson
 from contragrad.evolution.search import start
 from contragrad.history import note_look, note_origin
+from contragrad.page.cards import PICTURES
 from contragrad.recipes import best
-from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
+from contragrad.reference import architecture, construct
+from contragrad.tasks import task_name
+from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace, normalisation, store_splits
 from strategies import CIFAR, small_settings
 
 CONFIG = StudyConfig(
@@ -95,18 +103,62 @@ def measured(folder: Path, rows: Sequence[Row] = ROWS, looks: int = 1) -> None:
         replace(row, architecture=genomes[int(row.name[-1]) - 1]) if row.name.startswith("NE+") else row
         for row in rows
     ]
+    names = {name: fingerprint for name, _, fingerprint in trained(folder)}
+    rows = [
+        replace(row, weights=f"artefacts/network-{names[row.name]}.safetensors") if row.name in names else row
+        for row in rows
+    ]
     evaluate.write(tuple(rows), folder / TABLE)
     with SqliteMemo(folder / DATABASE) as memo:
         for look in range(looks):
             note_look(memo, {row.name: f"{row.name} {look}" for row in rows})
 
 
-def audited(folder: Path, name: str = "NE-GM-1") -> Path:
-    """Gives the run the card of an audit."""
+def trained(folder: Path) -> list[tuple[str, str, str]]:
+    """The networks that the run's table has: their names, architectures and fingerprints."""
+    there, state = history.stored_workspace(folder), history.load(folder).state
+    assert state is not None
+    tasks = table4.final_trainings(there, state)
+    return [
+        ("reference", architecture(there.config.reference), there.reference_name),
+        *((task.name, task.architecture, task_name(task, there)) for task in tasks),
+    ]
+
+
+def deployed(folder: Path) -> None:
+    """Gives the run images of noise, and networks with the weights that they were drawn with."""
+    there = history.stored_workspace(folder)
+    images = torch.randint(256, (120, 3, 32, 32), dtype=torch.uint8, generator=torch.manual_seed(1))
+    labels = torch.arange(120) % CIFAR.classes
+    train, test = Examples(images[:100], labels[:100]), Examples(images[100:], labels[100:])
+    splits = store_splits(there, Dataset(train, test, CIFAR.classes, "noise"))
+    for _, text, fingerprint in trained(folder):
+        network = construct(text, CIFAR, normalisation(splits.train), 0)
+        there.artefacts.save("network", fingerprint, network.state_dict())
+
+
+def audited(folder: Path, name: str = "NE-GM-1", fingerprint: str = "") -> Path:
+    """Gives the run the card of an audit, of the table's network if no other's fingerprint is given."""
+    content = json.loads(_content())
+    if (folder / TABLE).is_file():
+        weights = {row.name: Path(row.weights) for row in evaluate.read(folder / TABLE)}
+        own = weights[content["target"]["name"]].stem.removeprefix("network-")
+        content["target"]["fingerprint"] = fingerprint or own
     path = folder / "audit" / name / "8-255" / "card.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(card.content(found.sound())))
+    path.write_text(json.dumps(content))
     return path
+
+
+@cache
+def _content() -> str:
+    return json.dumps(card.content(found.sound()))
+
+
+def pictured(path: Path, size: int) -> None:
+    """Puts the pictures of an audit, of so many bytes each, beside its card."""
+    for name in PICTURES:
+        path.with_name(name).write_bytes(random.Random(name).randbytes(size))
 
 
 def whole(folder: Path) -> Path:

@@ -1,15 +1,17 @@
 """`contragrad report`: what the page says, of any run at any moment, and that nothing on it runs or loads."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from torch import Tensor
 
-from contragrad import config_file, evaluate, history
+from contragrad import config_file, evaluate, explain, history
+from contragrad.audit.attackers import ATTACKERS
+from contragrad.choices import Source
 from contragrad.cli import main
 from contragrad.config import StudyConfig
 from contragrad.evaluate import Interval
@@ -25,8 +27,10 @@ from pages import (
     TOTAL,
     Read,
     audited,
+    deployed,
     hostile,
     measured,
+    pictured,
     plain,
     read,
     row,
@@ -35,6 +39,11 @@ from pages import (
 )
 
 LARGEST = 5_000_000
+
+INTEGRATED_GRADIENTS = 300_000
+"""Bytes that are left for their picture, which made-up studies lack."""
+
+NOT_RECORDED = "The time of what follows is not recorded"
 
 REAL = {
     "device": "cpu",
@@ -172,12 +181,14 @@ def test_settings_that_differ_stand_beside_their_defaults(finished: Path) -> Non
 
 def test_every_figure_is_a_file_too(finished: Path) -> None:
     page = read(finished)
-    files = {path.name for path in finished.with_suffix("").iterdir()}
+    folder = finished.with_suffix(".figures")
+    files = {path.name for path in folder.iterdir()}
     plots = {"table.svg", "fitness.svg", "accuracies.svg", "lineage.svg", "audit-1.svg"}
     assert files == plots | {"architecture-0.svg", "architecture-1.svg", "architecture-2.svg"}
     assert files <= set(page.attributes("id"))
     for name in plots:
-        assert "<svg" in (finished.with_suffix("") / name).read_text()
+        assert "<svg" in (folder / name).read_text()
+    assert "the folder beside it that has its name and ends in .figures." in page.text
 
 
 def texts(value: object) -> Iterator[str]:
@@ -197,8 +208,11 @@ def test_a_study_that_has_not_begun(tmp_path: Path, capsys: pytest.CaptureFixtur
     config_file.write(StudyConfig(), tmp_path / CONFIGURATION)
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'report.html'}\n"
-    said = lead(read(tmp_path / "report.html"))
-    assert said.startswith("The search has not begun: none of its 404 evaluations is there. Nothing has been")
+    page = read(tmp_path / "report.html")
+    assert lead(page).startswith(
+        "The search has not begun: none of its 404 evaluations is there. Nothing has been"
+    )
+    assert NOT_RECORDED not in page.text
     # As of a model that was audited in a folder of its own.
     audited(tmp_path)
     assert "In the audit at ε = 8/255 the strongest attacker" in lead(read(write(tmp_path)))
@@ -216,6 +230,9 @@ def test_a_study_that_is_under_way(steps: int, tmp_path: Path) -> None:
     assert said.startswith("The search has ended" if steps == TOTAL else "The search is in generation")
     assert "There is no table" in page.text
     assert "No network of this study was audited" in page.text
+    assert f"asks {len(ATTACKERS)} attackers, from weak to strong, as far as five minutes go" in page.text
+    assert NOT_RECORDED in page.text
+    assert "in full for" not in page.text
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -234,7 +251,9 @@ def test_notes_say_what_makes_figures_too_good(tmp_path: Path) -> None:
 def test_a_table_of_an_earlier_end_is_named_so(tmp_path: Path) -> None:
     studied(tmp_path, steps=TOTAL - 1)
     measured(tmp_path)
-    assert "the table is of an earlier end of the search" in plain(read(write(tmp_path)).text)
+    text = plain(read(write(tmp_path)).text)
+    assert "the table is of an earlier end of the search" in text
+    assert "training the networks of the table, which is of an earlier end, in full." in text
 
 
 @pytest.mark.usefixtures("quick")
@@ -251,7 +270,9 @@ def test_a_table_of_other_networks_than_those_found_is_named_so(tmp_path: Path) 
 def test_a_network_without_rivals_or_reference(tmp_path: Path) -> None:
     studied(tmp_path)
     measured(tmp_path, [row("NE+GM 1", 867, 886)])
-    said = lead(read(write(tmp_path)))
+    page = read(write(tmp_path))
+    said = lead(page)
+    assert "training the table’s other networks in full for" in page.text
     assert "no other network that was trained in the same way" in said
     assert "which itself" not in said
 
@@ -263,6 +284,53 @@ def test_a_card_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     text = read(write(tmp_path)).text
     assert "card.json cannot be read (JSONDecodeError" in text
     assert "No network of this study was audited" not in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_audit_of_an_earlier_network_says_nothing_of_the_present_one(tmp_path: Path) -> None:
+    studied(tmp_path)
+    measured(tmp_path)
+    audited(tmp_path, fingerprint="another")
+    page = read(write(tmp_path))
+    assert "It was not audited (the audits that are there are of earlier networks), so" in lead(page)
+    assert "whom NE+GM 1 withstands" not in page.text
+    assert "What follows is of an earlier network: the table’s NE+GM 1 has other weights." in page.text
+    assert "an earlier NE+GM 1 at ε = 8/255" in page.text
+    audited(tmp_path, "anew")
+    page = read(write(tmp_path))
+    assert "the strongest attacker whom NE+GM 1 withstands is “recipe and architecture”" in lead(page)
+    assert page.text.count("What follows is of an earlier network") == 1
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        (("reference", "key"), "crafted on the reference (linf-pgd"),
+        (("resnet18", "key"), "crafted on resnet18 (linf-pgd"),
+        (
+            ("reference", "another-seed", "surrogate", "key"),
+            "crafted on each of reference, another-seed and surrogate (linf-pgd",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("quick")
+def test_the_networks_that_examples_are_crafted_on_are_named(
+    sources: tuple[Source, ...], said: str, tmp_path: Path
+) -> None:
+    studied(tmp_path, replace(CONFIG, training=replace(CONFIG.training, sources=sources)), steps=10)
+    assert said in lead(read(write(tmp_path)))
+
+
+@pytest.mark.usefixtures("quick")
+def test_pictures_of_many_audits_have_names_of_their_own(tmp_path: Path) -> None:
+    studied(tmp_path, steps=10)
+    pictured(audited(tmp_path), 10)
+    pictured(audited(tmp_path, "reference"), 10)
+    page = read(write(tmp_path))
+    ids = page.attributes("id")
+    assert {"audit-1-matrix.png", "audit-2-matrix.png", "audit-2-curves.png"} < set(ids)
+    assert len(ids) == len(set(ids))
+    assert f"the audits’ pictures lie in {tmp_path / 'audit'}." in page.text
 
 
 @pytest.mark.usefixtures("quick")
@@ -281,15 +349,53 @@ def test_without_weights_the_section_says_what_to_do(finished: Path) -> None:
     assert "contragrad resume makes it again" in text
 
 
+@pytest.fixture
+def compared_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The networks whose maps were drawn last; no map is computed."""
+    names: list[str] = []
+
+    def figure(images: Tensor, maps: Sequence[Tensor], shown: Sequence[str], path: Path) -> None:
+        names[:] = shown
+        path.write_bytes(b"drawn")
+
+    monkeypatch.setattr(explain, "figure", figure)
+    monkeypatch.setattr(explain, "integrated_gradients", lambda network, images, labels: images)
+    return names
+
+
 @pytest.mark.usefixtures("quick")
-def test_without_matplotlib_the_section_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_only_networks_whose_very_weights_were_measured_look_at_test_images(
+    tmp_path: Path, compared_names: list[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
     studied(tmp_path)
-    text = read(write(tmp_path)).text
-    assert "pictures need matplotlib" in text
-    assert 'pip install "contragrad[paper]"' in text
+    measured(tmp_path)
+    deployed(tmp_path)
+    assert "integrated-gradients.png" in read(write(tmp_path)).attributes("id")
+    assert compared_names == ["reference", "reference+GM", "NE+GM 1", "NE+GM 2"]
+    # As after a study was lengthened, its networks trained and the table not yet made again.
+    rows = evaluate.read(tmp_path / TABLE)
+    former = [replace(row, weights="artefacts/network-former.safetensors") for row in rows]
+    evaluate.write((*rows[:3], *former[3:4], *rows[4:]), tmp_path / TABLE)
+    write(tmp_path)
+    assert compared_names == ["reference", "reference+GM", "NE+GM 2"]
+    compared_names.clear()
+    evaluate.write((rows[0], *former[1:]), tmp_path / TABLE)
+    page = read(write(tmp_path))
+    assert "the networks that the search now ends with were not measured on the test images" in page.text
+    assert f"Try: contragrad resume {tmp_path}." in page.text
+    assert not compared_names
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_device_that_networks_were_trained_on_need_not_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compared_names: list[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    studied(tmp_path, replace(CONFIG, device="cuda"))
+    measured(tmp_path)
+    deployed(tmp_path)
+    assert "There is no picture here" not in read(write(tmp_path)).text
+    assert len(compared_names) == 4
 
 
 # Nothing runs that is not its own, and nothing is loaded.
@@ -307,6 +413,21 @@ def test_the_page_is_small_and_asks_for_nothing(name: str, request: pytest.Fixtu
     kinds = [attributes.get("type") for tag, attributes in page.elements if tag == "script"]
     assert kinds.count(None) == 1
     assert set(kinds) == {None, "application/json"}
+
+
+@pytest.mark.slow
+def test_the_page_of_a_long_study_with_many_audits_is_small(tmp_path: Path) -> None:
+    config = StudyConfig(device="cpu")
+    assert len(studied(tmp_path, config)) == 404
+    measured(tmp_path)
+    for number in range(7):
+        # A recorded audit's three pictures have 205,063 bytes.
+        pictured(audited(tmp_path, f"network {number}"), 80_000)
+    path = write(tmp_path)
+    page = read(path)
+    shown = [name for name in page.attributes("id") if name.endswith("-matrix.png")]
+    assert shown == [f"audit-{number}-matrix.png" for number in range(1, 7)]
+    assert path.stat().st_size < LARGEST - INTEGRATED_GRADIENTS
 
 
 def test_hostile_names_are_only_text(broken: Path) -> None:
@@ -328,8 +449,32 @@ def test_another_place_for_the_page(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["report", str(run), "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"{out}\n"
     assert out.is_file()
-    assert (tmp_path / "shown" / "page" / "architecture-0.svg").is_file()
-    assert not (run / "report").exists()
+    assert (tmp_path / "shown" / "page.figures" / "architecture-0.svg").is_file()
+    assert not (run / "report.figures").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_nobody_elses_files_are_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    studied(run, steps=2)
+    table = tmp_path / "paper" / "table.svg"
+    table.parent.mkdir()
+    table.write_text("mine")
+    before = set(run.iterdir())
+    out = ["--out", str(tmp_path / "paper.html")]
+    assert main(["report", str(run), *out]) == 0
+    assert main(["report", str(run), "--out", str(tmp_path / "run.html")]) == 0
+    assert table.read_text() == "mine"
+    assert set(run.iterdir()) == before
+    # Its own files are replaced, and what a kill has left is nobody's.
+    (tmp_path / "paper.figures" / ".fitness.svg.123.tmp").touch()
+    assert main(["report", str(run), *out]) == 0
+    (tmp_path / "paper.figures" / "figure.tex").touch()
+    (tmp_path / "paper.html").unlink()
+    assert main(["report", str(run), *out]) == 2
+    said = plain(capsys.readouterr().err)
+    assert "the folder for figures holds figure.tex, which is none" in said
+    assert not (tmp_path / "paper.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -360,7 +505,7 @@ def test_missing_packages_are_told_before_anything_is_read(
     monkeypatch.setattr("contragrad.extras.find_spec", lambda name: None)
     assert main(["report", "nowhere"]) == 2
     said = capsys.readouterr().err
-    assert "the report needs altair and jinja2 and vl_convert" in said
+    assert "the report needs altair and captum and jinja2 and matplotlib and vl_convert" in said
     assert "pip install 'contragrad[report]'" in said
 
 
@@ -387,7 +532,7 @@ def test_a_real_run_shows_where_its_networks_look(tmp_path: Path) -> None:
     assert main(["report", str(run)]) == 0
     page = read(run / "report.html")
     assert "integrated-gradients.png" in page.attributes("id")
-    assert (run / "report" / "integrated-gradients.png").stat().st_size > 10_000
+    assert (run / "report.figures" / "integrated-gradients.png").stat().st_size > 10_000
     assert "There is no picture here" not in page.text
     assert "the test images were looked at once" in page.text
     # The picture is of networks that the table has measured: it is no second look.

@@ -13,7 +13,8 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
-    require(("altair", "jinja2", "vl_convert"), "report", job="the report", where="report")
+    needed = ("altair", "captum", "jinja2", "matplotlib", "vl_convert")
+    require(needed, "report", job="the report", where="report")
     from contragrad.page.write import write
 
     print(write(options.run, options.out))

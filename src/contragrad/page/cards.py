@@ -1,7 +1,7 @@
 """Audits that were run on a study's networks, read from their cards."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ PICTURES = {
 }
 """What an audit draws beside its card, with a heading each."""
 
-PICTURED = 6
-"""Cards whose pictures stand in the page, which must stay small."""
+PICTURED = 1_500_000
+"""Bytes of the pictures that stand in the page, which must stay small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ class Card:
 
     Args:
         folder: where it lies.
-        network: the audited network.
+        network: the audited network's name.
+        fingerprint: names its weights.
         epsilon: the radius, as text.
         verdict: in sentences.
         withstood: the strongest attacker who is withstood together with all weaker ones; None if none is.
@@ -66,6 +67,7 @@ class Card:
 
     folder: Path
     network: str
+    fingerprint: str
     epsilon: str
     verdict: str
     withstood: str | None
@@ -88,20 +90,33 @@ class Unreadable:
 def read(folder: Path) -> tuple[Card | Unreadable, ...]:
     """The cards of a run folder, by network and radius; of many, only the first ones have their pictures."""
     paths = sorted(folder.glob("audit/*/*/card.json"))
-    return tuple(_read(path, pictured=number < PICTURED) for number, path in enumerate(paths))
+    found = []
+    room = PICTURED
+    for number, path in enumerate(paths, start=1):
+        beside = [own for name in PICTURES if (own := path.with_name(name)).is_file()]
+        room -= sum(own.stat().st_size for own in beside)
+        found.append(_read(path, number, beside if room >= 0 else ()))
+    return tuple(found)
 
 
-def _read(path: Path, *, pictured: bool) -> Card | Unreadable:
+def _read(path: Path, number: int, pictures: Iterable[Path]) -> Card | Unreadable:
     try:
-        return _card(json.loads(path.read_text(encoding="utf-8")), path.parent, pictured=pictured)
+        shown = tuple(_picture(each, number) for each in pictures)
+        return _card(json.loads(path.read_text(encoding="utf-8")), path.parent, shown)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Unreadable(path, f"{type(error).__name__}: {error}")
 
 
-def _card(stored: Mapping[str, Any], folder: Path, *, pictured: bool) -> Card:
+def _picture(path: Path, number: int) -> Picture:
+    title, name = PICTURES[path.name], f"audit-{number}-{path.name}"
+    return Picture(name=name, title=title, source=embedded(path), paper=True)
+
+
+def _card(stored: Mapping[str, Any], folder: Path, pictures: tuple[Picture, ...]) -> Card:
     return Card(
         folder=folder,
         network=str(stored["target"]["name"]),
+        fingerprint=str(stored["target"]["fingerprint"]),
         epsilon=str(stored["epsilon"]),
         verdict=str(stored["verdict"]),
         withstood=stored["withstood"],
@@ -121,11 +136,7 @@ def _card(stored: Mapping[str, Any], folder: Path, *, pictured: bool) -> Card:
             for each in stored["checks"]
         ),
         left_out={str(what): str(why) for what, why in stored["left_out"].items()},
-        pictures=tuple(
-            Picture(name=path.name, title=title, source=embedded(path), paper=True)
-            for name, title in PICTURES.items()
-            if pictured and (path := folder / name).is_file()
-        ),
+        pictures=pictures,
     )
 
 

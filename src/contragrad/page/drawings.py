@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,12 +11,15 @@ from torch import nn
 from contragrad import draw, explain, table4
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
+from contragrad.evaluate import Row
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.inference import predict
 from contragrad.page.blocks import Picture
-from contragrad.workspace import Workspace, load_reference, load_splits, normalisation
+from contragrad.refine import FullTraining
+from contragrad.tasks import task_name
+from contragrad.workspace import TABLE, Workspace, load_reference, load_splits, normalisation
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
@@ -66,25 +70,28 @@ def _genome(text: str) -> Genome | None:
         return None
 
 
-def looks(workspace: Workspace, state: State, measured: Iterable[str], folder: Path) -> Picture:
+def looks(workspace: Workspace, state: State, rows: Iterable[Row], folder: Path) -> Picture:
     """Draws integrated gradients of the reference, of its defended twin and of the evolved networks.
 
     The images are the first test images that most of these networks classify correctly. The networks are
-    among those that the study's table has measured on the test images already.
+    among those whose very weights the study's table has measured on the test images: it is no second look.
+    The device that they were trained on need not be there.
 
     Args:
         workspace: the study's.
         state: where its search has ended.
-        measured: the names in its table.
+        rows: its table.
         folder: where the picture is written.
 
     Raises:
-        UserError: if captum or matplotlib is missing, or an artefact of the study.
+        UserError: if none of the networks was measured, or an artefact of the study or a package is missing.
 
     Source: figure 3.
     """
+    workspace = replace(workspace, config=replace(workspace.config, device="cpu"))
+    tasks = _measured(workspace, state, rows)
     splits = load_splits(workspace)
-    networks = _networks(workspace, splits, state, set(measured))
+    networks = _networks(workspace, splits, tasks[: MOST_MAPS - 1])
     images, labels = splits.test.images[:LOOKED_AT], splits.test.labels[:LOOKED_AT]
     right = torch.stack([predict(network, images) == labels for network in networks.values()]).sum(0)
     chosen = right.argsort(descending=True, stable=True)[:SHOWN]
@@ -109,12 +116,28 @@ def looks(workspace: Workspace, state: State, measured: Iterable[str], folder: P
     )
 
 
-def _networks(workspace: Workspace, splits: Splits, state: State, measured: set[str]) -> dict[str, nn.Module]:
-    """The reference and what the study has trained against it, the fixed hand-engineered network left out."""
-    tasks = [task for task in table4.final_trainings(workspace, state) if task.name in measured]
-    tasks = [task for task in tasks if not task.name.startswith("hand-engineered")]
+def _measured(workspace: Workspace, state: State, rows: Iterable[Row]) -> list[FullTraining]:
+    """The trainings whose networks the table has, the fixed hand-engineered one's left out."""
+    measured = {(row.name, Path(row.weights)) for row in rows}
+    tasks = []
+    for task in table4.final_trainings(workspace, state):
+        weights = workspace.artefacts.path("network", task_name(task, workspace))
+        own = (task.name, weights.relative_to(workspace.folder))
+        if own in measured and not task.name.startswith("hand-engineered"):
+            tasks.append(task)
+    if not tasks:
+        raise UserError(
+            "the networks that the search now ends with were not measured on the test images",
+            where=str(workspace.folder / TABLE),
+            remedy=f"contragrad resume {workspace.folder}",
+        )
+    return tasks
+
+
+def _networks(workspace: Workspace, splits: Splits, tasks: Iterable[FullTraining]) -> dict[str, nn.Module]:
+    """The reference and what was trained against it."""
     normal = normalisation(splits.train)
     networks = {"reference": load_reference(workspace, splits)}
-    for task in tasks[: MOST_MAPS - 1]:
+    for task in tasks:
         networks[task.name] = table4.trained_network(workspace, normal, task)
     return networks

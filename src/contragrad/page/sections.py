@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
+from contragrad.audit.attackers import ATTACKERS
 from contragrad.page import charts, intervals
 from contragrad.page.blocks import Block, Folded, Gallery, Grid, Picture, Section, Words
 from contragrad.page.cards import Card, Unreadable
@@ -123,13 +125,17 @@ def audit(story: Story) -> Section:
         if isinstance(card, Unreadable):
             text = f"The card {card.path} cannot be read ({card.why}); `contragrad audit` writes it anew."
             blocks.append(Words(text, tone="note"))
-        else:
-            blocks += _card(card, f"audit-{number}")
+            continue
+        if story.earlier(card):
+            text = f"What follows is of an earlier network: the table’s {card.network} has other weights."
+            blocks.append(Words(text, tone="note"))
+            card = replace(card, network=f"an earlier {card.network}")
+        blocks += _card(card, f"audit-{number}")
     if not blocks:
         text = (
             "No network of this study was audited, so nothing is known of attacks other than that on the "
-            f"reference. `contragrad audit {story.folder} --budget 5` asks ten attackers, from weak to "
-            "strong, in five minutes."
+            f"reference. `contragrad audit {story.folder} --budget 5` asks {len(ATTACKERS)} attackers, from "
+            "weak to strong, as far as five minutes go."
         )
         blocks.append(Words(text))
     return Section("audit", "Audit", blocks)

@@ -5,6 +5,7 @@ import shlex
 from contragrad import config_file
 from contragrad.config import StudyConfig
 from contragrad.page.blocks import Block, Code, Folded, Grid, Section, Words
+from contragrad.page.cards import Card
 from contragrad.page.cost import Tally
 from contragrad.page.story import Story
 from contragrad.recipes import Found, main_job
@@ -49,7 +50,8 @@ def cost(story: Story) -> Section:
             f"From the first evaluation’s beginning, {spent.first:%Y-%m-%d %H:%M} UTC, to the last one’s "
             f"end lie {_duration((spent.last - spent.first).total_seconds())}, pauses included."
         )
-    texts.append(f"The time of what follows is not recorded: {_trainings(story)}.")
+    if story.steps:
+        texts.append(f"The time of what follows is not recorded: {', '.join(_trainings(story))}.")
     blocks += map(Words, texts)
     return Section("cost", "Cost", blocks)
 
@@ -67,13 +69,15 @@ def _duration(seconds: float) -> str:
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _trainings(story: Story) -> str:
-    """Trainings in full, which the database does not know."""
+def _trainings(story: Story) -> list[str]:
+    """What was made beside evaluations, which the database does not know."""
     config, state = story.config, story.history.state
     done = ["crafting the adversarial examples"]
     if config.reference.weights is None:
         done.append(f"training the reference for {config.reference.epochs:,} epochs")
-    if state is not None and state.finished:
+    if story.outlived:
+        done.append("training the networks of the table, which is of an earlier end, in full")
+    elif story.rows and state is not None:
         recipes = main_job(config.training.objective, min(config.refine.networks, len(state.population)))
         found = Found(state.population)
         tasks = [recipe.training(name, config, found) for name, recipe in recipes.items()]
@@ -82,7 +86,7 @@ def _trainings(story: Story) -> str:
             "training the table’s other networks in full for "
             f"{' or '.join(f'{count:,}' for count in epochs)} epochs each"
         )
-    return ", ".join(done)
+    return done
 
 
 def settings(story: Story) -> Section:
@@ -137,7 +141,11 @@ def reproduce(story: Story) -> Section:
     ]
     if story.cost.data:
         blocks.append(Words(f"Fingerprint of the data: {story.cost.data}."))
+    pictured = any(isinstance(card, Card) and card.pictures for card in story.cards)
     blocks.append(
-        Words("Every figure of this page is also a file, in the folder beside it that is called as it is.")
+        Words(
+            "The figures of this page are also files, in the folder beside it that has its name and ends in "
+            ".figures" + (f"; the audits’ pictures lie in {story.folder / 'audit'}." if pictured else ".")
+        )
     )
     return Section("reproduce", "How to reproduce", blocks)

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from contragrad import recipes, reference
+from contragrad.artefacts import Artefacts
 from contragrad.config import StudyConfig
 from contragrad.evaluate import Row
 from contragrad.evolution.search import State
@@ -84,6 +85,11 @@ class Story:
             not self.finished or any(row.architecture != now[row.name] for row in self.best_rows)
         )
 
+    def earlier(self, card: Card) -> bool:
+        """Whether the audit is of a network that had its name before the table's."""
+        weights = Artefacts(Path("artefacts")).path("network", card.fingerprint)
+        return any(row.name == card.network and Path(row.weights) != weights for row in self.rows)
+
     @property
     def best_rows(self) -> tuple[Row, ...]:
         """The table's evolved networks, the best by fitness first."""
@@ -107,6 +113,15 @@ def drawn_networks(history: History) -> dict[str, str]:
         for name, member in zip(names, recipes.best(history.state.population, len(names)), strict=True):
             networks[name] = str(member.trial.genome)
     return networks
+
+
+def crafted_on(config: StudyConfig) -> str:
+    """The networks on whose examples the search measures adversarial accuracy."""
+    sources = [source for source in config.training.sources if source != "key"]
+    if sources == ["reference"]:
+        return "the reference"
+    *others, last = sources
+    return f"each of {', '.join(others)} and {last}" if others else last
 
 
 def attack_text(config: StudyConfig) -> str:

@@ -5,7 +5,7 @@ from contragrad.evolution.trial import Measured
 from contragrad.history import LOOKS
 from contragrad.page.blocks import Block, Section, Words
 from contragrad.page.cards import Card
-from contragrad.page.story import Story, attack_text
+from contragrad.page.story import Story, attack_text, crafted_on
 from contragrad.report import percent
 
 
@@ -95,11 +95,13 @@ def _audited(story: Story) -> str:
         1: "the test images were looked at once",
     }
     seen = looks.get(story.history.looks, f"the test images were looked at {story.history.looks} times")
-    cards = [card for card in story.cards if isinstance(card, Card)]
+    every = [card for card in story.cards if isinstance(card, Card)]
+    cards = [card for card in every if not story.earlier(card)]
     if not cards:
+        other = " (the audits that are there are of earlier networks)" if every else ""
         return (
-            "It was not audited, so nothing is known of attackers who use other networks, know the recipe "
-            f"or have the network itself; {seen}."
+            f"It was not audited{other}, so nothing is known of attackers who use other networks, know the "
+            f"recipe or have the network itself; {seen}."
         )
     own = {row.name: place for place, row in enumerate(story.best_rows)}
     card = min(cards, key=lambda card: own.get(card.network, len(own)))
@@ -138,8 +140,8 @@ def _of_search(story: Story) -> list[str]:
             f"After {best.trial.epochs} epochs its best candidate classifies "
             f"{percent(best.outcome.clean_accuracy)} of the {story.config.fitness_split} images correctly "
             f"as they are and {percent(best.outcome.adversarial_accuracy)} as adversarial examples crafted "
-            f"on the reference ({attack_text(story.config)}); it was chosen by these figures, so they are "
-            "too good."
+            f"on {crafted_on(story.config)} ({attack_text(story.config)}); it was chosen by these figures, "
+            "so they are too good."
         )
     return [
         f"The search {where}, with {done:,} of {story.planned:,} evaluations.",

@@ -1,5 +1,6 @@
 """From a run folder to its page and the files of its figures."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,6 +22,11 @@ from contragrad.workspace import TABLE
 
 PAGE = "report.html"
 
+OWN = re.compile(
+    r"(table|fitness|accuracies|lineage|audit-\d+|architecture-\d+)\.svg|integrated-gradients\.png|\..*\.tmp"
+)
+"""Names of figures' files, whole or left by a kill."""
+
 
 def write(folder: Path, out: Path | None = None) -> Path:
     """Writes the page of a run as far as it has come; the run itself is only read.
@@ -28,24 +34,27 @@ def write(folder: Path, out: Path | None = None) -> Path:
     Args:
         folder: the run folder.
         out: the page's file; `report.html` in the run folder if left out. The figures' files lie in a folder
-            beside it that is called as it is, without `.html`.
+            beside it that has its name and ends in `.figures`.
 
     Returns:
         The page's file.
 
     Raises:
-        UserError: if the folder holds no study, or a file cannot be read or written.
+        UserError: if the folder holds no study, if a file cannot be read or written, or if the figures'
+            folder holds other files, which are left as they are.
     """
     path = out or folder / PAGE
     if path.suffix != ".html":
         raise UserError(
             "the page has no name that ends in .html", where=f"--out {path}", remedy=f"{path}.html"
         )
-    story = _read(folder, path.with_suffix(""))
+    figures = path.with_suffix(".figures")
+    _require_own(figures)
+    story = _read(folder, figures)
     shown = sections(story)
     stills = {}
     for chart in _charts(shown):
-        file = path.with_suffix("") / chart.name
+        file = figures / chart.name
         write_text(file, drawn(chart))
         stills[chart.name] = embedded(file)
     config = story.config
@@ -57,6 +66,19 @@ def write(folder: Path, out: Path | None = None) -> Path:
     )
     write_text(path, render.page(title, subtitle, shown, stills))
     return path
+
+
+def _require_own(figures: Path) -> None:
+    """Refuses a folder of somebody else's files, which figures might replace."""
+    with named(figures, "the folder cannot be read"):
+        files = figures.iterdir() if figures.is_dir() else ()
+        others = sorted(file.name for file in files if not OWN.fullmatch(file.name))
+    if others:
+        raise UserError(
+            f"the folder for figures holds {others[0]}, which is none",
+            where=str(figures),
+            remedy="another --out",
+        )
 
 
 def _read(folder: Path, figures: Path) -> Story:
@@ -83,10 +105,7 @@ def _read(folder: Path, figures: Path) -> Story:
 def _architectures(found: History, figures: Path) -> Sequence[Picture] | str:
     if found.state is None:
         return "The search has not begun, so there is no network to draw."
-    try:
-        return drawings.architectures(drawn_networks(found), found.state.problem, figures)
-    except UserError as error:
-        return _said(error)
+    return drawings.architectures(drawn_networks(found), found.state.problem, figures)
 
 
 def _looks(folder: Path, found: History, rows: Sequence[Row], figures: Path) -> Picture | str:
@@ -97,17 +116,11 @@ def _looks(folder: Path, found: History, rows: Sequence[Row], figures: Path) -> 
             "the test images."
         )
     try:
-        return drawings.looks(
-            history.stored_workspace(folder), found.state, [row.name for row in rows], figures
-        )
+        return drawings.looks(history.stored_workspace(folder), found.state, rows, figures)
     except UserError as error:
-        return _said(error)
-
-
-def _said(error: UserError) -> str:
-    where = f" ({error.where})" if error.where else ""
-    remedy = f" Try: `{error.remedy}`." if error.remedy else ""
-    return f"There is no picture here, for {error.what}{where}.{remedy}"
+        where = f" ({error.where})" if error.where else ""
+        remedy = f" Try: `{error.remedy}`." if error.remedy else ""
+        return f"There is no picture here, for {error.what}{where}.{remedy}"
 
 
 def _charts(shown: Sequence[Section]) -> Iterator[Chart]:
