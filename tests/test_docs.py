@@ -7,6 +7,7 @@ text), `python` is a program of its own, `yaml` is read as a study file.
 
 import doctest
 import importlib.util
+import inspect
 import os
 import re
 import shutil
@@ -22,6 +23,9 @@ from markdown_it import MarkdownIt
 
 from contragrad import cli, config_file
 from contragrad.audit.settings import AuditSettings
+from contragrad.export.formats import FORMATS
+from contragrad.export.network_file import Description
+from contragrad.watch import jsonlines
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -190,6 +194,21 @@ def test_every_setting_is_told_with_what_it_means(written: ModuleType) -> None:
     told = {row[0].strip("| `"): row[-1].strip(" |") for row in rows}
     assert told.keys() == {key for key, kind in config_file.kinds().items() if not is_dataclass(kind)}
     assert all(told.values())
+
+
+def test_every_event_for_scripts_is_told() -> None:
+    page = (DOCS / "file-formats.md").read_text(encoding="utf-8")
+    section = page.partition("## `--json`")[2]
+    written = re.findall(r'"event": "(\w+)"', inspect.getsource(jsonlines))
+    assert len(written) == 11
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.M)) == {"event", *written}
+
+
+def test_what_an_exported_file_says_of_itself_is_told() -> None:
+    page = (DOCS / "file-formats.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"## Exported networks\n(.*?)\n## ", page, re.S)
+    for name in (*FORMATS, "version", *(field.name for field in fields(Description))):
+        assert f"| `{name}` |" in section
 
 
 def test_every_setting_of_the_audit_is_told_with_its_option(written: ModuleType) -> None:
