@@ -1,5 +1,6 @@
 """What the system says of memory is read rightly, and what there is no room for is refused unread."""
 
+import json
 import resource
 import struct
 import subprocess
@@ -176,11 +177,15 @@ def test_what_fits_but_leaves_a_study_no_room_is_refused(
     assert load(settings).classes == 2
 
 
-def test_what_a_study_takes_is_what_one_was_seen_to_take() -> None:
-    """Seen: 2.85 GB beside the 0.45 of the process itself, for 20,500 images of 3 x 64 x 64 (0.252 GB)."""
-    images = 20_500
-    taken = images * 3 * 64 * 64 * memory.of_a_study(images)
-    assert 2.85e9 < taken < 1.2 * 2.85e9
-    assert memory.of_a_study(1_000_000) == 13
+def test_what_a_study_takes_is_about_what_some_were_seen_to_take() -> None:
+    record = Path(__file__).parent.parent / "records/2026-11-26_memory/driver_memory.json"
+    rows = json.loads(record.read_text())["rows"]
+    assert [row["images"] for row in rows] == [5_125, 20_500]
+    for row in rows:
+        assert 0.9 < memory.of_a_study(row["images"]) / row["held"] < 1.5
+
+
+def test_what_a_study_takes_of_many_images_does_not_depend_on_their_number() -> None:
+    assert memory.of_a_study(1_000_000) == memory.of_a_study(20_500) == 13
     assert memory.of_a_study(1_000_000, 4) == 16
     assert memory.of_a_study(5000) == 21

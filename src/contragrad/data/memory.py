@@ -36,7 +36,7 @@ def available(root: Path = Path("/")) -> int | None:
 
 
 def of_a_study(images: int, itemsize: int = 1) -> int:
-    """Bytes that a study's driver holds at its height for each channel of a pixel, its own 0.5 GB left out.
+    """About the bytes that a study's driver holds at its height for each channel of a pixel, itself left out.
 
     Args:
         images: how many the study has.
