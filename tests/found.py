@@ -150,6 +150,7 @@ FACTS = Facts(
 )
 
 PROBES = Probes(
+    images=IMAGES,
     deterministic=True,
     logits=True,
     zero_gradients=0.0,

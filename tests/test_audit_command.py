@@ -202,6 +202,26 @@ def test_no_reference_is_trained_that_nobody_named_nor_on_images_that_nobody_did
     assert not out.exists()
 
 
+def test_a_reference_is_not_trained_for_longer_than_the_audit_may_take(
+    data: DataSettings, tmp_path: Path
+) -> None:
+    words = [*command.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
+    config = config_file.read(None, [*words, "--reference.epochs=100000"])
+    with pytest.raises(UserError, match="to train the reference takes about") as caught:
+        command._require_time(config, tmp_path / "run", 0.5)
+    assert caught.value.where == "--budget"
+    assert not (tmp_path / "run").exists()
+    command._require_time(config_file.read(None, [*words, "--reference.epochs=1"]), tmp_path / "run", 60)
+
+
+def test_files_of_other_kinds_are_no_models_and_no_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.safetensors").touch()
+    said = told([tmp_path / "net.safetensors", "--out", tmp_path / "x", "--data", "d.npz"], capsys)
+    assert "such a file cannot be audited" in said
+
+
 def test_a_models_images_are_a_file_or_a_folder(tmp_path: Path) -> None:
     assert command.of_model(str(tmp_path), None, None) == [
         "--data.source=image-folder",

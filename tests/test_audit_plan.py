@@ -501,8 +501,25 @@ def arena(tmp_path: Path) -> Field:
     )
 
 
+@pytest.fixture
+def no_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contragrad.audit.runner.PROBING", 1e-9)
+
+
 def runner(prepared: Prepared) -> Runner:
-    return Runner(arsenal=cast(Arsenal, prepared), begun=time.monotonic(), reserve=1e-9)
+    return Runner(arsenal=cast(Arsenal, prepared), begun=time.monotonic())
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(None, 60), (1000.0, 21), (100000.0, 60), (1.0, 5)])
+def test_gradients_are_measured_on_as_many_images_as_a_quarter_of_the_budget_allows(
+    minutes: float | None, expected: int
+) -> None:
+    found = runner(Prepared(replace(SETTINGS, images=60, minutes=minutes)))
+    assert found.probing() == expected
+    if minutes is not None:
+        left = found.left()
+        assert left is not None
+        assert left == pytest.approx(60 * minutes - expected * 2 * PROBING, abs=5)
 
 
 def bout(source: str, steps: int = 2) -> Bout:
@@ -510,6 +527,7 @@ def bout(source: str, steps: int = 2) -> Bout:
     return Bout(source=source, attempts=(Attempt(source=source, attack=attack),))
 
 
+@pytest.mark.usefixtures("no_probes")
 def test_without_a_limit_a_round_is_fought_and_kept(arena: Field) -> None:
     prepared = Prepared(SETTINGS)
     found = runner(prepared)
@@ -522,6 +540,7 @@ def test_without_a_limit_a_round_is_fought_and_kept(arena: Field) -> None:
     assert not arena.made(bout(REFERENCE, steps=3).attempts[0], "1")
 
 
+@pytest.mark.usefixtures("no_probes")
 def test_what_does_not_fit_is_named_with_its_time_and_its_source_is_not_made(arena: Field) -> None:
     prepared = Prepared(replace(SETTINGS, minutes=1.0), seconds={"stranger": 120.0})
     found = runner(prepared)
@@ -532,6 +551,7 @@ def test_what_does_not_fit_is_named_with_its_time_and_its_source_is_not_made(are
     assert not found.tried["recipe"]
 
 
+@pytest.mark.usefixtures("no_probes")
 def test_a_source_that_is_there_is_not_missing_because_an_attack_on_it_does_not_fit(arena: Field) -> None:
     prepared = Prepared(replace(SETTINGS, minutes=1.0))
     found = runner(prepared)
@@ -549,6 +569,7 @@ def test_a_source_that_is_there_is_not_missing_because_an_attack_on_it_does_not_
     assert not found.tried["stronger transfer"]
 
 
+@pytest.mark.usefixtures("no_probes")
 def test_what_was_made_before_takes_no_time(arena: Field) -> None:
     costly = bout(REFERENCE, steps=50)
     plenty = runner(Prepared(SETTINGS))
@@ -564,12 +585,3 @@ def test_what_was_made_before_takes_no_time(arena: Field) -> None:
 def test_the_problem_is_the_strangers_too() -> None:
     grey = Problem(1, 8, 8, 10)
     assert all(excess(parse(text), grey, TINY.limits) is None for text in strangers(TINY, grey, 0, 4))
-
-
-def test_a_budget_keeps_time_for_what_is_measured_at_the_end() -> None:
-    prepared = Prepared(replace(SETTINGS, minutes=60.0, images=10))
-    found = Runner(arsenal=cast(Arsenal, prepared), begun=time.monotonic())
-    left = found.left()
-    assert left is not None
-    # A gradient takes a second here, of the reference as of the target.
-    assert left == pytest.approx(3600 - 10 * PROBING * 2, abs=5)

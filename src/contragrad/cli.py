@@ -1,6 +1,7 @@
 """The command: parse, call, print. Data go to standard output, progress to standard error."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -21,13 +22,17 @@ from contragrad.errors import UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
 
 COMPLETION = completion(lambda: whole_parser())
 COMMANDS = (DEMO, EVOLVE, RESUME, CALIBRATE, REPRODUCE, AUDIT, EXPORT, DATA, SHOW, REPORT, DOCTOR, COMPLETION)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    """Runs the command and returns its exit code.
+
+    0; 2 for what the user can mend; 130 for Ctrl-C; 141 for a pipe that nobody reads any more.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = whole_parser()
     options, rest = parser.parse_known_args(words)
@@ -42,6 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, WorkerLostError) as error:
         print(f"contragrad: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
+    except BrokenPipeError:
+        # Whoever read has read enough; Python would complain of it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
     except KeyboardInterrupt:
         print(f"contragrad: interrupted{command.way_on(options)}", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -30,13 +30,15 @@ def verdict(findings: Findings) -> str:
     if clean.interval is None or clean.interval[0] <= facts.chance:
         lines.append("That is not above chance: what it withstands says nothing.")
     strongest, weakest = findings.withstood, findings.defeated_by
-    if strongest is None:
+    if not any(findings.tried.values()):
+        lines.append("No attacker was run, so nothing is known of what it withstands.")
+    elif strongest is None:
         lines.append("There is no attacker whom it withstands together with all weaker ones.")
     else:
         lines.append(f"The strongest attacker it withstands: {_told(findings, by_key[strongest])}")
-    if weakest is None:
+    if weakest is None and any(findings.tried.values()):
         lines.append("None of the attackers who were run defeats it.")
-    else:
+    elif weakest is not None:
         lines.append(f"The weakest attacker who defeats it: {_told(findings, by_key[weakest])}")
     weakened = [key for key in by_key if findings.standing(key) == "weakened"]
     if weakened:

@@ -14,7 +14,7 @@ from rich.text import Text
 from contragrad import config_file, history, run
 from contragrad.attack_library import norm_of
 from contragrad.audit import card, target
-from contragrad.audit.arsenal import Arsenal
+from contragrad.audit.arsenal import WEIGHTS, Arsenal, seconds
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Facts, Findings
 from contragrad.audit.plots import PICTURES
@@ -28,6 +28,8 @@ from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.fingerprint import fingerprint
+from contragrad.networks.network import Normalisation
+from contragrad.reference import architecture, construct
 from contragrad.watch.events import Watcher
 from contragrad.workspace import Workspace
 
@@ -78,6 +80,8 @@ def audit(
     require(("foolbox", "matplotlib", "pyautoattack"), "audit", job="the audit", where="audit")
     # Before a reference is trained for it.
     model = None if of_run else target.of_file(run.open_data(config, folder)[1], given, weights)
+    if model is not None and depth.minutes is not None:
+        _require_time(config, folder, depth.minutes)
     dataset, workspace = run.entered(config, folder, watch)
     training = target.training_of(workspace, network) if of_run else None
     with run.opened(workspace, dataset, watch) as (_, splits):
@@ -195,6 +199,28 @@ def facts(
     )
 
 
+def _require_time(config: StudyConfig, folder: Path, minutes: float) -> None:
+    """Refuses to train a reference that alone would take longer than the audit may.
+
+    Raises:
+        UserError: saying how long, about.
+    """
+    dataset, workspace = run.open_data(config, folder)
+    there = workspace.artefacts.find("network", workspace.reference_name) is not None
+    if there or config.reference.weights is not None:
+        return
+    channels = workspace.problem.channels
+    unscaled = Normalisation((0.0,) * channels, (1.0,) * channels)
+    network = construct(architecture(config.reference), workspace.problem, unscaled, 0)
+    steps = config.reference.epochs * len(dataset.train) * WEIGHTS
+    if (taken := steps * seconds(network, dataset.test) / 60) > minutes:
+        raise UserError(
+            f"to train the reference takes about {taken:.0f} minutes, and the audit may take {minutes:g}",
+            where="--budget",
+            remedy="--reference-weights, --reference.epochs, or a larger budget",
+        )
+
+
 def of_model(data: str | None, reference: str | None, weights: str | None) -> list[str]:
     """The settings that name a model's data and reference.
 
@@ -216,7 +242,7 @@ def of_model(data: str | None, reference: str | None, weights: str | None) -> li
 
 def is_run(given: str) -> bool:
     """Whether a run folder is meant, not a model."""
-    return Path(given).is_dir() or (":" not in given and not given.endswith(".onnx"))
+    return Path(given).is_dir() or (":" not in given and not Path(given).suffix)
 
 
 def printed(findings: Findings, console: Console) -> None:

@@ -155,11 +155,12 @@ class Findings:
         if not tried:
             return "not run"
         found = standing(self.fooled(tried), self.settings.tolerated)
-        own = max(self.source_fooled(each).share or 0.0 for each in tried)
+        # Turned perturbations are not meant to fool their source, and are worth what they are turned from.
+        strength = self.tried.get("reference", ()) if key == "reversed" else tried
+        own = max((self.source_fooled(each).share or 0.0 for each in strength), default=0.0)
         if found == "withstood" and key == "queries" and self.settings.queries < ENOUGH_QUERIES:
             return "inconclusive"
-        # Turned perturbations are not meant to fool their source.
-        transferred = any(each.attempt.source != TARGET and each.attempt.way == "gradient" for each in tried)
+        transferred = any(each.attempt.source != TARGET for each in tried)
         return "inconclusive" if found == "withstood" and transferred and own < STRONG else found
 
     def find(self, source: str, **what: object) -> list[Tried]:

@@ -41,6 +41,7 @@ class Probes:
     """What was measured on a network itself.
 
     Args:
+        images: on how many images gradients were taken.
         deterministic: asked twice, it gives the same logits.
         logits: its answers are no probabilities.
         zero_gradients: the share of images with a zero input gradient.
@@ -58,6 +59,7 @@ class Probes:
             that PGD fools, and those that it fools against theory.
     """
 
+    images: int
     deterministic: bool
     logits: bool
     zero_gradients: float
@@ -80,6 +82,7 @@ def probe(
     examples: Examples,
     attack: AttackSettings,
     *,
+    measured: int,
     seed: int,
 ) -> Probes:
     """Measures a network on images and beside its reference.
@@ -90,9 +93,11 @@ def probe(
         others: further sources that its gradients are compared with.
         examples: N images.
         attack: epsilon, and the steps of the test on a linear network.
+        measured: of how many of the images gradients are taken, the first ones.
         seed: names what is drawn.
     """
-    images, labels = pixels(examples.images), examples.labels
+    whole, few = pixels(examples.images), Examples(examples.images[:measured], examples.labels[:measured])
+    images, labels = pixels(few.images), few.labels
     radius = float(attack.epsilon)
     own, its = gradients(network, images, labels), gradients(reference, images, labels)
     flat, said = own.flatten(1), answers(network, images)
@@ -102,6 +107,7 @@ def probe(
     lengths, other = (each.flatten(1).double().norm(dim=1) for each in (own, its))
     change = (moved - own).flatten(1).double().norm(dim=1) / lengths.clamp_min(1e-30)
     return Probes(
+        images=len(images),
         deterministic=bool(torch.equal(said, answers(network, images))),
         logits=not _probabilities(said),
         zero_gradients=float((flat == 0).all(1).double().mean()),
@@ -115,12 +121,12 @@ def probe(
         curvature=float(change[lengths > 0].mean()) if (lengths > 0).any() else 0.0,
         corruptions={
             name: (
-                _share(network, disturbed := disturb(images, seed), labels),
-                _share(reference, disturbed, labels),
+                _share(network, disturbed := disturb(whole, seed), examples.labels),
+                _share(reference, disturbed, examples.labels),
             )
             for name, disturb in CORRUPTIONS.items()
         },
-        filters=filtered(reference, examples, attack, seed=seed),
+        filters=filtered(reference, few, attack, seed=seed),
         planted=planted(images, attack, seed),
     )
 

@@ -26,7 +26,13 @@ COSINES_WITH = (sources.ANOTHER, sources.TWIN, sources.surrogate(1), sources.str
 
 
 PROBING = 350
-"""Gradients that are taken of the target and of the reference at each image when the attacks are over."""
+"""Gradients that are taken of the target and of the reference at an image when the attacks are over."""
+
+PROBED = 0.25
+"""Share of the budget that these may take; there are fewer images then."""
+
+FEWEST = 5
+"""Images that gradients are taken of however small the budget is."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +43,6 @@ class Runner:
         arsenal: its sources.
         begun: when, by the monotonic clock.
         tried: what came of attempts, by attacker.
-        reserve: seconds that are kept for what is measured at the end.
     """
 
     arsenal: Arsenal
@@ -45,7 +50,6 @@ class Runner:
     tried: dict[str, list[Tried]] = field(
         default_factory=lambda: {attacker.key: [] for attacker in ATTACKERS}
     )
-    reserve: float = 0.0
 
     @property
     def seed(self) -> int:
@@ -57,10 +61,19 @@ class Runner:
         minutes = self.arsenal.settings.minutes
         if minutes is None:
             return None
-        if not self.reserve:
-            gradient = sum(map(self.arsenal.seconds_for_gradient, (REFERENCE, TARGET)))
-            self.reserve = self.arsenal.settings.images * PROBING * gradient
-        return self.begun + 60 * minutes - time.monotonic() - self.reserve
+        return self.begun + 60 * minutes - time.monotonic() - self.probing() * self._probe()
+
+    def probing(self) -> int:
+        """On how many images the target's gradients are measured at the end."""
+        settings = self.arsenal.settings
+        if settings.minutes is None:
+            return settings.images
+        fit = int(PROBED * 60 * settings.minutes / self._probe())
+        return min(settings.images, max(FEWEST, fit))
+
+    def _probe(self) -> float:
+        """Seconds that measuring takes for an image."""
+        return PROBING * sum(map(self.arsenal.seconds_for_gradient, (REFERENCE, TARGET)))
 
     def run(self, facts: Facts) -> Findings:
         """Every attacker, as far as the time allows."""
@@ -95,6 +108,7 @@ class Runner:
                 {name: found.network for name, found in arsenal.networks.items() if name in COSINES_WITH},
                 examples,
                 attackers.pgd(settings),
+                measured=self.probing(),
                 seed=self.seed,
             ),
         )

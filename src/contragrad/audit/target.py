@@ -129,12 +129,18 @@ def require_file(given: str, weights: Path | None) -> None:
     """Refuses what can be refused of a model without its data.
 
     Raises:
-        UserError: if a file is missing, or weights are, or they are given for an ONNX file.
+        UserError: if it is no such model, if a file or weights are missing, or are given for an ONNX file.
     """
     if _is_onnx(given):
         if weights is not None:
             raise UserError("an ONNX file holds its weights", where="--weights", remedy="leave it out")
         _require_there(Path(given).expanduser(), given)
+    elif ":" not in given:
+        raise UserError(
+            "such a file cannot be audited",
+            where=given,
+            remedy="model.onnx, package.module:function with --weights, or a run folder",
+        )
     elif weights is None:
         raise UserError(
             "the factory's network has no weights", where="--weights", remedy="a safetensors file"

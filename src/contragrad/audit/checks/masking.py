@@ -72,7 +72,8 @@ def present(findings: Findings) -> Result:
     figure = (
         f"zero for {100 * probes.zero_gradients:.1f} %, not finite for "
         f"{100 * probes.broken_gradients:.1f} %, lost in cross-entropy for {100 * probes.saturated:.1f} % "
-        f"(attacks climb log-odds), median length {probes.gradient_ratio:.3g} of the reference's"
+        f"(attacks climb log-odds), median length {probes.gradient_ratio:.3g} of the reference's, at "
+        f"{probes.images} images"
     )
     missing = probes.zero_gradients + probes.broken_gradients
     return decided(missing <= NO_GRADIENT and probes.gradient_ratio >= FAINT, figure)
