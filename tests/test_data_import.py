@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import pickle
+import shutil
 import sys
 import types
 import zipfile
@@ -277,6 +278,9 @@ def test_a_check_names_every_picture_that_cannot_be_had(pictures: Path) -> None:
     done = call_here("data", "check", pictures)
     refused(done, "3 pictures cannot be had", *bad)
     assert "train/a/1.png" not in done.stderr
+    for name in bad[1:]:
+        shutil.copy(pictures / "train/a/1.png", pictures / name)
+    assert call_here("data", "check", pictures).stderr.count("cannot be read") == 1
 
 
 def test_a_check_names_pictures_of_another_size_too(pictures: Path) -> None:

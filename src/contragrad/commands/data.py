@@ -93,13 +93,11 @@ def _checked(wanted: Wanted) -> "Found":
             raise
     if not faults:
         return found
+    if len(faults) == 1:
+        raise faults[0]
     for fault in faults[:FAULTS]:
         print(f"{fault.where}: {fault.what}", file=sys.stderr)
-    if len(faults) > 1:
-        raise UserError(
-            f"{len(faults):,} pictures cannot be had", where=wanted.source, remedy=faults[0].remedy
-        )
-    raise faults[0]
+    raise UserError(f"{len(faults):,} pictures cannot be had", where=wanted.source, remedy=faults[0].remedy)
 
 
 def _watch(pictures: Iterable[tuple[Path, int]]) -> Iterable[tuple[Path, int]]:
