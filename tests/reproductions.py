@@ -1,11 +1,16 @@
 """Data and a definition for tests of the paper's tables: small files, and a table of two columns."""
 
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from contragrad.reproduce.definition import DataName, parse
+from contragrad.cli import main
+from contragrad.reproduce.definition import DataName, Definition, parse
 from contragrad.reproduce.experiment import FILES, Setup
 
 TEXT = """
@@ -46,3 +51,30 @@ def hold_all(folder: Path) -> Setup:
 
 def seeds(setup: Setup, *numbers: int) -> list[Setup]:
     return [replace(setup, seed=number) for number in numbers]
+
+
+def call(*words: str | Path) -> tuple[int, str, str]:
+    """Exit code, output and progress of a command."""
+    output, progress = io.StringIO(), io.StringIO()
+    with redirect_stdout(output), redirect_stderr(progress):
+        code = main([*map(str, words)])
+    return code, output.getvalue(), progress.getvalue()
+
+
+def table(folder: Path, name: str) -> Any:
+    return json.loads((folder / name / "seeds-0" / "table.json").read_text())
+
+
+def require_whole(folder: Path, definition: Definition) -> None:
+    """Asserts that a table at the smallest scale has every network in every column."""
+    found = table(folder, definition.name)
+    assert found["networks"].keys() == definition.networks.keys()
+    for name, row in found["networks"].items():
+        for column in definition.columns:
+            entry = row[column.name]
+            assert entry["published"] == definition.networks[name].get(column.name)
+            (measured,) = entry["measured"]
+            assert 0 <= measured["hits"] <= measured["count"]
+    assert (folder / definition.name / "seeds-0" / "table.txt").read_text().count("│") > len(
+        definition.networks
+    )

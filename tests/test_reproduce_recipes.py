@@ -1,0 +1,20 @@
+"""The table of recipes from the command to the last file, at the smallest scale, on real images."""
+
+from pathlib import Path
+
+import pytest
+
+from contragrad.reproduce.command import RECIPES_TABLE
+from contragrad.reproduce.definition import read
+from reproductions import call, require_whole, table
+
+pytestmark = [pytest.mark.slow, pytest.mark.shared_data, pytest.mark.timeout(3000)]
+
+
+def test_every_recipe_meets_every_attacker(shared_data: Path, tmp_path: Path) -> None:
+    code, shown, progress = call("reproduce", RECIPES_TABLE, "--data", shared_data, "--out", tmp_path)
+    assert code == 0, progress
+    definition = read(RECIPES_TABLE)
+    assert definition.title in shown
+    require_whole(tmp_path / "smoke", definition)
+    assert table(tmp_path / "smoke", RECIPES_TABLE)["looks"] == 1
