@@ -206,12 +206,17 @@ def test_a_reference_is_not_trained_for_longer_than_the_audit_may_take(
     data: DataSettings, tmp_path: Path
 ) -> None:
     words = [*command.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
+
+    def _require_time(config: StudyConfig, minutes: float) -> None:
+        dataset, workspace = run.open_data(config, tmp_path / "run")
+        command._require_time(workspace, dataset, minutes)
+
     config = config_file.read(None, [*words, "--reference.epochs=100000"])
     with pytest.raises(UserError, match="to train the reference takes about") as caught:
-        command._require_time(config, tmp_path / "run", 0.5)
+        _require_time(config, 0.5)
     assert caught.value.where == "--budget"
     assert not (tmp_path / "run").exists()
-    command._require_time(config_file.read(None, [*words, "--reference.epochs=1"]), tmp_path / "run", 60)
+    _require_time(config_file.read(None, [*words, "--reference.epochs=1"]), 60)
 
 
 def test_files_of_other_kinds_are_no_models_and_no_runs(

@@ -150,6 +150,11 @@ class Workspace:
         )
 
 
+def on_cpu(workspace: Workspace) -> Workspace:
+    """The same where there may be no other device."""
+    return replace(workspace, config=replace(workspace.config, device="cpu"))
+
+
 def store_splits(workspace: Workspace, dataset: Dataset) -> Splits:
     """Divides the data set and stores it where the workers map it."""
     config = workspace.config

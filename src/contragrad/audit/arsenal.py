@@ -12,12 +12,12 @@ from contragrad.audit import sources
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
 from contragrad.audit.settings import AuditSettings
-from contragrad.audit.target import Target
+from contragrad.audit.target import UNCHANGED, Target
 from contragrad.choices import Objective
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
-from contragrad.networks.network import Normalisation
+from contragrad.evolution.shapes import Problem
 from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, free
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining
@@ -126,10 +126,7 @@ class Arsenal:
             if name == sources.DISTILLED
             else self.tasks[name].architecture
         )
-        # What the pixels are scaled by takes no other time.
-        channels = self.workspace.problem.channels
-        unscaled = Normalisation((0.0,) * channels, (1.0,) * channels)
-        return self._pace(text, lambda: construct(text, self.workspace.problem, unscaled, 0))
+        return self._pace(text, lambda: untrained(text, self.workspace.problem))
 
     def _pace(self, of: str, network: Callable[[], nn.Module]) -> float:
         if of not in self.paces:
@@ -191,6 +188,11 @@ def step_cost(objective: Objective) -> float:
     passes = FREE_REPLAYS if parts.inputs is free else 1 + (parts.inputs is not None)
     passes += parts.fixed + parts.beside
     return passes + (GM_STEP - 1 if parts.penalty is not None else 0.0)
+
+
+def untrained(text: str, problem: Problem) -> nn.Module:
+    """A network to be timed; what the pixels are scaled by takes no other time."""
+    return construct(text, problem, UNCHANGED, 0)
 
 
 def seconds(network: nn.Module, examples: Examples) -> float:

@@ -14,7 +14,7 @@ from rich.text import Text
 from contragrad import config_file, history, run
 from contragrad.attack_library import norm_of
 from contragrad.audit import card, target
-from contragrad.audit.arsenal import WEIGHTS, Arsenal, seconds
+from contragrad.audit.arsenal import WEIGHTS, Arsenal, seconds, untrained
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Facts, Findings
 from contragrad.audit.plots import PICTURES
@@ -23,13 +23,12 @@ from contragrad.audit.settings import AuditSettings, radius
 from contragrad.audit.target import Target
 from contragrad.config import StudyConfig
 from contragrad.data.balance import chance
-from contragrad.data.dataset import Examples
+from contragrad.data.dataset import Dataset, Examples
 from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.fingerprint import fingerprint
-from contragrad.networks.network import Normalisation
-from contragrad.reference import architecture, construct
+from contragrad.reference import architecture
 from contragrad.watch.events import Watcher
 from contragrad.workspace import Workspace
 
@@ -79,9 +78,11 @@ def audit(
     depth = _settings(settings, config)
     require(("foolbox", "matplotlib", "pyautoattack"), "audit", job="the audit", where="audit")
     # Before a reference is trained for it.
-    model = None if of_run else target.of_file(run.open_data(config, folder)[1], given, weights)
-    if model is not None and depth.minutes is not None:
-        _require_time(config, folder, depth.minutes)
+    model = None
+    if not of_run:
+        images, place = run.open_data(config, folder)
+        model = target.of_file(place, given, weights)
+        _require_time(place, images, depth.minutes)
     dataset, workspace = run.entered(config, folder, watch)
     training = target.training_of(workspace, network) if of_run else None
     with run.opened(workspace, dataset, watch) as (_, splits):
@@ -199,19 +200,17 @@ def facts(
     )
 
 
-def _require_time(config: StudyConfig, folder: Path, minutes: float) -> None:
+def _require_time(workspace: Workspace, dataset: Dataset, minutes: float | None) -> None:
     """Refuses to train a reference that alone would take longer than the audit may.
 
     Raises:
         UserError: saying how long, about.
     """
-    dataset, workspace = run.open_data(config, folder)
+    config = workspace.config
     there = workspace.artefacts.find("network", workspace.reference_name) is not None
-    if there or config.reference.weights is not None:
+    if minutes is None or there or config.reference.weights is not None:
         return
-    channels = workspace.problem.channels
-    unscaled = Normalisation((0.0,) * channels, (1.0,) * channels)
-    network = construct(architecture(config.reference), workspace.problem, unscaled, 0)
+    network = untrained(architecture(config.reference), workspace.problem)
     steps = config.reference.epochs * len(dataset.train) * WEIGHTS
     if (taken := steps * seconds(network, dataset.test) / 60) > minutes:
         raise UserError(

@@ -1,7 +1,7 @@
 """`contragrad export`: a network of a run that has ended, as files that were compared with it."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from contragrad.export.record import recorded
 from contragrad.extras import require
 from contragrad.files import named
 from contragrad.history import stored_workspace
-from contragrad.workspace import Workspace, load_splits
+from contragrad.workspace import Workspace, load_splits, on_cpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ def export(
             such files, or if what was written does not answer as the network does.
     """
     form = _format(kind)
-    workspace = _on_cpu(stored_workspace(run))
+    workspace = on_cpu(stored_workspace(run))
     training = training_of(workspace, network)
     splits = load_splits(workspace)
     target = of_run(workspace, splits, training)
@@ -91,10 +91,6 @@ def _format(kind: FormatName) -> Format:
         raise UserError(f"there is no format {kind}", where="format", remedy=f"one of: {', '.join(FORMATS)}")
     require(form.needs, "onnx", job=f"the format {kind}", where="--format")
     return form
-
-
-def _on_cpu(workspace: Workspace) -> Workspace:
-    return replace(workspace, config=replace(workspace.config, device="cpu"))
 
 
 def _place(workspace: Workspace, target: Target, kind: FormatName, out: Path | None) -> Path:

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,7 +18,7 @@ from contragrad.networks.inference import predict
 from contragrad.page.blocks import Picture
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
-from contragrad.workspace import TABLE, Workspace, load_reference, load_splits, normalisation
+from contragrad.workspace import TABLE, Workspace, load_reference, load_splits, normalisation, on_cpu
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
@@ -88,7 +87,7 @@ def looks(workspace: Workspace, state: State, rows: Iterable[Row], folder: Path)
 
     Source: figure 3.
     """
-    workspace = replace(workspace, config=replace(workspace.config, device="cpu"))
+    workspace = on_cpu(workspace)
     tasks = _measured(workspace, state, rows)
     splits = load_splits(workspace)
     networks = _networks(workspace, splits, tasks[: MOST_MAPS - 1])
