@@ -37,7 +37,15 @@ class Finished:
     seconds: float
 
 
-Event = Progressed | Finished
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A task that has cost too many workers: what comes in the place of its result, and how they died."""
+
+    key: str
+    reason: str
+
+
+Event = Progressed | Finished | GivenUp
 
 
 class TaskFailedError(RuntimeError):
@@ -49,7 +57,11 @@ class WorkerLostError(RuntimeError):
 
 
 class Executor(Protocol):
-    """Runs tasks; results come back in any order, and each is delivered once."""
+    """Runs tasks; results come back in any order, and each is delivered once.
+
+    A task whose worker dies is tried again on another, and given up after a number of tries: then `GivenUp`
+    is delivered in the place of its result, its key is free again, and the other tasks go on.
+    """
 
     @property
     def slots(self) -> int:
@@ -66,7 +78,6 @@ class Executor(Protocol):
         Raises:
             UserError: if a task raised one.
             TaskFailedError: if a task raised anything else.
-            WorkerLostError: if a task's workers died too often.
         """
         ...
 
