@@ -33,7 +33,6 @@ import torch
 from prepared import prepared
 from timing import options, publish
 
-from contragrad.config import Limits, SearchSettings
 from contragrad.engine import study
 from contragrad.engine.executors import Finished, InProcess
 from contragrad.engine.memo import Record, SqliteMemo
@@ -41,6 +40,7 @@ from contragrad.engine.memory import keep_freed_memory
 from contragrad.engine.work import Work
 from contragrad.evolution import search
 from contragrad.evolution.trial import Outcome, Stopped, Trial
+from contragrad.search_settings import Limits, SearchSettings
 from contragrad.workspace import Workspace
 
 # More validation images than the demo holds out, so that luck decides less.

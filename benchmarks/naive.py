@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.config import SearchSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.evolution.genome import Cat, Conv, Genome, Pool, Strided, Sum, sources
 from contragrad.evolution.mutation import mutate
@@ -21,6 +20,7 @@ from contragrad.evolution.population import initial_population
 from contragrad.evolution.shapes import Problem, head_halvings, head_inputs, shapes
 from contragrad.evolution.spectrum import distance, spectrum
 from contragrad.fingerprint import stream
+from contragrad.search_settings import SearchSettings
 
 
 class Network(nn.Module):

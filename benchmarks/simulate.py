@@ -21,7 +21,6 @@ from pathlib import Path
 
 from timing import options, publish
 
-from contragrad.config import Limits, SearchSettings
 from contragrad.engine import study
 from contragrad.engine.executors import Event, Finished
 from contragrad.engine.memo import SqliteMemo
@@ -30,6 +29,7 @@ from contragrad.evolution import search
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Measured, Trial, outcome_to_json
 from contragrad.fingerprint import fingerprint, stream
+from contragrad.search_settings import Limits, SearchSettings
 
 EVALUATIONS = 10_000
 WORKERS = (1, 8, 64, 256)

@@ -22,13 +22,13 @@ from prepared import prepared
 from timing import options, publish
 
 from contragrad import run
-from contragrad.config import SearchSettings
 from contragrad.engine import study
 from contragrad.engine.executors import Processes
 from contragrad.engine.memo import SqliteMemo
 from contragrad.engine.work import Work
 from contragrad.evolution import search
 from contragrad.evolution.genome import Genome
+from contragrad.search_settings import SearchSettings
 from contragrad.workspace import Workspace, context, load_reference, load_splits
 
 

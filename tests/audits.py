@@ -16,18 +16,12 @@ from contragrad.audit.findings import Findings
 from contragrad.audit.runner import Runner
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
-from contragrad.config import (
-    AttackSettings,
-    DataSettings,
-    Limits,
-    ReferenceSettings,
-    SearchSettings,
-    StudyConfig,
-)
+from contragrad.config import AttackSettings, DataSettings, ReferenceSettings, StudyConfig
 from contragrad.data.dataset import Splits
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
 from contragrad.reference import architecture
+from contragrad.search_settings import Limits, SearchSettings
 from contragrad.watch.events import nobody
 from contragrad.workspace import Workspace, load_reference
 

@@ -5,13 +5,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from contragrad.config import Limits, SearchSettings
 from contragrad.evolution.genome import POOL_KERNELS, Block, Cat, Conv, Genome, Pool, Strided, Sum, fault
 from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import random_genome
 from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial
+from contragrad.search_settings import Limits, SearchSettings
 from performers import raced
 
 CIFAR = Problem(3, 32, 32, 10)

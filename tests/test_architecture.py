@@ -18,7 +18,8 @@ LONGEST_MODULE = 400
 # A module imports only from above. A star stands for a folder's modules, in any order without a circle.
 # fmt: off
 ORDER = (
-    "errors", "extras", "files", "control_groups", "fingerprint", "choices", "config", "config_file",
+    "errors", "extras", "files", "control_groups", "fingerprint", "choices",
+    "search_settings", "config", "config_file",
     "evolution.genome", "evolution.shapes", "evolution.spectrum",
     "evolution.mutation", "evolution.population", "evolution.trial", "evolution.search",
     "evolution.lookahead",
@@ -58,7 +59,8 @@ PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"
 PLAIN = [
     name
     for name in MODULES
-    if name.split(".")[0] in ("errors", "fingerprint", "choices", "config", "evolution", "engine")
+    if name.split(".")[0]
+    in ("errors", "fingerprint", "choices", "search_settings", "config", "evolution", "engine")
 ]
 each_module = pytest.mark.parametrize("name", MODULES, ids=lambda name: name or "contragrad")
 

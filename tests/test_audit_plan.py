@@ -24,12 +24,13 @@ from contragrad.audit.runner import PROBING, Runner, sample
 from contragrad.audit.settings import AuditSettings, radius
 from contragrad.audit.sources import ensemble, questions, strangers
 from contragrad.choices import AttackName
-from contragrad.config import AttackSettings, Limits, SearchSettings
+from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.networks.ensemble import Ensemble
+from contragrad.search_settings import Limits, SearchSettings
 from contragrad.watch.events import Watcher, nobody
 from found import SETTINGS
 from strategies import CIFAR, small_settings

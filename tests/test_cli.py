@@ -20,7 +20,7 @@ from rich.table import Table
 import contragrad
 from contragrad import calibrate, config_file, evaluate, run
 from contragrad.cli import main
-from contragrad.config import DataSettings, SearchSettings, StudyConfig
+from contragrad.config import DataSettings, StudyConfig
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.evolution.genome import parse
@@ -28,6 +28,7 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Infeasible, Measured, Trial
 from contragrad.report import accuracy_table, outcome_text, percent, population_table
 from contragrad.reproduce import command
+from contragrad.search_settings import SearchSettings
 from contragrad.watch import watching
 from contragrad.watch.events import Stage, nobody
 from contragrad.workspace import CONFIGURATION, TABLE

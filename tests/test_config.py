@@ -7,17 +7,10 @@ from typing import Any
 
 import pytest
 
-from contragrad.config import (
-    AttackSettings,
-    DataSettings,
-    Limits,
-    RefineSettings,
-    SearchSettings,
-    StudyConfig,
-    TrainingSettings,
-)
+from contragrad.config import AttackSettings, DataSettings, RefineSettings, StudyConfig, TrainingSettings
 from contragrad.config import ReferenceSettings as Reference
 from contragrad.errors import UserError
+from contragrad.search_settings import Limits, SearchSettings
 
 NAN = float("nan")
 

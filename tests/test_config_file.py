@@ -25,16 +25,15 @@ from contragrad.choices import (
 from contragrad.config import (
     AttackSettings,
     DataSettings,
-    Limits,
     ReferenceSettings,
     RefineSettings,
-    SearchSettings,
     StudyConfig,
     TrainingSettings,
 )
 from contragrad.config_file import read, shipped, write
 from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint
+from contragrad.search_settings import Limits, SearchSettings
 
 FOLDER = Path(config_file.__file__).parent / "studies"
 STUDIES = sorted(

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contragrad.config import SearchSettings
 from contragrad.engine.study import Told
 from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member, State, ask, start, tell
@@ -14,6 +13,7 @@ from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, T
 from contragrad.history import placement
 from contragrad.page.steps import Step, ancestry, front, steps, winners
 from contragrad.recipes import best
+from contragrad.search_settings import SearchSettings
 from strategies import CIFAR, of, outcomes, search_settings, small_settings
 
 

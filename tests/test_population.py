@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contragrad.config import Limits, SearchSettings
 from contragrad.errors import UserError
 from contragrad.evolution import population
 from contragrad.evolution.genome import Genome, fault
 from contragrad.evolution.population import initial_population, random_genome
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.evolution.spectrum import distance, spectrum
+from contragrad.search_settings import Limits, SearchSettings
 from strategies import CIFAR, MNIST, problems, search_settings, small_settings
 
 

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from contragrad.config import SearchSettings
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.lookahead import GUESS, Ahead, play_ahead
 from contragrad.evolution.mutation import mutate
@@ -31,6 +30,7 @@ from contragrad.evolution.trial import (
     outcome_to_json,
 )
 from contragrad.fingerprint import Plain, stream
+from contragrad.search_settings import SearchSettings
 from performers import raced
 from strategies import CIFAR, outcomes, search_settings, small_settings, states
 

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contragrad.config import Limits
 from contragrad.evolution.genome import Genome, parse, sources
 from contragrad.evolution.shapes import (
     HEAD_EDGE,
@@ -19,6 +18,7 @@ from contragrad.evolution.shapes import (
     head_inputs,
     shapes,
 )
+from contragrad.search_settings import Limits
 from strategies import CIFAR, MNIST, ODD, genomes, problems
 
 ROOMY = Limits(blocks=100, parameters=10**12, flops=10**12)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contragrad.config import SearchSettings
 from contragrad.engine import study
 from contragrad.engine.executors import Event, Executor, Finished, InProcess, Processes, Progressed
 from contragrad.engine.memo import DictMemo, Memo, Record, SqliteMemo
@@ -20,6 +19,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.trial import Trial, outcome_from_json, outcome_to_json
 from contragrad.fingerprint import fingerprint
+from contragrad.search_settings import SearchSettings
 from performers import CALLS, Call, complain, echo, toy
 from strategies import CIFAR, search_settings, small_settings
 

@@ -3,10 +3,8 @@
 They have no slots because jsonargparse reads the defaults of nested records with `vars`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 
 from contragrad.choices import (
     AttackName,
@@ -18,24 +16,11 @@ from contragrad.choices import (
     Optimiser,
     Precision,
     ReferenceArchitecture,
-    Schedule,
     Source,
-    Variation,
 )
-from contragrad.errors import UserError
+from contragrad.errors import require, require_at_least
 from contragrad.fingerprint import EXCLUDED, LATER
-
-
-def _require(holds: bool, key: str, what: str, remedy: str) -> None:
-    if not holds:
-        raise UserError(what, where=key, remedy=remedy)
-
-
-def _at_least(least: int, section: str, record: object, *names: str) -> None:
-    for name in names:
-        value = getattr(record, name)
-        key = f"{section}.{name}" if section else name
-        _require(value >= least, key, f"{value} is too small", f"{least} or more")
+from contragrad.search_settings import SearchSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +47,7 @@ class DataSettings:
     test_per_class: int | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             0 < self.validation_fraction < 1,
             "data.validation_fraction",
             f"{self.validation_fraction} is no share of the training images",
@@ -70,7 +55,7 @@ class DataSettings:
         )
         for name, least in (("image_size", 1), ("train_per_class", 2), ("test_per_class", 1)):
             if getattr(self, name) is not None:
-                _at_least(least, "data", self, name)
+                require_at_least(least, "data", self, name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +78,7 @@ class ReferenceSettings:
     epochs: int = 50
 
     def __post_init__(self) -> None:
-        _at_least(1, "reference", self, "epochs")
+        require_at_least(1, "reference", self, "epochs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,15 +102,15 @@ class AttackSettings:
     random_start: bool = True
 
     def __post_init__(self) -> None:
-        _at_least(1, "attack", self, "steps")
-        _require(self.epsilon >= 0, "attack.epsilon", f"{self.epsilon} is negative", "0 or more")
-        _require(
+        require_at_least(1, "attack", self, "steps")
+        require(self.epsilon >= 0, "attack.epsilon", f"{self.epsilon} is negative", "0 or more")
+        require(
             self.name == "l2-pgd" or self.epsilon <= 1,
             "attack.epsilon",
             f"{self.epsilon} is larger than the range of a pixel",
             "a number in [0, 1]; 8/255 if you meant 8 grey levels",
         )
-        _require(
+        require(
             self.step_size is None or self.step_size > 0,
             "attack.step_size",
             f"{self.step_size} is no length",
@@ -167,11 +152,11 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         # Batch statistics need two images.
-        _at_least(2, "training", self, "batch_size")
-        _at_least(1, "training", self, "gm_every")
+        require_at_least(2, "training", self, "batch_size")
+        require_at_least(1, "training", self, "gm_every")
         single = [source for source in self.sources if source != "surrogate"]
         first = self.sources[0] if self.sources else "surrogate"
-        _require(
+        require(
             first not in ("surrogate", "key")
             and "key" not in self.sources[:-1]
             and len(single) == len(set(single)),
@@ -179,7 +164,7 @@ class TrainingSettings:
             f"{list(self.sources)} cannot be used",
             "one or more, the first no surrogate, each but surrogates once, a key after the others",
         )
-        _require(
+        require(
             0 <= self.gm_weight < float("inf"),
             "training.gm_weight",
             f"{self.gm_weight} is no weight",
@@ -191,117 +176,6 @@ class TrainingSettings:
         """What a training with cross-entropy alone depends on, as it stands in names."""
         precision = () if self.precision == "float32" else (self.precision,)
         return (self.batch_size, self.optimiser, *precision)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How large a network may grow.
-
-    Args:
-        blocks: blocks of a genome, the fully connected head not counted.
-        parameters: trainable parameters.
-        flops: floating-point operations of one image's forward pass, a multiply-add counted as two.
-    """
-
-    blocks: int = 40
-    parameters: int = 2_000_000
-    flops: int = 200_000_000
-
-    def __post_init__(self) -> None:
-        _at_least(1, "search.limits", self, "blocks", "parameters", "flops")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchSettings:
-    """Algorithm 1: s, n, d, g of its input, and the implementation details of section 4.
-
-    Args:
-        population: candidates, s.
-        children: children of each candidate in a generation, n.
-        minimum_distance: least distance d between the initial candidates' spectra, eq. (3).
-        generations: g.
-        mutations_min: fewest mutations that make a child.
-        mutations_max: most mutations that make a child.
-        initial_blocks_min: fewest blocks of an initial candidate.
-        initial_blocks_max: most blocks of an initial candidate.
-        epochs: training epochs of a child in the first generations.
-        epochs_growth: epochs added each time.
-        epochs_growth_every: generations between two additions.
-        channels: output channels a convolution may have.
-        kernels: kernel sizes a convolution may have.
-        hidden: units of the head's hidden layer.
-        variation: `mutation` makes a child of its parent; `random` of a newly drawn candidate, by as many
-            mutations as generations have passed, which is random search with as many evaluations.
-        schedule: `sequential` is Algorithm 1: a slot's children come of whoever stands in it when its turn
-            comes. With `generation` they come of whoever stood in it when the generation began, so that many
-            workers find work without guessing; replacement is in order and in place with both.
-        rungs: shares of a trial's epochs after which its fitness is looked at; a child behind what the
-            candidate that it would replace had then is stopped. The paper has none.
-        rung_slack: how far behind is not yet behind, in fitness.
-        limits: how large a network may grow.
-    """
-
-    population: int = 4
-    children: int = 2
-    minimum_distance: float = 4.0
-    generations: int = 50
-    mutations_min: int = 4
-    mutations_max: int = 5
-    initial_blocks_min: int = 2
-    initial_blocks_max: int = 10
-    epochs: int = 20
-    epochs_growth: int = 5
-    epochs_growth_every: int = 10
-    channels: tuple[int, ...] = (16, 32, 64, 128)
-    kernels: tuple[int, ...] = (1, 3, 5)
-    hidden: int = 128
-    variation: Variation = field(default="mutation", metadata={LATER: True})
-    schedule: Schedule = field(default="sequential", metadata={LATER: True})
-    rungs: tuple[float, ...] = field(default=(), metadata={LATER: True})
-    rung_slack: float = field(default=0.0, metadata={LATER: True})
-    limits: Limits = field(default_factory=Limits)
-
-    def __post_init__(self) -> None:
-        _at_least(1, "search", self, "population", "children", "mutations_min", "epochs", "hidden")
-        _at_least(1, "search", self, "initial_blocks_min", "epochs_growth_every")
-        _at_least(0, "search", self, "generations", "epochs_growth")
-        for low, high in (
-            ("mutations_min", "mutations_max"),
-            ("initial_blocks_min", "initial_blocks_max"),
-        ):
-            _require(
-                getattr(self, low) <= getattr(self, high),
-                f"search.{high}",
-                f"{getattr(self, high)} is less than {low}",
-                f"{getattr(self, low)} or more",
-            )
-        _require(
-            self.minimum_distance >= 0,
-            "search.minimum_distance",
-            f"{self.minimum_distance} is negative",
-            "0 or more",
-        )
-        _require(
-            all(low < high for low, high in pairwise((0.0, *self.rungs, 1.0))),
-            "search.rungs",
-            f"{list(self.rungs)} are no shares of the epochs, one after another",
-            "ascending numbers between 0 and 1",
-        )
-        _require(
-            0 <= self.rung_slack <= 1,
-            "search.rung_slack",
-            f"{self.rung_slack} is no difference of fitness",
-            "a number from 0 to 1",
-        )
-        for name, fits, remedy in (
-            ("channels", lambda size: size >= 1, "one or more positive numbers"),
-            ("kernels", lambda size: size >= 1 and size % 2 == 1, "one or more odd numbers"),
-        ):
-            _require_all(f"search.{name}", getattr(self, name), fits, remedy)
-
-
-def _require_all(key: str, values: tuple[int, ...], fits: Callable[[int], bool], remedy: str) -> None:
-    _require(bool(values) and all(map(fits, values)), key, f"{list(values)} cannot be used", remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,8 +196,8 @@ class RefineSettings:
     checkpoint_every: int = field(default=5, metadata={EXCLUDED: False})
 
     def __post_init__(self) -> None:
-        _at_least(1, "refine", self, "networks", "checkpoint_every")
-        _at_least(0, "refine", self, "epochs")
+        require_at_least(1, "refine", self, "networks", "checkpoint_every")
+        require_at_least(0, "refine", self, "epochs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -357,21 +231,21 @@ class StudyConfig:
     workers: int = field(default=0, metadata={EXCLUDED: False})
 
     def __post_init__(self) -> None:
-        _at_least(0, "", self, "workers", "seed")
-        _require(
+        require_at_least(0, "", self, "workers", "seed")
+        require(
             self.refine.networks <= self.search.population,
             "refine.networks",
             f"{self.refine.networks} networks cannot be refined of a population of {self.search.population}",
             f"{self.search.population} or fewer",
         )
-        _require(
+        require(
             not any(kind in self.training.objective for kind in ("free", "fast", "mixed", "ensemble"))
             or self.attack.name != "l2-pgd",
             "training.objective",
             f"{self.training.objective} trains in an L_inf ball, and {self.attack.name} has another",
             "attack.name: linf-pgd",
         )
-        _require(
+        require(
             self.refine.keep == "last" or self.fitness_split == "validation",
             "refine.keep",
             "the best epoch would be chosen on the test images",

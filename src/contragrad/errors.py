@@ -23,3 +23,17 @@ class UserError(Exception):
             self.remedy and f"  try: {self.remedy}",
         )
         return "\n".join(line for line in lines if line)
+
+
+def require(holds: bool, key: str, what: str, remedy: str) -> None:
+    """Raises a UserError about the setting `key` unless something holds."""
+    if not holds:
+        raise UserError(what, where=key, remedy=remedy)
+
+
+def require_at_least(least: int, section: str, record: object, *names: str) -> None:
+    """Raises a UserError unless the named settings of a section's record are at least so large."""
+    for name in names:
+        value = getattr(record, name)
+        key = f"{section}.{name}" if section else name
+        require(value >= least, key, f"{value} is too small", f"{least} or more")

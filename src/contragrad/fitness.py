@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from contragrad.config import Limits, TrainingSettings
+from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial
@@ -15,6 +15,7 @@ from contragrad.networks.inference import predict
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import Material
 from contragrad.networks.training import DivergedError, begin, train_epoch
+from contragrad.search_settings import Limits
 
 Report = Callable[[dict[str, float]], None]
 

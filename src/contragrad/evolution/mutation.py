@@ -14,7 +14,6 @@ from functools import partial
 from random import Random
 from typing import get_args
 
-from contragrad.config import SearchSettings
 from contragrad.evolution.genome import (
     POOL_KERNELS,
     Block,
@@ -29,6 +28,7 @@ from contragrad.evolution.genome import (
     fault,
 )
 from contragrad.evolution.shapes import Problem, excess
+from contragrad.search_settings import SearchSettings
 
 ATTEMPTS = 200
 """Proposals after which a genome is taken to have no neighbour within the limits."""

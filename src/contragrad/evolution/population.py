@@ -2,13 +2,13 @@
 
 from random import Random
 
-from contragrad.config import SearchSettings
 from contragrad.errors import UserError
 from contragrad.evolution.genome import Conv, Genome, fault
 from contragrad.evolution.mutation import ADDITIONS, apply_one
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.evolution.spectrum import distance, spectrum
 from contragrad.fingerprint import stream
+from contragrad.search_settings import SearchSettings
 
 DRAWS = 10_000
 """Random genomes looked at before the minimum distance is taken to be out of reach."""

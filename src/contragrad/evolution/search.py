@@ -10,7 +10,6 @@ played ahead on guesses (`evolution/lookahead.py`).
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from contragrad.config import SearchSettings
 from contragrad.evolution.genome import Genome
 from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import initial_population, random_genome
@@ -18,6 +17,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.spectrum import closest, spectrum
 from contragrad.evolution.trial import Measured, Outcome, Rung, Trial
 from contragrad.fingerprint import stream
+from contragrad.search_settings import SearchSettings
 
 
 @dataclass(frozen=True, slots=True)

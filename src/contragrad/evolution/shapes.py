@@ -9,8 +9,8 @@ Deviates: the paper says neither how spatial sizes that differ are joined nor ho
 
 from dataclasses import dataclass
 
-from contragrad.config import Limits
 from contragrad.evolution.genome import Block, Cat, Conv, Genome, Pool, Strided, Sum, sources
+from contragrad.search_settings import Limits
 
 HEAD_EDGE = 8
 
