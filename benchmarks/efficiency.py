@@ -34,6 +34,7 @@ from prepared import prepared
 from timing import options, publish
 
 from contragrad.engine import study
+from contragrad.engine.evaluations import remembered
 from contragrad.engine.executors import Finished, InProcess
 from contragrad.engine.memo import Record, SqliteMemo
 from contragrad.engine.memory import keep_freed_memory
@@ -108,7 +109,7 @@ def play(workspace: Workspace, settings: SearchSettings, seed: int, path: Path, 
             if record is None:
                 found = study.run_tasks([(name, anew)], executor=executor)[name]
                 record = memo.put(Record(key=name, task="anew", outcome=found, seconds=0.0, provenance={}))
-            retrained.append(study.remembered(record).fitness)
+            retrained.append(remembered(record).fitness)
         records = [memo.get(name) for name in {own.evaluation_name(event.trial) for event in told}]
     seen: set[str] = set()
     epochs: list[int] = []

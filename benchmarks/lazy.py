@@ -22,9 +22,9 @@ import torch
 from prepared import prepared
 from timing import options, publish
 
+from contragrad.engine.evaluations import remembered
 from contragrad.engine.memo import Record, SqliteMemo
 from contragrad.engine.memory import keep_freed_memory
-from contragrad.engine.study import remembered
 from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import Measured, Trial, outcome_to_json
 from contragrad.fitness import evaluate

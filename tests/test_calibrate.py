@@ -18,6 +18,7 @@ from contragrad import config_file, run
 from contragrad.calibrate import Tried, as_json, as_table, calibrate
 from contragrad.choices import Objective
 from contragrad.engine import study
+from contragrad.engine.evaluations import remembered
 from contragrad.engine.executors import Event, Finished, InProcess, Progressed
 from contragrad.engine.memo import DictMemo, Record
 from contragrad.engine.work import Work
@@ -101,7 +102,7 @@ def test_what_is_evaluated_is_remembered_with_its_origin() -> None:
     study.outcomes([trial(1)], memo=memo, executor=Toys(), key_of=key_of)
     record = memo.get(key_of(trial(1)))
     assert record is not None
-    assert study.remembered(record) == toy(trial(1))
+    assert remembered(record) == toy(trial(1))
     assert record.task == f"{trial(1).genome} epochs=2 replicate=0"
     assert {"host", "torch", "contragrad", "finished"} <= set(record.provenance)
 

@@ -31,7 +31,7 @@ class Tried:
 
     @property
     def fitness(self) -> float:
-        """The candidates' mean fitness, an infeasible one counting 0."""
+        """The candidates' mean fitness, one that could not be measured counting 0."""
         return mean(max(0.0, outcome.fitness) for outcome in self.outcomes)
 
 
@@ -74,6 +74,8 @@ def _tried(workspace: Workspace, memo: Memo, watch: Watcher) -> Tried:
                 watch(epoch_of(key, key[:6], message))
             case executors.Finished(key, _, seconds):
                 watch(Ended(key, seconds))
+            case executors.GivenUp(key):
+                watch(Ended(key))
 
     def announce(key: str, trial: Trial) -> None:
         watch(Begun(key, key[:6], trial.epochs, trial))

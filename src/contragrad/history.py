@@ -8,6 +8,7 @@ from pathlib import Path
 from contragrad import __version__, config_file
 from contragrad.config import StudyConfig
 from contragrad.engine import study
+from contragrad.engine.evaluations import remembered
 from contragrad.engine.memo import WRITER, Memo, SqliteMemo
 from contragrad.errors import UserError
 from contragrad.evolution import search
@@ -227,7 +228,7 @@ def retold(memo: Memo, workspace: Workspace) -> History:
         record = memo.get(workspace.evaluation_name(trial))
         if record is None:
             break
-        outcome = study.remembered(record)
+        outcome = remembered(record)
         after = search.tell(state, trial, outcome)
         told.append(study.Told(trial, outcome, state, after))
         state = after

@@ -7,6 +7,7 @@ from typing import Literal
 from contragrad.choices import Objective, Source
 from contragrad.config import StudyConfig
 from contragrad.evolution.search import Member
+from contragrad.evolution.trial import Abandoned
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
 from contragrad.networks.objectives import FREE_REPLAYS
@@ -99,8 +100,18 @@ class Recipe:
 
 
 def best(population: Sequence[Member], count: int) -> list[Member]:
-    """The members of the highest fitness, the first one on ties."""
-    return sorted(population, key=lambda member: -member.outcome.fitness)[:count]
+    """The members of the highest fitness, the first one on ties; those that were given up come last."""
+
+    def order(member: Member) -> tuple[float, bool]:
+        return -member.outcome.fitness, isinstance(member.outcome, Abandoned)
+
+    return sorted(population, key=order)[:count]
+
+
+def refined(config: StudyConfig, population: Sequence[Member]) -> int:
+    """How many of a population are trained in full: none that would end every process again."""
+    bearable = sum(not isinstance(member.outcome, Abandoned) for member in population)
+    return min(config.refine.networks, bearable)
 
 
 def label(objective: Objective) -> str:

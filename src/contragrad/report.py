@@ -9,7 +9,7 @@ from rich.text import Text
 from contragrad.evaluate import Interval, Row
 from contragrad.evolution.search import Member
 from contragrad.evolution.spectrum import spectrum
-from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, outcome_to_json
+from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Stopped, outcome_to_json
 from contragrad.fingerprint import Plain, canonical
 from contragrad.history import History, placement
 
@@ -46,6 +46,8 @@ def outcome_text(outcome: Outcome) -> str:
     match outcome:
         case Infeasible(reason):
             return f"infeasible: {reason}"
+        case Abandoned(reason):
+            return f"given up: {reason}"
         case Stopped(epoch, reached):
             return f"stopped after epoch {epoch}, behind with fitness {percent(reached)}"
         case Measured(clean, adversarial):

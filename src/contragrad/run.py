@@ -336,6 +336,8 @@ def evolve(workspace: Workspace, memo: Memo, executor: executors.Executor, watch
                 watch(epoch_of(key, key[:6], message, trials[key]))
             case executors.Finished(key, _, seconds):
                 watch(Ended(key, seconds))
+            case executors.GivenUp(key):
+                watch(Ended(key))
             case _:
                 pass  # what another search has left running
 

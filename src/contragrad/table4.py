@@ -13,7 +13,7 @@ from contragrad.engine import executors, study
 from contragrad.evolution.search import State
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.network import Normalisation, placed
-from contragrad.recipes import Found, main_job
+from contragrad.recipes import Found, main_job, refined
 from contragrad.reference import architecture, construct
 from contragrad.refine import FullTraining
 from contragrad.tasks import against, deployed_name, surrogate_names, task_name
@@ -33,7 +33,7 @@ from contragrad.workspace import (
 def final_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, ...]:
     """The trainings of the networks of the paper's Table 4: the baselines', then the evolved networks'."""
     config, found = workspace.config, Found(state.population)
-    recipes = main_job(config.training.objective, min(config.refine.networks, len(state.population)))
+    recipes = main_job(config.training.objective, refined(config, state.population))
     trainings = (recipe.training(name, config, found) for name, recipe in recipes.items())
     return tuple(training for training in trainings if training is not None)
 

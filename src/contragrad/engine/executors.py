@@ -17,7 +17,7 @@ from contragrad.engine.work import Result, Work, load
 from contragrad.errors import UserError
 
 TRIES = 3
-"""Workers that a task may cost before it is given up."""
+"""Workers that a task may cost; then it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class TaskFailedError(RuntimeError):
 
 
 class WorkerLostError(RuntimeError):
-    """A task's workers died, again and again."""
+    """Workers died again and again, and it is not a trial's fault or cannot be left out."""
 
 
 class Executor(Protocol):
@@ -180,7 +180,7 @@ class Processes:
         return seat
 
     def wait(self) -> list[Event]:
-        """Waits for a worker to say something."""
+        """Waits for a worker to say something, or to die."""
         assert self._tasks, "there is nothing to wait for"
         ready = wait([seat.pipe for seat in self._seats])
         seat = next(seat for seat in self._seats if seat.pipe in ready)
@@ -193,7 +193,7 @@ class Processes:
         try:
             kind, content = seat.pipe.recv()
         except (EOFError, OSError):  # an OSError if it died in the middle of a message
-            self._lost(seat)
+            yield from self._lost(seat)
             return
         key = seat.key
         assert key is not None
@@ -201,7 +201,7 @@ class Processes:
             yield Progressed(key, content)
             return
         seat.key = None
-        del self._tasks[key]
+        self._forget(key)
         if kind == "user error":
             what, where, remedy = content
             raise UserError(what, where=where, remedy=remedy)
@@ -209,21 +209,28 @@ class Processes:
             raise TaskFailedError(f"{key}: {content}")
         yield Finished(key, content, time.monotonic() - seat.begun)
 
-    def _lost(self, seat: _Seat) -> None:
+    def _lost(self, seat: _Seat) -> Iterator[Event]:
         seat.process.join()
         seat.pipe.close()
         self._seats.remove(seat)
         if seat.key is None:
             return
         key = seat.key
-        self._losses[key] = self._losses.get(key, 0) + 1
-        if self._losses[key] >= self.tries:
-            task = self._tasks.pop(key)
-            raise WorkerLostError(
-                f"{self._losses[key]} workers died at {task}; the last with exit code {seat.process.exitcode}"
-                f" ({worker.OUT_OF_MEMORY} is a lack of memory; a negative one is a signal, -9 often that)"
-            )
-        self._assign(key)
+        losses = self._losses[key] = self._losses.get(key, 0) + 1
+        if losses < self.tries:
+            self._assign(key)
+            return
+        self._forget(key)
+        died = "1 worker died" if losses == 1 else f"{losses} workers died"
+        yield GivenUp(
+            key,
+            f"{died}, the last with exit code {seat.process.exitcode}"
+            f" ({worker.OUT_OF_MEMORY} is a lack of memory; a negative one is a signal, -9 often that)",
+        )
+
+    def _forget(self, key: str) -> None:
+        del self._tasks[key]
+        self._losses.pop(key, None)
 
     def close(self) -> None:
         """Ends the workers and what they are doing."""
@@ -234,6 +241,7 @@ class Processes:
             seat.pipe.close()
         self._seats.clear()
         self._tasks.clear()
+        self._losses.clear()
 
 
 @contextlib.contextmanager

@@ -1,21 +1,17 @@
 """The loop: ask, look up or evaluate, tell. Stop it anywhere; run it again to resume."""
 
-import platform
-import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import version
 
-from contragrad.engine.executors import Executor, Finished, Progressed
-from contragrad.engine.memo import Memo, Record
+from contragrad.engine.evaluations import REMEDY, Doubted, remembered, task_text
+from contragrad.engine.executors import Executor, Finished, GivenUp, Progressed, WorkerLostError
+from contragrad.engine.memo import Memo
 from contragrad.engine.work import Result
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.lookahead import Ahead, play_ahead
 from contragrad.evolution.search import State
-from contragrad.evolution.trial import Outcome, Trial, outcome_from_json, outcome_to_json
+from contragrad.evolution.trial import Outcome, Trial, outcome_to_json
 from contragrad.fingerprint import fingerprint
 
 
@@ -29,7 +25,7 @@ class Told:
     after: State
 
 
-Event = Told | Progressed | Finished
+Event = Told | Progressed | Finished | GivenUp
 
 
 def run(
@@ -43,40 +39,52 @@ def run(
     """The search's final state.
 
     It is the same for any number of workers, any order in which they finish, and after any kill and
-    resume with the same memo: outcomes are used in the order of the search, wherever they come from.
+    resume with the same memo: outcomes are used in the order of the search, wherever they come from. A trial
+    that is given up has an outcome like any other, once there are results again.
 
     Raises:
         UserError: if the memo's trajectory is not this search's.
+        WorkerLostError: if one trial after the other is given up.
     """
-    # A lookahead asks for the same trials again and again.
-    known: dict[Trial, Outcome | None] = {}
+    # A lookahead asks for the same trials again and again; what is not known yet, others may have put since.
+    known: dict[Trial, Outcome] = {}
 
     def look_up(trial: Trial) -> Outcome | None:
-        if trial not in known:
-            record = memo.get(key_of(trial))
-            known[trial] = None if record is None else remembered(record)
-        return known[trial]
+        if trial not in known and (record := memo.get(key_of(trial))) is not None:
+            known[trial] = remembered(record)
+        return known.get(trial)
 
     running: dict[str, Trial] = {}
+    doubted = Doubted(memo)
     ahead = Ahead(state)
+
+    def learn(outcomes: Mapping[Trial, Outcome]) -> None:
+        nonlocal ahead
+        known.update(outcomes)
+        for trial, outcome in outcomes.items():
+            ahead = ahead.without(trial) if ahead.holds(trial, outcome) else Ahead(state)
+
     while not state.finished:
         trial = search.ask(state)
         outcome = look_up(trial)
         if outcome is not None:
+            learn({trial: outcome})
             after = search.tell(state, trial, outcome)
             _guard(memo, after)
             on_event(Told(trial, outcome, state, after))
             state = after
             continue
-        ahead = play_ahead(ahead, look_up, executor.slots)
-        _offer(ahead.bars, running, executor, key_of)
+        ahead = play_ahead(ahead, look_up, executor.slots + len(doubted.records))
+        wanted = [trial for trial in ahead.bars if trial not in doubted.records]
+        if doubted.records and not wanted and not running:
+            learn(doubted.settled())  # there is nothing left to try that could clear the machine
+            continue
+        _offer(wanted, running, executor, key_of)
         for event in executor.wait():
-            if isinstance(event, Finished):
+            if not isinstance(event, Progressed):
                 if event.key not in running:
                     continue  # what another search has left running
-                trial = running.pop(event.key)
-                outcome = known[trial] = remembered(memo.put(_record(event, trial)))
-                ahead = ahead.without(trial) if ahead.holds(trial, outcome) else Ahead(state)
+                learn(doubted.heard(event, running.pop(event.key)))
             on_event(event)
     return state
 
@@ -102,18 +110,23 @@ def outcomes(
     key_of: Callable[[Trial], str],
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> list[Outcome]:
-    """The outcomes of trials that no search asks for, in their order; the memo's, as far as it has them."""
-    keys = {key_of(trial): trial for trial in trials}
-    known = {key: record for key in keys if (record := memo.get(key)) is not None}
+    """The outcomes of trials that no search asks for, in their order; the memo's, as far as it has them.
 
-    def note(event: Event) -> None:
-        if isinstance(event, Finished):
-            known[event.key] = memo.put(_record(event, keys[event.key]))
+    Raises:
+        WorkerLostError: if one trial after the other is given up.
+    """
+    keys = {key_of(trial): trial for trial in trials}
+    known = {trial: remembered(found) for key, trial in keys.items() if (found := memo.get(key)) is not None}
+    doubted = Doubted(memo)
+
+    def note(event: Progressed | Finished | GivenUp) -> None:
+        if not isinstance(event, Progressed):
+            known.update(doubted.heard(event, keys[event.key]))
         on_event(event)
 
-    missing = [(key, trial) for key, trial in keys.items() if key not in known]
-    run_tasks(missing, executor=executor, on_event=note)
-    return [remembered(known[key_of(trial)]) for trial in trials]
+    _perform([(key, trial) for key, trial in keys.items() if trial not in known], executor, note)
+    known.update(doubted.settled())
+    return [known[trial] for trial in trials]
 
 
 def run_tasks(
@@ -122,71 +135,44 @@ def run_tasks(
     executor: Executor,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> dict[str, Result]:
-    """Every task's result by its key, performed as many at a time as the executor can."""
+    """Every task's result by its key, performed as many at a time as the executor can.
+
+    Raises:
+        WorkerLostError: if a task is given up.
+    """
+    by_key = dict(tasks)
+    results: dict[str, Result] = {}
+
+    def note(event: Progressed | Finished | GivenUp) -> None:
+        match event:
+            case Finished(key, result):
+                results[key] = result
+            case GivenUp(key, reason):
+                raise WorkerLostError(f"{by_key[key]} was given up: {reason}\n  try: {REMEDY}")
+        on_event(event)
+
+    _perform(by_key.items(), executor, note)
+    return results
+
+
+def _perform(
+    tasks: Iterable[tuple[str, object]],
+    executor: Executor,
+    on_event: Callable[[Progressed | Finished | GivenUp], None],
+) -> None:
+    """Has tasks of different keys performed, until each has come to a result or was given up."""
     waiting = list(tasks)
     missing = {key for key, _ in waiting}
-    results: dict[str, Result] = {}
     while missing:
-        # A key is missing no more if it came twice, or from a speculation that was still running.
+        # A key is missing no more if it came from a speculation that was still running.
         waiting = [(key, task) for key, task in waiting if key in missing and not executor.offer(key, task)]
         for event in executor.wait():
             # A search's speculation may still be running, and is nobody's any more.
             if event.key not in missing:
                 continue
-            if isinstance(event, Finished):
-                results[event.key] = event.result
+            if not isinstance(event, Progressed):
                 missing.discard(event.key)
             on_event(event)
-    return results
-
-
-def remembered(record: Record) -> Outcome:
-    """The outcome that a memo's record holds.
-
-    Raises:
-        UserError: if it holds none.
-    """
-    try:
-        return outcome_from_json(record.outcome)
-    except ValueError as error:
-        raise UserError(
-            f"the evaluation of {record.task} was remembered wrongly: {error}",
-            where=f"{record.key} in the study's database",
-            remedy="a backup of the database, or its row deleted: it is evaluated again",
-        ) from error
-
-
-@cache
-def _origin() -> dict[str, str]:
-    return {
-        "host": socket.gethostname(),
-        "machine": platform.platform(),
-        "python": platform.python_version(),
-        "torch": version("torch"),
-        "contragrad": version("contragrad"),
-    }
-
-
-def provenance() -> dict[str, str]:
-    """Where and with what something is made that finishes now."""
-    return _origin() | {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
-
-
-def _record(event: Finished, trial: Trial) -> Record:
-    return Record(
-        key=event.key,
-        task=_task(trial),
-        outcome=event.result,
-        seconds=event.seconds,
-        provenance=provenance(),
-    )
-
-
-def _task(trial: Trial) -> str:
-    text = f"{trial.genome} epochs={trial.epochs} replicate={trial.replicate}"
-    if any(rung.bar is not None for rung in trial.rungs):
-        text += " bars=" + ",".join(f"{rung.epoch}:{rung.bar}" for rung in trial.rungs)
-    return text
 
 
 STEP = "state"
@@ -203,7 +189,7 @@ def _guard(memo: Memo, state: State) -> None:
     # Random search may stand in the memo beside the evolution that it is compared with.
     step = f"{STEP} {state.step}" if variation == "mutation" else f"{STEP} {variation} {state.step}"
     stored = memo.get_meta(step)
-    population = [(_task(member.trial), outcome_to_json(member.outcome)) for member in state.population]
+    population = [(task_text(member.trial), outcome_to_json(member.outcome)) for member in state.population]
     place = (state.step, state.generation, state.slot, state.child)
     settings = replace(state.settings, generations=0)
     found = fingerprint("state/2", settings, state.problem, state.seed, place, population)

@@ -76,7 +76,22 @@ class Stopped:
         return -inf
 
 
-Outcome = Measured | Stopped | Infeasible
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A trial that was given up, for it ended every process that tried it, and how.
+
+    It says less of the trial than of the machine: another one may bear it.
+    """
+
+    reason: str
+
+    @property
+    def fitness(self) -> float:
+        """Less than any accuracy."""
+        return -inf
+
+
+Outcome = Measured | Stopped | Infeasible | Abandoned
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Plain]:
@@ -89,6 +104,8 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Plain]:
             return {"stopped": epoch, "reached": reached}
         case Infeasible(reason):
             return {"infeasible": reason}
+        case Abandoned(reason):
+            return {"given_up": reason}
 
 
 def outcome_from_json(stored: dict[str, Plain]) -> Outcome:
@@ -100,6 +117,8 @@ def outcome_from_json(stored: dict[str, Plain]) -> Outcome:
     match stored:
         case {"infeasible": str(reason)}:
             return Infeasible(reason)
+        case {"given_up": str(reason)}:
+            return Abandoned(reason)
         case {"stopped": int(epoch), "reached": float(reached)}:
             return Stopped(epoch, reached)
         case {"clean_accuracy": float(clean), "adversarial_accuracy": float(adversarial)}:

@@ -19,7 +19,7 @@ FATES: dict[Fate, str] = {
     "rejected": "M-0.8,-0.8L0.8,0.8M0.8,-0.8L-0.8,0.8",
     "stopped early": "triangle-down",
 }
-"""What a mark's shape says; what is infeasible has no fitness to mark."""
+"""What a mark's shape says; what is infeasible or was given up has no fitness to mark."""
 
 LOST = ("rejected", "stopped early")
 
@@ -99,13 +99,13 @@ def fitness(steps: Sequence[Step], split: str) -> Chart:
     base = {"x": _generations(end), "y": height, "shape": shape, "tooltip": TOOLTIP}
     losers = of(lost).mark_point(size=38, style="quiet", fillOpacity=0, strokeWidth=1.7).encode(**base)
     keepers = of(kept).mark_point(size=60, filled=True).encode(**base, color=colour, opacity=seen)
-    left = sum(step.fate == "infeasible" for step in steps)
+    left = sum(step.fate in ("infeasible", "given up") for step in steps)
     rest = (
         " Triangles were stopped early, with the fitness that they had by then."
         if "stopped early" in fates
         else ""
     )
-    rest += f" {left} infeasible trials have no fitness and no mark." if left else ""
+    rest += f" {left} trials that were infeasible or given up have no fitness and no mark." if left else ""
     return finished(
         alt.layer(lines, losers, keepers).properties(height=340),
         "fitness",

@@ -10,7 +10,7 @@ from pathlib import Path
 from contragrad import history
 from contragrad.engine.memo import Record, SqliteMemo
 from contragrad.engine.study import Told
-from contragrad.evolution.trial import Infeasible, Outcome, Stopped, outcome_from_json
+from contragrad.evolution.trial import Abandoned, Infeasible, Outcome, Stopped, outcome_from_json
 from contragrad.workspace import DATABASE
 
 EPOCHS = re.compile(r"fc\(\d+\) epochs=(\d+) replicate=\d+")
@@ -23,8 +23,8 @@ class Tally:
 
     Args:
         evaluations: how many.
-        epochs: trained; those of trainings that diverged are not recorded and not counted.
-        seconds: of the workers, added up.
+        epochs: trained; those of trainings that diverged or were given up are not recorded and not counted.
+        seconds: of the workers, added up, trials that were given up left out.
     """
 
     evaluations: int = 0
@@ -146,7 +146,7 @@ def _trained(outcome: Outcome, planned: int) -> int:
     match outcome:
         case Stopped(epoch):
             return epoch
-        case Infeasible():
+        case Infeasible() | Abandoned():
             return 0
         case _:
             return planned

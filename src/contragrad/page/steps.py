@@ -6,10 +6,10 @@ from typing import Literal
 
 from contragrad.engine.study import Told
 from contragrad.evolution.search import State
-from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial
+from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Stopped, Trial
 from contragrad.recipes import best
 
-Fate = Literal["initial candidate", "accepted", "rejected", "stopped early", "infeasible"]
+Fate = Literal["initial candidate", "accepted", "rejected", "stopped early", "infeasible", "given up"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,8 @@ class Step:
         match self.outcome:
             case Infeasible():
                 return "infeasible"
+            case Abandoned():
+                return "given up"
             case Stopped():
                 return "stopped early"
             case Measured():

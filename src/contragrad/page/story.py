@@ -100,8 +100,7 @@ class Story:
 
 def evolved(config: StudyConfig, state: State) -> tuple[str, ...]:
     """What a table calls the networks that a search has found."""
-    count = min(config.refine.networks, len(state.population))
-    named = recipes.main_job(config.training.objective, count)
+    named = recipes.main_job(config.training.objective, recipes.refined(config, state.population))
     return tuple(name for name, recipe in named.items() if recipe.of == "evolved")
 
 

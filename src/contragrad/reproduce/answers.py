@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contragrad.engine.evaluations import provenance
 from contragrad.engine.memo import Memo, Record
-from contragrad.engine.study import provenance
 from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint
 
