@@ -18,7 +18,7 @@ LONGEST_MODULE = 400
 # A module imports only from above. A star stands for a folder's modules, in any order without a circle.
 # fmt: off
 ORDER = (
-    "errors", "extras", "files", "control_groups", "fingerprint", "choices",
+    "legible", "errors", "extras", "files", "outside", "control_groups", "fingerprint", "choices",
     "search_settings", "config", "config_file",
     "evolution.genome", "evolution.shapes", "evolution.spectrum",
     "evolution.mutation", "evolution.population", "evolution.trial", "evolution.search",
@@ -31,7 +31,8 @@ ORDER = (
     "artefacts", "reference", "onnx.graph", "onnx.lowering", "onnx.network", "onnx.sizes", "onnx.model",
     "attack_library", "attacks", "defences", "fitness", "workspace", "refine", "tasks", "recipes",
     "engine.*",
-    "evaluate", "pictures", "explain", "draw", "history", "report", "watch.*", "table4", "run", "calibrate",
+    "evaluate", "pictures", "explain", "draw", "history", "report", "watch.*", "table4", "material", "run",
+    "calibrate",
     "audit.settings", "audit.queries", "audit.filters", "audit.attempts", "audit.target", "audit.sources",
     "audit.attackers",
     "audit.bouts", "audit.arsenal", "audit.probes", "audit.findings", "audit.runner", "audit.checks.check",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad import config_file, run, table4, workspace
+from contragrad import config_file, table4, workspace
 from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples, Splits
 from contragrad.defences import FILTERS
@@ -179,7 +179,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(
         table4, "trained_network", lambda folder, normal, task: Known(made_by(task, folder.data))
     )
-    monkeypatch.setattr(run, "make_material", lambda *what: None)
+    monkeypatch.setattr(asking, "make_material", lambda *what: None)
     for module in (asking, figure3):
         monkeypatch.setattr(
             module, "load_reference", lambda folder, splits: Known(f"the reference of {folder.data}")

@@ -22,6 +22,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
 from contragrad.fingerprint import canonical
 from contragrad.fitness import measure
+from contragrad.material import make_sources
 from contragrad.networks.inference import all_reference_directions
 from contragrad.networks.misalignment import Penalty, losses, opposite, orthogonal, unit
 from contragrad.networks.network import Normalisation, build
@@ -30,7 +31,6 @@ from contragrad.networks.randomness import isolated
 from contragrad.networks.training import begin, train_epoch
 from contragrad.reference import construct
 from contragrad.refine import FullTraining
-from contragrad.run import make_sources
 from contragrad.table4 import trained_network
 from contragrad.tasks import deployed_name, task_name
 from contragrad.watch.events import nobody

@@ -5,12 +5,11 @@ data -> reference -> adversarial examples -> search -> refine, baselines -> test
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-from torch import nn
-
-from contragrad import config_file, evaluate, table4
+from contragrad import config_file, evaluate, extras, table4, tasks
 from contragrad.config import StudyConfig
 from contragrad.data.balance import remarks
 from contragrad.data.dataset import Dataset, Splits, split
@@ -25,7 +24,7 @@ from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
 from contragrad.files import new_folder
-from contragrad.fingerprint import file_fingerprint, stream_seed
+from contragrad.fingerprint import file_fingerprint
 from contragrad.fitness import measure
 from contragrad.history import (
     LOOKS,
@@ -35,18 +34,15 @@ from contragrad.history import (
     stored_config,
     stored_path,
 )
+from contragrad.material import make_reference, make_sources
 from contragrad.networks.inference import resolve_device
-from contragrad.networks.objectives import Material
-from contragrad.reference import architecture, require_usable
-from contragrad.refine import FullTraining, train_fully
+from contragrad.reference import require_usable
 from contragrad.report import outcome_text
-from contragrad.tasks import against
 from contragrad.watch.announcing import Announcing
 from contragrad.watch.events import (
     Begun,
     Ended,
     Opened,
-    Planned,
     Results,
     Said,
     Searching,
@@ -62,12 +58,9 @@ from contragrad.workspace import (
     directions,
     load_reference,
     material,
-    material_of,
     of_sources,
-    source_architecture,
     store_splits,
     untrained_reference,
-    untrained_source,
 )
 
 
@@ -131,9 +124,13 @@ def open_data(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
         UserError: if the device is not there, or the data or the reference's weights cannot be read.
     """
     resolve_device(config.device)
+    if config.executor == "ray":
+        extras.require(["ray"], "ray", job="--executor ray", where="executor")
     dataset = load(config.data)
     problem = Problem(*dataset.shape, dataset.classes)
     weights = config.reference.weights
+    if weights is not None and not Path(weights).expanduser().is_file():  # a device has no end
+        raise UserError("there is no such file", where=f"reference.weights: {weights}", remedy="its path")
     try:
         name = None if weights is None else file_fingerprint(Path(weights).expanduser())
     except OSError as error:
@@ -184,7 +181,7 @@ def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[t
         watch(Opened(folder, config))
         workspace.artefacts.sweep()
         splits = store_splits(workspace, dataset)
-        _make_reference(workspace, splits, watch)
+        make_reference(workspace, splits, watch)
         make_sources(workspace, splits, watch)
         watch(Stage(f"crafting {config.attack.name} examples on the reference"))
         directions(workspace, splits)
@@ -193,110 +190,6 @@ def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[t
         own = measure(load_reference(workspace, splits), splits.validation, attacked)
         watch(Stage(f"the reference on the {config.fitness_split} images: {outcome_text(own)}"))
         yield memo, splits
-
-
-def make_material(
-    workspace: Workspace, splits: Splits, tasks: Sequence[FullTraining], watch: Watcher
-) -> None:
-    """Makes what trainings take beside the images, where workers find it.
-
-    Raises:
-        UserError: if the training of a source diverges.
-    """
-    for task in tasks:
-        own = against(task, workspace)
-        make_sources(own, splits, watch)
-        material(own, task.objective)
-
-
-def make_sources(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
-    """Trains the networks beside the reference that the objective takes, as far as they are not there.
-
-    Raises:
-        UserError: if a training diverges.
-    """
-    config = workspace.config
-    for place, (source, name) in enumerate(
-        zip(config.training.sources, workspace.source_names(), strict=True)
-    ):
-        if source in ("reference", "key") or workspace.artefacts.find("network", name) is not None:
-            continue
-        objective = config.training.objective if source == "surrogate" else "cross-entropy"
-        epochs = config.reference.epochs
-        watch(
-            Stage(f"training source {place + 1}, {source}, {epochs} epochs", (Planned(name, source, epochs),))
-        )
-        task = FullTraining(
-            name=source,
-            architecture=source_architecture(config.reference, source),
-            objective=objective,
-            epochs=epochs,
-            seed=workspace.seed_of_source(place),
-        )
-        _train_here(
-            workspace,
-            splits,
-            task,
-            name,
-            material_of(workspace, objective, place) if source == "surrogate" else Material(),
-            untrained_source(workspace, splits, place),
-            watch,
-        )
-
-
-def _make_reference(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
-    artefacts, name = workspace.artefacts, workspace.reference_name
-    if artefacts.find("network", name) is not None:
-        watch(Stage("the reference is there"))
-        return
-    network = untrained_reference(workspace, splits).to(workspace.device)
-    if workspace.weights is not None:
-        watch(Stage("the reference's weights are given"))
-        artefacts.save("network", name, dict(network.state_dict()))
-        return
-    config = workspace.config
-    text = architecture(config.reference)
-    epochs = config.reference.epochs
-    planned = Planned(name, "reference", epochs)
-    watch(Stage(f"training the reference, {epochs} epochs: {text}", (planned,)))
-    seed = stream_seed(config.seed, "reference")
-    task = FullTraining(
-        name="reference",
-        architecture=text,
-        objective="cross-entropy",
-        epochs=epochs,
-        seed=seed,
-    )
-    _train_here(workspace, splits, task, name, Material(), network, watch)
-
-
-def _train_here(
-    workspace: Workspace,
-    splits: Splits,
-    task: FullTraining,
-    name: str,
-    material: Material,
-    network: nn.Module,
-    watch: Watcher,
-) -> None:
-    """Trains a network in the driver, with all cores."""
-    config = workspace.config
-    result = train_fully(
-        network.to(workspace.device),
-        task,
-        name=name,
-        examples=splits.train,
-        material=material,
-        training=config.training,
-        checkpoint_every=config.refine.checkpoint_every,
-        artefacts=workspace.artefacts,
-        report=lambda message: watch(epoch_of(name, task.name, message)),
-    )
-    watch(Ended(name))
-    if "infeasible" in result:
-        raise UserError(
-            f"the training of {task.name} {result['infeasible']}", where=task.name, remedy="another seed"
-        )
 
 
 def worker_count(workspace: Workspace) -> int:
@@ -308,13 +201,35 @@ def worker_count(workspace: Workspace) -> int:
 
 @contextmanager
 def executor_of(workspace: Workspace) -> Iterator[executors.Executor]:
-    """Worker processes for the workspace's tasks, stopped when the block ends."""
-    work = Work(setup="contragrad.tasks:prepare", argument=workspace)
-    executor = executors.Processes(work, workers=worker_count(workspace), threads=1)
-    try:
+    """Workers for the workspace's tasks, here or on a Ray cluster, stopped when the block ends.
+
+    Raises:
+        UserError: if there is no such cluster.
+    """
+    config, work = workspace.config, Work(setup="contragrad.tasks:prepare", argument=workspace)
+    with ExitStack() as stack:
+        executor: executors.Executor
+        if config.executor == "ray":
+            from contragrad.engine import ray_executor
+            from contragrad.engine.ray_files import Files
+
+            stack.enter_context(ray_executor.connected(config.address, config.workers))
+            executor = ray_executor.RayExecutor(
+                work=work,
+                workers=config.workers,
+                threads=1,
+                gpus=config.worker_gpus,
+                files=Files(
+                    folder=workspace.folder,
+                    mark="artefacts/.ray.tmp",
+                    reads=partial(tasks.reads, workspace=workspace),
+                    makes=partial(tasks.makes, workspace=workspace),
+                ),
+            )
+        else:
+            executor = executors.Processes(work, workers=worker_count(workspace), threads=1)
+        stack.callback(executor.close)
         yield executor
-    finally:
-        executor.close()
 
 
 def evolve(workspace: Workspace, memo: Memo, executor: executors.Executor, watch: Watcher) -> State:

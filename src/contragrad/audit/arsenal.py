@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from contragrad import run, table4
+from contragrad import table4
 from contragrad.audit import sources
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
@@ -18,6 +18,7 @@ from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
+from contragrad.material import make_material
 from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, free
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining
@@ -152,7 +153,7 @@ class Arsenal:
     def _train(self, tasks: Sequence[FullTraining]) -> None:
         if not tasks:
             return
-        run.make_material(self.workspace, self.splits, tasks, self.watch)
+        make_material(self.workspace, self.splits, tasks, self.watch)
         trained = table4.train(self.workspace, tasks, self.executor, self.watch)
         normal = normalisation(self.splits.train)
         for task in tasks:

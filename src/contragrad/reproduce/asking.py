@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from contragrad import run, table4
+from contragrad import table4
 from contragrad.config import AttackSettings
 from contragrad.defences import FILTERS, Filtered
 from contragrad.fingerprint import fingerprint
+from contragrad.material import make_material
 from contragrad.networks.inference import predict
 from contragrad.recipes import RECIPES, Found
 from contragrad.refine import FullTraining
@@ -156,7 +157,7 @@ class Asking:
         workspace = self.place.workspace
         if not tasks:
             return
-        run.make_material(workspace, self.place.splits, tasks, self.watch)
+        make_material(workspace, self.place.splits, tasks, self.watch)
         trained = table4.train(workspace, tasks, self.place.executor, self.watch)
         normal = normalisation(self.place.splits.train)
         for task in tasks:

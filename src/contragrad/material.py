@@ -1,0 +1,131 @@
+"""What trainings are against, made before them: the reference, the other sources, and their material."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from contragrad.data.dataset import Splits
+from contragrad.errors import UserError
+from contragrad.fingerprint import stream_seed
+from contragrad.networks.objectives import Material
+from contragrad.reference import architecture
+from contragrad.refine import FullTraining, train_fully
+from contragrad.tasks import against
+from contragrad.watch.events import Ended, Planned, Stage, Watcher, epoch_of
+from contragrad.workspace import (
+    Workspace,
+    material,
+    material_of,
+    source_architecture,
+    untrained_reference,
+    untrained_source,
+)
+
+
+def make_reference(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
+    """Trains the reference, or stores the weights that are given, if it is not there.
+
+    Raises:
+        UserError: if the training diverges.
+    """
+    artefacts, name = workspace.artefacts, workspace.reference_name
+    if artefacts.find("network", name) is not None:
+        watch(Stage("the reference is there"))
+        return
+    network = untrained_reference(workspace, splits).to(workspace.device)
+    if workspace.weights is not None:
+        watch(Stage("the reference's weights are given"))
+        artefacts.save("network", name, dict(network.state_dict()))
+        return
+    config = workspace.config
+    text = architecture(config.reference)
+    epochs = config.reference.epochs
+    planned = Planned(name, "reference", epochs)
+    watch(Stage(f"training the reference, {epochs} epochs: {text}", (planned,)))
+    seed = stream_seed(config.seed, "reference")
+    task = FullTraining(
+        name="reference",
+        architecture=text,
+        objective="cross-entropy",
+        epochs=epochs,
+        seed=seed,
+    )
+    _train_here(workspace, splits, task, name, Material(), network, watch)
+
+
+def make_material(
+    workspace: Workspace, splits: Splits, tasks: Sequence[FullTraining], watch: Watcher
+) -> None:
+    """Makes what trainings take beside the images, where workers find it.
+
+    Raises:
+        UserError: if the training of a source diverges.
+    """
+    for task in tasks:
+        own = against(task, workspace)
+        make_sources(own, splits, watch)
+        material(own, task.objective)
+
+
+def make_sources(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
+    """Trains the networks beside the reference that the objective takes, as far as they are not there.
+
+    Raises:
+        UserError: if a training diverges.
+    """
+    config = workspace.config
+    for place, (source, name) in enumerate(
+        zip(config.training.sources, workspace.source_names(), strict=True)
+    ):
+        if source in ("reference", "key") or workspace.artefacts.find("network", name) is not None:
+            continue
+        objective = config.training.objective if source == "surrogate" else "cross-entropy"
+        epochs = config.reference.epochs
+        watch(
+            Stage(f"training source {place + 1}, {source}, {epochs} epochs", (Planned(name, source, epochs),))
+        )
+        task = FullTraining(
+            name=source,
+            architecture=source_architecture(config.reference, source),
+            objective=objective,
+            epochs=epochs,
+            seed=workspace.seed_of_source(place),
+        )
+        _train_here(
+            workspace,
+            splits,
+            task,
+            name,
+            material_of(workspace, objective, place) if source == "surrogate" else Material(),
+            untrained_source(workspace, splits, place),
+            watch,
+        )
+
+
+def _train_here(
+    workspace: Workspace,
+    splits: Splits,
+    task: FullTraining,
+    name: str,
+    material: Material,
+    network: nn.Module,
+    watch: Watcher,
+) -> None:
+    """Trains a network in the driver, with all cores."""
+    config = workspace.config
+    result = train_fully(
+        network.to(workspace.device),
+        task,
+        name=name,
+        examples=splits.train,
+        material=material,
+        training=config.training,
+        checkpoint_every=config.refine.checkpoint_every,
+        artefacts=workspace.artefacts,
+        report=lambda message: watch(epoch_of(name, task.name, message)),
+    )
+    watch(Ended(name))
+    if "infeasible" in result:
+        raise UserError(
+            f"the training of {task.name} {result['infeasible']}", where=task.name, remedy="another seed"
+        )
