@@ -16,6 +16,9 @@ from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint
 
 DIGEST = "sha256"
+"""A file's note of what its tensors are."""
+NAME = "artefact"
+"""A file's note of which artefact it is; files of before 2026-11-26 have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +26,27 @@ class Artefacts:
     """The folder of a study's artefacts, each a set of named tensors.
 
     Loaded tensors are mapped, so processes that load the same file share its pages. A file that is
-    truncated or altered counts as missing, for it can be made again.
+    truncated or altered, or another artefact's, counts as missing, for it can be made again. That is asked
+    whenever an artefact is loaded, by a hash of all its tensors: half a second for each GB.
     """
 
     folder: Path
 
     def path(self, kind: str, name: str) -> Path:
         """Where the artefact lies or would lie."""
-        return self.folder / f"{kind}-{name}.safetensors"
+        return self.folder / f"{_called(kind, name)}.safetensors"
 
     def find(self, kind: str, name: str) -> dict[str, Tensor] | None:
         """The artefact's tensors; None if it is missing or damaged."""
         try:
             with safe_open(self.path(kind, name), framework="pt") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-                stored = (file.metadata() or {}).get(DIGEST)
+                notes = file.metadata() or {}
         except (FileNotFoundError, SafetensorError):
             return None
-        return tensors if stored == _digest(tensors) else None
+        own = _called(kind, name)
+        whole = notes.get(NAME, own) == own and notes.get(DIGEST) == _digest(tensors)
+        return tensors if whole else None
 
     def load(self, kind: str, name: str) -> dict[str, Tensor]:
         """The artefact's tensors.
@@ -69,23 +75,27 @@ class Artefacts:
         """Stores the artefact: beside its place first, then renamed, so nobody reads half of it.
 
         Raises:
-            UserError: if the disk is full.
+            UserError: if the disk is full, or the folder cannot be written; what was there before is left.
         """
         tensors = _apart(tensors)
-        beside = self.folder / f".{kind}-{name}.{os.getpid()}.tmp"
+        beside = self.folder / f".{_called(kind, name)}.{os.getpid()}.tmp"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, beside, metadata={DIGEST: _digest(tensors)})
+            notes = {DIGEST: _digest(tensors), NAME: _called(kind, name)}
+            save_file(tensors, beside, metadata=notes)
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
             beside.replace(self.path(kind, name))
         except (OSError, SafetensorError) as error:
             # safetensors gives the system's error in words only.
-            if any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
-                raise UserError(
-                    "the disk is full", where=str(self.folder), remedy="free room, then contragrad resume"
-                ) from error
-            raise
+            if isinstance(error, SafetensorError) and "os error" not in str(error):
+                raise
+            full = any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
+            raise UserError(
+                "the disk is full" if full else f"an artefact cannot be written: {error}",
+                where=str(self.folder),
+                remedy=f"free room{'' if full else ' and writing rights'}, then contragrad resume",
+            ) from error
         finally:
             beside.unlink(missing_ok=True)
 
@@ -98,6 +108,10 @@ class Artefacts:
         for pattern in (".*.tmp", ".tmp*"):  # ours, and what safetensors names beside it while it writes
             for left in self.folder.glob(pattern):
                 left.unlink(missing_ok=True)
+
+
+def _called(kind: str, name: str) -> str:
+    return f"{kind}-{name}"
 
 
 def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

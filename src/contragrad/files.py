@@ -1,10 +1,17 @@
-"""Text files and folders that are there whole or not at all, and errors that say which could not be had."""
+"""Files and folders that are there whole or not at all, and errors that say which could not be had.
 
+What is written has another name until it is whole, `.NAME.PID.tmp` beside its place. A killed process leaves
+that behind; whoever writes the same file next removes it. Who is still writing holds a lock on it.
+"""
+
+import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from contragrad.errors import UserError
 
@@ -30,11 +37,24 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         UserError: if it cannot be written; what was there before is left.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with named(path, "the file cannot be written"):
+    with writing(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def writing(path: Path, what: str = "the file cannot be written") -> Iterator[BinaryIO]:
+    """A file to fill, which is on disk and gets its name when the block ends; it is gone if the block fails.
+
+    Raises:
+        UserError: if it cannot be written; what was there before is left.
+    """
+    with named(path, what):
+        sweep(path)
+        beside = _beside(path)
         try:
-            with beside.open("w", encoding="utf-8") as file:
-                file.write(text)
+            with beside.open("wb") as file:
+                _claim(file.fileno())
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
@@ -49,11 +69,55 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: if it cannot be made.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with named(path, "the folder cannot be made"):
+    with named(path, "the folder cannot be made"), scratch_folder(path) as beside:
+        yield beside
+        beside.rename(path)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A folder beside the path for what shall come to lie there; it is gone when the block ends."""
+    sweep(path)
+    beside = _beside(path)
+    try:
+        beside.mkdir(parents=True)
+        descriptor = os.open(beside, os.O_RDONLY)
         try:
-            beside.mkdir(parents=True)
+            _claim(descriptor)
             yield beside
-            beside.rename(path)
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            os.close(descriptor)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def sweep(path: Path) -> None:
+    """Removes what killed processes left half-written beside the path; never what is being written."""
+    left = re.compile(rf"\.{re.escape(path.name)}\.\d+\.tmp")
+    with suppress(OSError):
+        for each in path.parent.iterdir():
+            if left.fullmatch(each.name):
+                _remove(each)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _claim(descriptor: int) -> None:
+    # Some network file systems have no locks; then a half-written file is only not protected.
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _remove(left: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(left, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)

@@ -1,6 +1,5 @@
 """Matplotlib's figures as files: whole or not at all, and the same bytes for the same drawing."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from contragrad.errors import UserError
 from contragrad.extras import lacking
-from contragrad.files import named
+from contragrad.files import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,14 +51,5 @@ def picture(path: Path) -> Iterator["Figure"]:
         drawn = BytesIO()
         kind = path.suffix.lower().removeprefix(".")
         figure.savefig(drawn, format=kind, metadata={"Date": None} if kind == "svg" else None)
-    _write(path, drawn.getvalue())
-
-
-def _write(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with named(path, "the picture cannot be written"):
-        try:
-            beside.write_bytes(content)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+    with writing(path, "the picture cannot be written") as file:
+        file.write(drawn.getvalue())

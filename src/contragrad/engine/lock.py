@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -31,8 +32,17 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
             except BlockingIOError as error:
                 raise UserError(
-                    f"another driver works on this run: {path.read_text()}",
+                    f"another driver works on this run: {_named_in(path)}",
                     where=str(folder),
                     remedy="wait for it, or end it",
                 ) from error
         yield
+
+
+def _named_in(path: Path) -> str:
+    """Who has the lock; he may have it and not have written his name yet."""
+    for _ in range(100):
+        if name := path.read_text():
+            return name
+        time.sleep(0.01)
+    return "it has not said which"

@@ -1,6 +1,5 @@
 """`contragrad export`: a network of a run that has ended, as files that were compared with it."""
 
-import tempfile
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -14,7 +13,7 @@ from contragrad.export.model_card import model_card
 from contragrad.export.names import SUFFIXES, FormatName
 from contragrad.export.record import recorded
 from contragrad.extras import require
-from contragrad.files import named
+from contragrad.files import named, scratch_folder
 from contragrad.history import stored_workspace
 from contragrad.workspace import Workspace, load_splits, on_cpu
 
@@ -74,10 +73,10 @@ def export(
         raise UserError("the file is there", where=str(there[0]), remedy="another --out, or --force")
     with named(path, "the network cannot be written"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
-            agreement = _write(workspace, target, splits, form, kind, Path(folder) / path.name)
+        with scratch_folder(path) as folder:
+            agreement = _write(workspace, target, splits, form, kind, folder / path.name)
             for name in names:
-                (Path(folder) / name).replace(path.with_name(name))
+                (folder / name).replace(path.with_name(name))
     return Exported(path=path, files=tuple(map(path.with_name, names)), agreement=agreement)
 
 
