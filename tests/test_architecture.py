@@ -32,7 +32,7 @@ ORDER = (
     "attack_library", "attacks", "defences", "fitness", "workspace", "refine", "tasks", "recipes",
     "engine.*",
     "evaluate", "pictures", "explain", "draw", "history", "report", "watch.*", "table4", "material", "run",
-    "calibrate",
+    "coevolution", "calibrate",
     "audit.settings", "audit.queries", "audit.filters", "audit.attempts", "audit.target", "audit.sources",
     "audit.attackers",
     "audit.bouts", "audit.arsenal", "audit.probes", "audit.findings", "audit.runner", "audit.checks.check",

@@ -1,6 +1,6 @@
 """The names that settings choose from."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 AttackName = Literal[
     "fgsm",
@@ -25,6 +25,7 @@ DataSource = Literal[
     "kmnist",
     "digits",
 ]
+ExecutorName = Literal["local", "ray"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 FitnessSplit = Literal["validation", "test"]
 Objective = Literal[
@@ -57,4 +58,21 @@ ReferenceArchitecture = Literal[
     "densenet121",
     "squeezenet1_1",
 ]
-Source = Literal["reference", "another-seed", "surrogate", "key", ReferenceArchitecture]
+SourceName = Literal["reference", "another-seed", "surrogate", "key", ReferenceArchitecture]
+Source = SourceName | str
+"""A name, or `surrogate GENOME`."""
+
+
+def is_source(text: str) -> bool:
+    """Whether a text says a source; its genome is looked at where it is built."""
+    return text in get_args(SourceName) or surrogate_genome(text) is not None
+
+
+def is_surrogate(source: Source) -> bool:
+    """Whether a source is trained by the objective itself, against the sources before it."""
+    return source == "surrogate" or surrogate_genome(source) is not None
+
+
+def surrogate_genome(source: Source) -> str | None:
+    """The architecture of a surrogate that has one of its own."""
+    return source.removeprefix("surrogate ") if source.startswith("surrogate ") else None

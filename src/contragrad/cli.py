@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import contragrad
 from contragrad.commands.audit import AUDIT
 from contragrad.commands.calibrate import CALIBRATE
+from contragrad.commands.coevolve import COEVOLVE
 from contragrad.commands.command import Command
 from contragrad.commands.completion import completion
 from contragrad.commands.data import DATA
@@ -25,7 +26,21 @@ EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
 
 COMPLETION = completion(lambda: whole_parser())
-COMMANDS = (DEMO, EVOLVE, RESUME, CALIBRATE, REPRODUCE, AUDIT, EXPORT, DATA, SHOW, REPORT, DOCTOR, COMPLETION)
+COMMANDS = (
+    DEMO,
+    EVOLVE,
+    RESUME,
+    COEVOLVE,
+    CALIBRATE,
+    REPRODUCE,
+    AUDIT,
+    EXPORT,
+    DATA,
+    SHOW,
+    REPORT,
+    DOCTOR,
+    COMPLETION,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

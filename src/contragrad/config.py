@@ -5,11 +5,13 @@ They have no slots because jsonargparse reads the defaults of nested records wit
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import get_args
 
 from contragrad.choices import (
     AttackName,
     DataSource,
     Device,
+    ExecutorName,
     FitnessSplit,
     Keep,
     Objective,
@@ -17,6 +19,9 @@ from contragrad.choices import (
     Precision,
     ReferenceArchitecture,
     Source,
+    SourceName,
+    is_source,
+    is_surrogate,
 )
 from contragrad.errors import require, require_at_least
 from contragrad.fingerprint import EXCLUDED, LATER
@@ -132,9 +137,10 @@ class TrainingSettings:
         sources: the networks whose input gradients and adversarial examples the objective takes; of several,
             the mean of the penalties, and for each image one at random. `another-seed` is the reference's
             architecture from another seed, an architecture's name is one of that, both trained as a reference
-            is; a `surrogate` has the reference's architecture and is trained by the objective itself, against
-            the sources before it. A `key` is a network with random weights, as private as the study's seed
-            that they are drawn by, whose gradients the network's own are aligned with; it has no examples.
+            is; a `surrogate` has the reference's architecture, a `surrogate GENOME` that of the genome, and
+            is trained by the objective itself, against the sources before it. A `key` is a network with random
+            weights, as private as the study's seed that they are drawn by, whose gradients the network's own
+            are aligned with; it has no examples.
         gm_weight: the weight λ of the gradient-misalignment loss, eq. (2).
         gm_every: steps of which one has that loss, its weight multiplied by their number; 1 is the paper's.
         optimiser: an optimiser of torch.optim, its settings left at PyTorch's defaults.
@@ -154,15 +160,17 @@ class TrainingSettings:
         # Batch statistics need two images.
         require_at_least(2, "training", self, "batch_size")
         require_at_least(1, "training", self, "gm_every")
-        single = [source for source in self.sources if source != "surrogate"]
-        first = self.sources[0] if self.sources else "surrogate"
+        single = [source for source in self.sources if not is_surrogate(source)]
         require(
-            first not in ("surrogate", "key")
+            all(map(is_source, self.sources))
+            and self.sources[:1] == tuple(single[:1])
+            and self.sources[:1] not in ((), ("key",))
             and "key" not in self.sources[:-1]
             and len(single) == len(set(single)),
             "training.sources",
             f"{list(self.sources)} cannot be used",
-            "one or more, the first no surrogate, each but surrogates once, a key after the others",
+            f"one or more of {', '.join(get_args(SourceName))} or `surrogate GENOME`, "
+            "the first no surrogate, each but surrogates once, a key after the others",
         )
         require(
             0 <= self.gm_weight < float("inf"),
@@ -216,7 +224,11 @@ class StudyConfig:
         refine: the training after the search.
         device: where tensors live; `auto` takes an accelerator if there is one.
         workers: processes that evaluate children at the same time; 0 takes one for each core, or one for an
-            accelerator.
+            accelerator, or as many as a Ray cluster has room for.
+        executor: where workers are: processes of this machine, or `ray`, on the nodes of a Ray cluster.
+        address: the Ray cluster: `local` starts one of this machine alone, `auto` joins the one that runs
+            here, HOST:PORT the one with that head.
+        worker_gpus: GPUs that a worker on Ray takes, such as 0.25 where four share one; with 0 it has none.
     """
 
     seed: int = 0
@@ -229,9 +241,12 @@ class StudyConfig:
     refine: RefineSettings = field(default_factory=RefineSettings)
     device: Device = field(default="auto", metadata={EXCLUDED: False})
     workers: int = field(default=0, metadata={EXCLUDED: False})
+    executor: ExecutorName = field(default="local", metadata={EXCLUDED: False})
+    address: str = field(default="local", metadata={EXCLUDED: False})
+    worker_gpus: float = field(default=0.0, metadata={EXCLUDED: False})
 
     def __post_init__(self) -> None:
-        require_at_least(0, "", self, "workers", "seed")
+        require_at_least(0, "", self, "workers", "seed", "worker_gpus")
         require(
             self.refine.networks <= self.search.population,
             "refine.networks",

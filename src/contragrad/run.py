@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from contragrad import config_file, evaluate, extras, table4, tasks
+from contragrad.choices import is_surrogate
 from contragrad.config import StudyConfig
 from contragrad.data.balance import remarks
 from contragrad.data.dataset import Dataset, Splits, split
@@ -36,7 +37,7 @@ from contragrad.history import (
 )
 from contragrad.material import make_reference, make_sources
 from contragrad.networks.inference import resolve_device
-from contragrad.reference import require_usable
+from contragrad.reference import construct, require_usable
 from contragrad.report import outcome_text
 from contragrad.watch.announcing import Announcing
 from contragrad.watch.events import (
@@ -58,7 +59,9 @@ from contragrad.workspace import (
     directions,
     load_reference,
     material,
+    normalisation,
     of_sources,
+    source_architecture,
     store_splits,
     untrained_reference,
 )
@@ -76,7 +79,7 @@ def create(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[evaluate.
             "the run folder exists", where=str(folder), remedy=f"contragrad resume {folder}, or another --out"
         )
     dataset, workspace = entered(config, folder, watch)
-    return _run(workspace, dataset, watch)
+    return complete(workspace, dataset, watch)
 
 
 def resume(folder: Path, overrides: Sequence[str], watch: Watcher) -> tuple[evaluate.Row, ...]:
@@ -90,7 +93,7 @@ def resume(folder: Path, overrides: Sequence[str], watch: Watcher) -> tuple[eval
     """
     config = config_file.read(stored_path(folder), overrides)
     dataset, workspace = entered(config, folder, watch)
-    return _run(workspace, dataset, watch)
+    return complete(workspace, dataset, watch)
 
 
 def entered(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[Dataset, Workspace]:
@@ -144,14 +147,23 @@ def open_data(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
 
 
 def _untrained(workspace: Workspace, dataset: Dataset) -> None:
-    """Fails now, before anything is written, if the reference cannot be had."""
-    network = untrained_reference(workspace, Splits(dataset.train, dataset.test, dataset.test))
+    """Fails now, before anything is written, if the reference or another source cannot be had."""
+    splits = Splits(dataset.train, dataset.test, dataset.test)
+    network = untrained_reference(workspace, splits)
     settings = workspace.config.reference
     where = f"reference.factory: {settings.factory}" if settings.factory else "reference.architecture"
     require_usable(network, workspace.problem, where)
+    for source in filter(is_surrogate, workspace.config.training.sources):
+        text = source_architecture(settings, source)
+        try:
+            construct(text, workspace.problem, normalisation(splits.train), 0)
+        except ValueError as error:
+            where = f"training.sources: {source}"
+            raise UserError(str(error), where=where, remedy="surrogate, or with a genome's text") from error
 
 
-def _run(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[evaluate.Row, ...]:
+def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[evaluate.Row, ...]:
+    """Takes an entered study to its end, and returns its table."""
     with opened(workspace, dataset, watch) as (memo, splits):
         with executor_of(workspace) as executor:
             final = evolve(workspace, memo, executor, watch)

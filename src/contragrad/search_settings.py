@@ -43,6 +43,7 @@ class SearchSettings:
         mutations_max: most mutations that make a child.
         initial_blocks_min: fewest blocks of an initial candidate.
         initial_blocks_max: most blocks of an initial candidate.
+        initial: genomes of the initial candidates, as many as the population; drawn if left out.
         epochs: training epochs of a child in the first generations.
         epochs_growth: epochs added each time.
         epochs_growth_every: generations between two additions.
@@ -68,6 +69,7 @@ class SearchSettings:
     mutations_max: int = 5
     initial_blocks_min: int = 2
     initial_blocks_max: int = 10
+    initial: tuple[str, ...] = field(default=(), metadata={LATER: True})
     epochs: int = 20
     epochs_growth: int = 5
     epochs_growth_every: int = 10
@@ -95,10 +97,10 @@ class SearchSettings:
                 f"{getattr(self, low)} or more",
             )
         require(
-            self.minimum_distance >= 0,
+            0 <= self.minimum_distance < float("inf"),
             "search.minimum_distance",
-            f"{self.minimum_distance} is negative",
-            "0 or more",
+            f"{self.minimum_distance} is no distance",
+            "a number of 0 or more",
         )
         require(
             all(low < high for low, high in pairwise((0.0, *self.rungs, 1.0))),
@@ -117,6 +119,12 @@ class SearchSettings:
             ("kernels", lambda size: size >= 1 and size % 2 == 1, "one or more odd numbers"),
         ):
             _require_all(f"search.{name}", getattr(self, name), fits, remedy)
+        require(
+            len(self.initial) in (0, self.population),
+            "search.initial",
+            f"{len(self.initial)} genomes are no population of {self.population}",
+            "as many genomes as search.population says, or none",
+        )
 
 
 def _require_all(key: str, values: tuple[int, ...], fits: Callable[[int], bool], remedy: str) -> None:

@@ -5,6 +5,7 @@ from functools import cache
 
 from torch import nn
 
+from contragrad.choices import is_surrogate
 from contragrad.evolution.trial import Trial, outcome_to_json
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Context, Report, evaluate, measure
@@ -79,7 +80,7 @@ def surrogate_names(task: FullTraining, workspace: Workspace) -> dict[int, str]:
     own = against(task, workspace)
     sources = own.config.training.sources if task.together else ()
     names = own.source_names()
-    return {place: names[place] for place, source in enumerate(sources) if source == "surrogate"}
+    return {place: names[place] for place, source in enumerate(sources) if is_surrogate(source)}
 
 
 def against(task: FullTraining, workspace: Workspace) -> Workspace:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
 from contragrad.attacks import craft
-from contragrad.choices import Objective, Source
+from contragrad.choices import Objective, Source, is_surrogate, surrogate_genome
 from contragrad.config import AttackSettings, ReferenceSettings, StudyConfig
 from contragrad.data.dataset import Dataset, Examples, Splits, pixels, split
 from contragrad.evolution.shapes import Problem
@@ -115,8 +115,14 @@ class Workspace:
                 continue
             seed = self.seed_of_source(place)
             recipe: tuple[object, ...] = (*training.without_gm, self.config.reference.epochs, seed)
-            if source == "surrogate":
-                recipe = (*recipe, training, self.config.attack, names)
+            if is_surrogate(source):
+                # Those that joined after it were not there when it was trained.
+                known = tuple(
+                    other
+                    for later, other in enumerate(training.sources)
+                    if later <= place or surrogate_genome(other) is None
+                )
+                recipe = (*recipe, replace(training, sources=known), self.config.attack, names)
             text = source_architecture(self.config.reference, source)
             names.append(fingerprint("source/1", text, self.split_name, *recipe))
         return tuple(names)
@@ -240,6 +246,8 @@ def load_source(workspace: Workspace, splits: Splits, place: int) -> nn.Module:
 
 def source_architecture(settings: ReferenceSettings, source: Source) -> str:
     """The architecture of a source, as the text that `construct` takes."""
+    if (genome := surrogate_genome(source)) is not None:
+        return genome
     match source:
         case "reference" | "another-seed" | "surrogate" | "key":
             return architecture(settings)

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="run folder to make")
-    _add_watchers(parser)
+    add_watchers(parser)
 
 
-def _add_watchers(parser: argparse.ArgumentParser) -> None:
+def add_watchers(parser: argparse.ArgumentParser) -> None:
+    """The options that say who is told of a run as it goes."""
     parser.add_argument(
         "--json",
         action="store_true",
@@ -38,7 +39,8 @@ def _add_watchers(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def _watched(options: argparse.Namespace) -> Iterator["Watcher"]:
+def watched(options: argparse.Namespace) -> Iterator["Watcher"]:
+    """A block with the watcher that those options ask for."""
     from contragrad.watch.watching import watching
 
     with watching(
@@ -62,7 +64,7 @@ def _add_evolve(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, action="append", help="study file (YAML); the options override it"
     )
     parser.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
-    _add_watchers(parser)
+    add_watchers(parser)
 
 
 def _evolve(options: argparse.Namespace, overrides: list[str]) -> None:
@@ -91,7 +93,7 @@ def _print_settings() -> None:
         prog="contragrad evolve", description="A new study: evolve networks against a reference."
     )
     parser.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
-    _add_watchers(parser)
+    add_watchers(parser)
     config_file.add_settings(parser)
     parser.print_help()
 
@@ -100,10 +102,10 @@ def _create(study_file: Path | None, options: argparse.Namespace, overrides: lis
     from contragrad import config_file, run
 
     config = config_file.read(study_file, overrides)
-    with _watched(options) as watch:
+    with watched(options) as watch:
         rows = run.create(config, options.out, watch)
     if not options.json:
-        _print_result(rows, options.out)
+        print_result(rows, options.out)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -112,19 +114,20 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def _add_resume(parser: argparse.ArgumentParser) -> None:
     _add_run(parser)
-    _add_watchers(parser)
+    add_watchers(parser)
 
 
 def _resume(options: argparse.Namespace, overrides: list[str]) -> None:
     from contragrad import run
 
-    with _watched(options) as watch:
+    with watched(options) as watch:
         rows = run.resume(options.run, overrides, watch)
     if not options.json:
-        _print_result(rows, options.run)
+        print_result(rows, options.run)
 
 
-def _print_result(rows: Sequence["contragrad.evaluate.Row"], folder: Path) -> None:
+def print_result(rows: Sequence["contragrad.evaluate.Row"], folder: Path) -> None:
+    """Prints the table of a study that has ended, and where it lies."""
     from contragrad.results import study_table
 
     console = Console()

@@ -3,7 +3,7 @@
 from random import Random
 
 from contragrad.errors import UserError
-from contragrad.evolution.genome import Conv, Genome, fault
+from contragrad.evolution.genome import Conv, Genome, fault, parse
 from contragrad.evolution.mutation import ADDITIONS, apply_one
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.evolution.spectrum import distance, spectrum
@@ -46,6 +46,26 @@ def initial_population(settings: SearchSettings, problem: Problem, seed: int) ->
         where="search.minimum_distance",
         remedy="a smaller distance or population, a larger search.initial_blocks_max, or wider search.limits",
     )
+
+
+def given_population(settings: SearchSettings, problem: Problem) -> tuple[Genome, ...]:
+    """The genomes that the settings name, which may lie closer than d.
+
+    Raises:
+        UserError: naming the first that is no genome, or that is over the limits.
+    """
+    found = []
+    for place, text in enumerate(settings.initial, start=1):
+        where = f"search.initial, genome {place}: {text}"
+        try:
+            genome = parse(text)
+        except ValueError as error:
+            remedy = "a genome's text, as contragrad show has it"
+            raise UserError(str(error), where=where, remedy=remedy) from error
+        if why := excess(genome, problem, settings.limits):
+            raise UserError(why, where=where, remedy="a smaller network, or wider search.limits")
+        found.append(genome)
+    return tuple(found)
 
 
 def random_genome(settings: SearchSettings, problem: Problem, random: Random) -> Genome:

@@ -12,11 +12,11 @@ from functools import lru_cache
 
 from contragrad.evolution.genome import Genome
 from contragrad.evolution.mutation import mutate
-from contragrad.evolution.population import initial_population, random_genome
+from contragrad.evolution.population import given_population, initial_population, random_genome
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.spectrum import closest, spectrum
 from contragrad.evolution.trial import Measured, Outcome, Rung, Trial
-from contragrad.fingerprint import stream
+from contragrad.fingerprint import stream, stream_seed
 from contragrad.search_settings import SearchSettings
 
 
@@ -57,9 +57,15 @@ class State:
 def start(settings: SearchSettings, problem: Problem, seed: int) -> State:
     """The search before its first trial.
 
+    One that begins with given genomes has streams of random numbers by them: it may go on where a search of
+    the same seed has ended.
+
     Raises:
-        UserError: if no initial population keeps the minimum distance.
+        UserError: if no initial population keeps the minimum distance, or the given one is wrong.
     """
+    if settings.initial:
+        own = stream_seed(seed, "begun with", *settings.initial)
+        return State(settings, problem, own, given_population(settings, problem))
     return State(settings, problem, seed, initial_population(settings, problem, seed))
 
 

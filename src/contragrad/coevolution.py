@@ -1,0 +1,103 @@
+"""Studies one after another, each against what an attacker could make of the one before.
+
+After a round a surrogate of its best network's architecture, trained by the recipe itself, joins the sources,
+and the next round begins with the candidates that stand. A round is a study like any other, in a folder of its
+own.
+"""
+
+import os
+import shutil
+from dataclasses import replace
+from math import isinf
+from pathlib import Path
+
+from contragrad import evaluate, run
+from contragrad.config import StudyConfig
+from contragrad.errors import UserError
+from contragrad.evolution.search import State
+from contragrad.networks.objectives import OBJECTIVES
+from contragrad.recipes import best
+from contragrad.watch.events import Said, Watcher
+from contragrad.workspace import TABLE, Workspace
+
+
+def coevolve(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -> tuple[evaluate.Row, ...]:
+    """Runs the rounds that are not there yet, and returns the last one's table.
+
+    Test images are looked at in the last round alone.
+
+    Args:
+        config: the first round's settings.
+        rounds: how many there are, 1 or more.
+        out: the folder that holds theirs, `round-1` and so on.
+        watch: who is told.
+
+    Raises:
+        UserError: for whatever in the settings or the data is wrong; if a round found no network that could
+            be trained, or one before the last was measured on the test images.
+    """
+    _require_sources(config)
+    for number in range(1, rounds):
+        place = out / f"round-{number}"
+        dataset, workspace = run.entered(config, place, watch)
+        if (place / TABLE).exists():
+            raise UserError(
+                f"{number} rounds were planned before the test images were looked at",
+                where=str(place / TABLE),
+                remedy=f"--rounds {number}, or another --out",
+            )
+        _adopt(workspace, out / f"round-{number - 1}")
+        watch(Said(f"round {number} of {rounds}, against {', '.join(config.training.sources)}"))
+        with run.opened(workspace, dataset, watch) as (memo, _), run.executor_of(workspace) as executor:
+            final = run.evolve(workspace, memo, executor, watch)
+        config = following(config, final)
+    dataset, workspace = run.entered(config, out / f"round-{rounds}", watch)
+    _adopt(workspace, out / f"round-{rounds - 1}")
+    watch(Said(f"round {rounds} of {rounds}, against {', '.join(config.training.sources)}"))
+    return run.complete(workspace, dataset, watch)
+
+
+def following(config: StudyConfig, final: State) -> StudyConfig:
+    """The settings of the round after the one that ended so.
+
+    Raises:
+        UserError: if none of its networks could be trained.
+    """
+    (winner,) = best(final.population, 1)
+    if isinf(winner.outcome.fitness):
+        raise UserError(
+            f"no candidate could be trained: {winner.outcome}", where="search", remedy="wider search.limits"
+        )
+    sources = config.training.sources
+    keys = sources[-1:] if sources[-1] == "key" else ()
+    joined = (*sources[: len(sources) - len(keys)], f"surrogate {winner.trial.genome}", *keys)
+    standing = tuple(str(member.trial.genome) for member in final.population)
+    return replace(
+        config,
+        training=replace(config.training, sources=joined),
+        search=replace(config.search, initial=standing),
+    )
+
+
+def _require_sources(config: StudyConfig) -> None:
+    parts = OBJECTIVES[config.training.objective]
+    if parts.penalty is None and not parts.fixed:
+        raise UserError(
+            f"{config.training.objective} is trained against no source that could join",
+            where="training.objective",
+            remedy=", ".join(name for name, each in OBJECTIVES.items() if each.penalty or each.fixed),
+        )
+
+
+def _adopt(workspace: Workspace, before: Path) -> None:
+    """Takes over what the round before has made and this one names likewise: splits, networks, examples."""
+    there = workspace.artefacts.folder
+    there.mkdir(exist_ok=True)
+    for made in (before / "artefacts").glob("*.safetensors"):
+        own = there / made.name
+        if own.exists() or made.name.startswith("checkpoint-"):
+            continue
+        try:
+            os.link(made, own)
+        except OSError:  # another file system, or one without links
+            shutil.copy2(made, own)
