@@ -182,6 +182,20 @@ def test_a_damaged_file_counts_as_missing(artefacts: Artefacts, kind: str) -> No
     missing(artefacts)
 
 
+@given(st.dictionaries(st.text(max_size=20), st.integers(0, 3), max_size=3))
+def test_the_same_tensors_give_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, sizes: dict[str, int]
+) -> None:
+    artefacts = Artefacts(tmp_path_factory.getbasetemp() / "bytes")
+    saved = {key: torch.ones(size) for key, size in sizes.items() if key != "__metadata__"}
+    contents = set()
+    for _ in range(4):
+        artefacts.save("kind", "name", saved)
+        contents.add(artefacts.path("kind", "name").read_bytes())
+        assert same(artefacts.find("kind", "name"), saved)
+    assert len(contents) == 1
+
+
 def test_another_artefacts_file_counts_as_missing(artefacts: Artefacts) -> None:
     artefacts.save("kind", "other", {"weight": torch.ones(3, 4), "count": torch.tensor(3)})
     artefacts.path("kind", "other").rename(artefacts.path("kind", "name"))

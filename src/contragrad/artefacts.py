@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class Artefacts:
             self.folder.mkdir(parents=True, exist_ok=True)
             notes = {DIGEST: _digest(tensors), NAME: _called(kind, name)}
             save_file(tensors, beside, metadata=notes)
+            _sort_notes(beside)
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
             beside.replace(self.path(kind, name))
@@ -108,6 +110,18 @@ class Artefacts:
         for pattern in (".*.tmp", ".tmp*"):  # ours, and what safetensors names beside it while it writes
             for left in self.folder.glob(pattern):
                 left.unlink(missing_ok=True)
+
+
+def _sort_notes(path: Path) -> None:
+    """Gives the file the same bytes for the same content: safetensors writes its notes in any order."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        assert len(text) <= size, "the tensors would be elsewhere"
+        file.seek(8)
+        file.write(text.ljust(size))
 
 
 def _called(kind: str, name: str) -> str:

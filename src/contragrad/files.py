@@ -4,6 +4,7 @@ What is written has another name until it is whole, `.NAME.PID.tmp` beside its p
 that behind; whoever writes the same file next removes it. Who is still writing holds a lock on it.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -70,8 +71,22 @@ def new_folder(path: Path) -> Iterator[Path]:
         UserError: if it cannot be made.
     """
     with named(path, "the folder cannot be made"), scratch_folder(path) as beside:
-        yield beside
-        beside.rename(path)
+        try:
+            yield beside
+        except UserError as error:
+            # Nobody has heard of the other name, and it is gone.
+            where = error.where.replace(str(beside), str(path))
+            raise UserError(error.what, where=where, remedy=error.remedy) from error
+        try:
+            beside.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            raise UserError(
+                "somebody else has made the folder just now",
+                where=str(path),
+                remedy="wait for whoever it was, or another place",
+            ) from error
 
 
 @contextmanager
