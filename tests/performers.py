@@ -143,6 +143,22 @@ def die(path: Path, report: Report) -> Result:
     raise AssertionError
 
 
+def die_by(number: signal.Signals, report: Report) -> Result:
+    """Is ended by the signal, and leaves no core."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.kill(os.getpid(), number)
+    raise AssertionError
+
+
+def leave(code: int, report: Report) -> Result:
+    """Ends its process as if it were done."""
+    os._exit(code)
+
+
+def run_out_of_memory(argument: object, report: Report) -> Result:
+    raise MemoryError
+
+
 def die_once(path: Path, report: Report) -> Result:
     return {"survived": True} if path.exists() else die(path, report)
 

@@ -10,7 +10,7 @@ from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import random_genome
 from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.shapes import Problem
-from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial
+from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Stopped, Trial
 from contragrad.search_settings import Limits, SearchSettings
 from performers import raced
 
@@ -122,6 +122,7 @@ def outcomes() -> st.SearchStrategy[Outcome]:
         measured
         | st.builds(Stopped, st.integers(1, 9), accuracy)
         | st.builds(Infeasible, st.text(max_size=5))
+        | st.builds(Abandoned, st.text(max_size=5))
     )
 
 

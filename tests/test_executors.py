@@ -15,11 +15,11 @@ from contragrad.engine.executors import (
     Event,
     Executor,
     Finished,
+    GivenUp,
     InProcess,
     Processes,
     Progressed,
     TaskFailedError,
-    WorkerLostError,
 )
 from contragrad.engine.work import Result, Work
 from contragrad.errors import UserError
@@ -32,13 +32,16 @@ from performers import (
     complain,
     count,
     die,
+    die_by,
     die_once,
     die_once_in_the_middle_of_a_message,
     divide_by_zero,
     echo,
     hold,
     ignore_sigterm_and_hold,
+    leave,
     meet,
+    run_out_of_memory,
     threads,
     touch,
 )
@@ -258,18 +261,56 @@ def test_a_worker_may_be_lost_in_the_middle_of_a_message(processes: Processes, t
     assert results(finish(processes, "task")) == [("task", {"survived": True})]
 
 
-@pytest.mark.parametrize("tries", [1, 2, TRIES])
-def test_a_task_that_kills_its_workers_is_given_up(tries: int, tmp_path: Path) -> None:
+def until_given_up(executor: Executor, key: str) -> str:
+    """Why the task was given up; nothing else comes to an end before that."""
+    while True:
+        for event in executor.wait():
+            if isinstance(event, GivenUp):
+                assert event.key == key
+                return event.reason
+            assert isinstance(event, Progressed)
+
+
+@pytest.mark.parametrize(
+    ("tries", "said"), [(1, "1 worker died"), (2, "2 workers died"), (TRIES, f"{TRIES} workers died")]
+)
+def test_a_task_that_kills_its_workers_is_given_up_and_the_others_go_on(
+    tries: int, said: str, tmp_path: Path
+) -> None:
     path = tmp_path / "begun"
     with closing(Processes(CALLS, workers=1, threads=1, tries=tries)) as executor:
-        executor.offer("deadly", Call(die, path))
-        with pytest.raises(WorkerLostError) as caught:
-            finish(executor, "deadly")
-        assert path.read_text() == "begun\n" * tries
-        for word in (f"{tries} workers died", str(path), f"code {-signal.SIGKILL}"):
-            assert word in str(caught.value)
-        executor.offer("harmless", Call(echo, 1))
+        for again in (1, 2):
+            assert executor.offer("deadly", Call(die, path))
+            assert (
+                until_given_up(executor, "deadly") == f"{said}, the last by SIGKILL, often for lack of memory"
+            )
+            assert path.read_text() == "begun\n" * tries * again
+        assert executor.offer("harmless", Call(echo, 1))
         assert results(finish(executor, "harmless")) == [("harmless", {"echo": 1})]
+
+
+@pytest.mark.parametrize(
+    ("call", "how"),
+    [
+        (Call(run_out_of_memory), "for lack of memory"),
+        (Call(die_by, signal.SIGSEGV), f"by signal {signal.SIGSEGV}"),
+        (Call(leave, 3), "with exit code 3"),
+    ],
+    ids=["memory", "signal", "exit code"],
+)
+def test_a_task_that_is_given_up_says_how_its_workers_died(call: Call, how: str) -> None:
+    with closing(Processes(CALLS, workers=1, threads=1, tries=1)) as executor:
+        executor.offer("deadly", call)
+        assert until_given_up(executor, "deadly") == f"1 worker died, the last {how}"
+
+
+def test_a_task_that_is_given_up_leaves_the_others_running(two_processes: Processes, tmp_path: Path) -> None:
+    left, right = tmp_path / "left", tmp_path / "right"
+    assert two_processes.offer("left", Call(meet, (left, right)))
+    assert two_processes.offer("deadly", Call(die, tmp_path / "begun"))
+    until_given_up(two_processes, "deadly")
+    assert two_processes.offer("right", Call(meet, (right, left)))
+    assert len(results(finish(two_processes, "left", "right"))) == 2
 
 
 @pytest.mark.parametrize("task", [hold, ignore_sigterm_and_hold])

@@ -14,7 +14,7 @@ from contragrad.config import StudyConfig
 from contragrad.defences import FILTERS
 from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member
-from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
+from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Trial
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
 from contragrad.recipes import RECIPES, Found, Recipe, best, label, main_job
@@ -207,9 +207,14 @@ def test_too_few_found_networks_are_an_error(name: str, found: Found) -> None:
 
 
 @given(st.lists(outcomes(), max_size=6), st.integers(0, 7))
-def test_the_best_are_by_fitness_and_the_first_one_on_ties(found: list[Outcome], count: int) -> None:
+def test_the_best_are_by_fitness_and_the_first_one_on_ties_and_the_given_up_last(
+    found: list[Outcome], count: int
+) -> None:
     population = [Member(trial(number), outcome) for number, outcome in enumerate(found, start=1)]
-    order = sorted(range(len(found)), key=lambda place: (-found[place].fitness, place))
+    rest = [place for place, outcome in enumerate(found) if isinstance(outcome, Abandoned)]
+    order = (
+        sorted(set(range(len(found))) - set(rest), key=lambda place: (-found[place].fitness, place)) + rest
+    )
     assert best(population, count) == [population[place] for place in order[:count]]
 
 

@@ -11,16 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contragrad.engine import study
-from contragrad.engine.executors import Event, Executor, Finished, InProcess, Processes, Progressed
+from contragrad.engine.evaluations import IN_A_ROW
+from contragrad.engine.executors import (
+    Event,
+    Executor,
+    Finished,
+    GivenUp,
+    InProcess,
+    Processes,
+    Progressed,
+    WorkerLostError,
+)
 from contragrad.engine.memo import DictMemo, Memo, Record, SqliteMemo
 from contragrad.engine.study import Told, run, run_tasks
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.evolution.search import State, ask, start, tell
-from contragrad.evolution.trial import Trial, outcome_from_json, outcome_to_json
+from contragrad.evolution.trial import Abandoned, Outcome, Trial, outcome_from_json, outcome_to_json
 from contragrad.fingerprint import fingerprint
 from contragrad.search_settings import SearchSettings
-from performers import CALLS, Call, complain, echo, toy
+from performers import CALLS, Call, complain, die, echo, toy
 from strategies import CIFAR, search_settings, small_settings
 
 
@@ -28,13 +38,23 @@ def key_of(trial: Trial) -> str:
     return fingerprint("test/1", repr(trial))
 
 
-def sequential(state: State) -> list[State]:
+def sequential(state: State, outcome: Callable[[Trial], Outcome] = toy) -> list[State]:
     """The search's states one after the other, each trial evaluated when it is asked for."""
     states = [state]
     while not state.finished:
-        state = tell(state, ask(state), toy(ask(state)))
+        state = tell(state, ask(state), outcome(ask(state)))
         states.append(state)
     return states
+
+
+def one_in(share: int) -> Callable[[Trial], bool]:
+    """Whether a trial is deadly, which so many are."""
+    return lambda trial: int(key_of(trial), 16) % share == 0
+
+
+def borne(deadly: Callable[[Trial], bool]) -> Callable[[Trial], Outcome]:
+    """What comes of a trial where those that are deadly are given up."""
+    return lambda trial: Abandoned("1 worker died") if deadly(trial) else toy(trial)
 
 
 class Killed(BaseException):
@@ -73,8 +93,11 @@ class Scattered:
     random: Random
     order: Order = lambda running: 0
     fuse: Fuse = field(default_factory=Fuse)
+    deadly: Callable[[Trial], bool] = lambda trial: False
     running: dict[str, Trial] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
+    ended: list[Event] = field(default_factory=list)
+    """In the order in which a driver takes it, results first."""
 
     def offer(self, key: str, task: object) -> bool:
         assert isinstance(task, Trial)
@@ -94,8 +117,15 @@ class Scattered:
             for _ in range(self.random.choice((0, 1, 1, 2))):
                 if self.running:
                     key = list(self.running)[self.order(len(self.running))]
-                    events.append(Finished(key, outcome_to_json(toy(self.running.pop(key))), 1.0))
+                    events.append(self.end(key, self.running.pop(key)))
+            ended = [event for event in events if not isinstance(event, Progressed)]
+            self.ended += sorted(ended, key=lambda event: isinstance(event, GivenUp))
             return events
+
+    def end(self, key: str, trial: Trial) -> Finished | GivenUp:
+        if self.deadly(trial):
+            return GivenUp(key, "1 worker died")
+        return Finished(key, outcome_to_json(toy(trial)), 1.0)
 
     def close(self) -> None:
         self.running.clear()
@@ -207,6 +237,113 @@ def test_kills_at_every_moment_change_nothing() -> None:
                 assert moment > 50
                 return
         moment += 1
+
+
+# Trials that are given up.
+
+
+@given(search_settings(), SEEDS, st.integers(1, 5), ORDERS, SEEDS, st.integers(1, 12))
+def test_what_is_given_up_is_an_outcome_like_any_other_once_something_else_has_come_to_one(
+    settings: SearchSettings, seed: int, slots: int, order: str, chance: int, share: int
+) -> None:
+    random = Random(chance)
+    beginning = start(settings, CIFAR, seed)
+    deadly = one_in(share)
+    executor, memo = Scattered(slots, random, orders(random)[order], deadly=deadly), DictMemo()
+    try:
+        final = run(beginning, memo=memo, executor=executor, key_of=key_of)
+    except WorkerLostError:
+        last = [event for event in executor.ended[-IN_A_ROW:] if isinstance(event, GivenUp)]
+        assert len(last) == IN_A_ROW
+        assert not any(memo.get(event.key) for event in last)
+        return
+    ends = [isinstance(event, GivenUp) for event in executor.ended]
+    assert not any(all(ends[place : place + IN_A_ROW]) for place in range(len(ends) - IN_A_ROW + 1))
+    assert final == sequential(beginning, borne(deadly))[-1]
+    assert len(set(executor.taken)) == len(executor.taken)
+    again = run(beginning, memo=memo, executor=Nobody(), key_of=key_of)
+    assert again == final
+
+
+def test_kills_at_every_moment_change_nothing_where_trials_are_given_up() -> None:
+    beginning = start(small_settings(population=2, children=2, generations=1), CIFAR, 0)
+    ordinary = sequential(beginning)
+    deadly = {ask(ordinary[place]) for place in (0, 3)}.__contains__
+    expected = sequential(beginning, borne(deadly))
+    assert 0 < sum(deadly(ask(state)) for state in expected[:-1]) < len(expected) - 2
+    moment = 0
+    while True:
+        memo = DictMemo()
+        for fuse in (Fuse(moment), Fuse()):
+            random = Random(moment)
+            executor = Scattered(2, random, orders(random)["any"], fuse, deadly)
+            try:
+                final = run(beginning, memo=Frail(memo, fuse), executor=executor, key_of=key_of)
+            except Killed:
+                continue
+            assert final == expected[-1]
+            if fuse.left is not None:
+                assert moment > 40
+                return
+        moment += 1
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_where_everything_is_given_up_the_study_stops_and_remembers_nothing(slots: int) -> None:
+    beginning = start(small_settings(population=5, children=2), CIFAR, 1)
+    memo = DictMemo()
+    broken = Scattered(slots, Random(0), deadly=lambda trial: True)
+    with pytest.raises(WorkerLostError, match=f"{IN_A_ROW} trials in a row were given up") as caught:
+        run(beginning, memo=memo, executor=broken, key_of=key_of)
+    assert "1 worker died" in str(caught.value)
+    assert "try: more free memory" in str(caught.value)
+    assert not memo._records
+    mended = Scattered(slots, Random(0))
+    assert run(beginning, memo=memo, executor=mended, key_of=key_of) == sequential(beginning)[-1]
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_the_last_trials_of_a_search_are_given_up_though_nothing_comes_after_them(slots: int) -> None:
+    beginning = start(small_settings(population=2, children=1, generations=1), CIFAR, 3)
+    *_, before, last, _ = sequential(beginning)
+    end = {ask(before), ask(last)}
+    executor = Scattered(slots, Random(0), deadly=end.__contains__)
+    memo = DictMemo()
+    final = run(beginning, memo=memo, executor=executor, key_of=key_of)
+    assert final == sequential(beginning, borne(end.__contains__))[-1]
+    for trial in end:
+        record = memo.get(key_of(trial))
+        assert record is not None
+        assert record.outcome == {"given_up": "1 worker died"}
+        assert str(trial.genome) in record.task
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=9), st.integers(1, 3), SEEDS)
+def test_outcomes_that_no_search_asks_for_may_be_given_up(fates: list[bool], slots: int, chance: int) -> None:
+    genome = start(small_settings(population=1), CIFAR, 0).initial[0]
+    trials = [Trial(genome, epochs) for epochs in range(1, len(fates) + 1)]
+
+    def deadly(trial: Trial) -> bool:
+        return fates[trial.epochs - 1]
+
+    memo, executor = DictMemo(), Scattered(slots, Random(chance), deadly=deadly)
+    try:
+        found = study.outcomes(trials, memo=memo, executor=executor, key_of=key_of)
+    except WorkerLostError:
+        assert sum(fates) >= IN_A_ROW
+        return
+    assert found == [borne(deadly)(trial) for trial in trials]
+    assert study.outcomes(trials, memo=memo, executor=Nobody(), key_of=key_of) == found
+
+
+def test_a_task_that_is_no_trial_is_not_given_up(tmp_path: Path) -> None:
+    task = Call(die, tmp_path / "begun")
+    with (
+        closing(Processes(CALLS, workers=1, threads=1, tries=2)) as executor,
+        pytest.raises(WorkerLostError, match="2 workers died") as caught,
+    ):
+        run_tasks([("one", Call(echo)), ("deadly", task)], executor=executor)
+    assert str(task) in str(caught.value)
 
 
 TOYS = Work("performers:toys", None)

@@ -222,11 +222,7 @@ class Processes:
             return
         self._forget(key)
         died = "1 worker died" if losses == 1 else f"{losses} workers died"
-        yield GivenUp(
-            key,
-            f"{died}, the last with exit code {seat.process.exitcode}"
-            f" ({worker.OUT_OF_MEMORY} is a lack of memory; a negative one is a signal, -9 often that)",
-        )
+        yield GivenUp(key, f"{died}, the last {_death(seat.process.exitcode)}")
 
     def _forget(self, key: str) -> None:
         del self._tasks[key]
@@ -242,6 +238,19 @@ class Processes:
         self._seats.clear()
         self._tasks.clear()
         self._losses.clear()
+
+
+def _death(code: int | None) -> str:
+    """What an exit code says of a worker's end."""
+    match code:
+        case worker.OUT_OF_MEMORY:
+            return "for lack of memory"
+        case -9:
+            return "by SIGKILL, often for lack of memory"
+        case int() if code < 0:
+            return f"by signal {-code}"
+        case _:
+            return f"with exit code {code}"
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from contragrad.engine import executors
 from contragrad.engine.evaluations import REMEDY, Doubted, remembered, task_text
 from contragrad.engine.executors import Executor, Finished, GivenUp, Progressed, WorkerLostError
 from contragrad.engine.memo import Memo
@@ -25,7 +26,7 @@ class Told:
     after: State
 
 
-Event = Told | Progressed | Finished | GivenUp
+Event = Told | executors.Event
 
 
 def run(
@@ -80,13 +81,18 @@ def run(
             learn(doubted.settled())  # there is nothing left to try that could clear the machine
             continue
         _offer(wanted, running, executor, key_of)
-        for event in executor.wait():
+        for event in _results_first(executor.wait()):
             if not isinstance(event, Progressed):
                 if event.key not in running:
                     continue  # what another search has left running
                 learn(doubted.heard(event, running.pop(event.key)))
             on_event(event)
     return state
+
+
+def _results_first(events: Iterable[executors.Event]) -> list[executors.Event]:
+    """The same, so that no result is lost where one task too many is given up."""
+    return sorted(events, key=lambda event: isinstance(event, GivenUp))
 
 
 def _offer(
@@ -119,7 +125,7 @@ def outcomes(
     known = {trial: remembered(found) for key, trial in keys.items() if (found := memo.get(key)) is not None}
     doubted = Doubted(memo)
 
-    def note(event: Progressed | Finished | GivenUp) -> None:
+    def note(event: executors.Event) -> None:
         if not isinstance(event, Progressed):
             known.update(doubted.heard(event, keys[event.key]))
         on_event(event)
@@ -143,7 +149,7 @@ def run_tasks(
     by_key = dict(tasks)
     results: dict[str, Result] = {}
 
-    def note(event: Progressed | Finished | GivenUp) -> None:
+    def note(event: executors.Event) -> None:
         match event:
             case Finished(key, result):
                 results[key] = result
@@ -158,7 +164,7 @@ def run_tasks(
 def _perform(
     tasks: Iterable[tuple[str, object]],
     executor: Executor,
-    on_event: Callable[[Progressed | Finished | GivenUp], None],
+    on_event: Callable[[executors.Event], None],
 ) -> None:
     """Has tasks of different keys performed, until each has come to a result or was given up."""
     waiting = list(tasks)
@@ -166,7 +172,7 @@ def _perform(
     while missing:
         # A key is missing no more if it came from a speculation that was still running.
         waiting = [(key, task) for key, task in waiting if key in missing and not executor.offer(key, task)]
-        for event in executor.wait():
+        for event in _results_first(executor.wait()):
             # A search's speculation may still be running, and is nobody's any more.
             if event.key not in missing:
                 continue
