@@ -76,7 +76,7 @@ class Studies:
             looks=1 + setup.seed // 2,
         )
 
-    def searched(self, setup: Setup, *where: object, randomly: bool) -> Found:
+    def searched(self, setup: Setup, *where: object) -> Found:
         self.asked.append(("figure4", setup.seed))
         genome = parse("conv(4,3) fc(4)")
         return Found(

@@ -8,11 +8,12 @@ from typing import get_args
 import pytest
 
 from contragrad.choices import Scale
-from contragrad.config import DataSettings
+from contragrad.config import DataSettings, StudyConfig
 from contragrad.data.sources import LAYOUT
 from contragrad.errors import UserError
 from contragrad.reproduce.definition import DataName, Experiment
-from contragrad.reproduce.experiment import ELSEWHERE, FILES, Setup, data_settings
+from contragrad.reproduce.experiment import ELSEWHERE, FILES, ROUNDS, Setup, data_settings, in_rounds
+from contragrad.search_settings import SearchSettings
 
 NAMES: tuple[DataName, ...] = get_args(DataName)
 SCALES: tuple[Scale, ...] = get_args(Scale)
@@ -201,3 +202,12 @@ def test_every_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
     for folder in folders:
         assert folder.is_relative_to(tmp_path / "out")
         assert not any(folder in other.parents for other in folders)
+
+
+@pytest.mark.parametrize(("generations", "evaluations"), [(10, 84), (50, 396), (0, 36)])
+def test_all_rounds_together_have_the_searchs_evaluations(generations: int, evaluations: int) -> None:
+    settings = SearchSettings(population=4, children=2, generations=generations)
+    config = in_rounds(replace(StudyConfig(), search=settings))
+    # 10 generations divide exactly; a round has one at least.
+    assert ROUNDS * (4 + config.search.generations * 4 * 2) == evaluations
+    assert config.training.objective == "orthogonal"

@@ -1,8 +1,7 @@
 """Studies one after another, each against what an attacker could make of the one before.
 
 After a round a surrogate of its best network's architecture, trained by the recipe itself, joins the sources,
-and the next round begins with the candidates that stand. A round is a study like any other, in a folder of its
-own.
+and the next begins with the candidates that stand. A round is a study like any other, in its own folder.
 """
 
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from contragrad import evaluate, run
 from contragrad.config import StudyConfig
+from contragrad.data.dataset import Dataset
 from contragrad.errors import UserError
 from contragrad.evolution.search import State
 from contragrad.networks.objectives import OBJECTIVES
@@ -36,25 +36,38 @@ def coevolve(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -> tup
         UserError: for whatever in the settings or the data is wrong; if a round found no network that could
             be trained, or one before the last was measured on the test images.
     """
-    _require_sources(config)
-    for number in range(1, rounds):
-        place = out / f"round-{number}"
-        dataset, workspace = run.entered(config, place, watch)
-        if (place / TABLE).exists():
+    if rounds > 1:
+        config = following(*search_rounds(config, rounds - 1, out, watch))
+    return run.complete(*_entered(config, rounds, out, watch), watch)
+
+
+def search_rounds(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -> tuple[StudyConfig, State]:
+    """Runs the searches of the rounds; gives the last one's settings, and where it ended.
+
+    Raises:
+        UserError: as `coevolve`.
+    """
+    for number in range(1, rounds + 1):
+        workspace, dataset = _entered(config, number, out, watch)
+        if (table := workspace.folder / TABLE).exists():
             raise UserError(
                 f"{number} rounds were planned before the test images were looked at",
-                where=str(place / TABLE),
+                where=str(table),
                 remedy=f"--rounds {number}, or another --out",
             )
-        _adopt(workspace, out / f"round-{number - 1}")
-        watch(Said(f"round {number} of {rounds}, against {', '.join(config.training.sources)}"))
         with run.opened(workspace, dataset, watch) as (memo, _), run.executor_of(workspace) as executor:
             final = run.evolve(workspace, memo, executor, watch)
-        config = following(config, final)
-    dataset, workspace = run.entered(config, out / f"round-{rounds}", watch)
-    _adopt(workspace, out / f"round-{rounds - 1}")
-    watch(Said(f"round {rounds} of {rounds}, against {', '.join(config.training.sources)}"))
-    return run.complete(workspace, dataset, watch)
+        if number < rounds:
+            config = following(config, final)
+    return config, final
+
+
+def _entered(config: StudyConfig, number: int, out: Path, watch: Watcher) -> tuple[Workspace, Dataset]:
+    _require_sources(config)
+    dataset, workspace = run.entered(config, out / f"round-{number}", watch)
+    _adopt(workspace, out / f"round-{number - 1}")
+    watch(Said(f"round {number}, against {', '.join(config.training.sources)}"))
+    return workspace, dataset
 
 
 def following(config: StudyConfig, final: State) -> StudyConfig:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from contragrad.choices import Objective, Source
 from contragrad.config import StudyConfig
@@ -15,6 +15,8 @@ from contragrad.reference import HAND_ENGINEERED, architecture
 from contragrad.refine import FullTraining
 
 FilterName = Literal["jpeg", "bilateral"]
+Search = Literal["evolved", "random", "coevolved"]
+SEARCHES: tuple[Search, ...] = get_args(Search)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,18 @@ class Found:
     Args:
         evolved: the last population of Algorithm 1.
         random: that of random search with as many evaluations, if it was run.
+        coevolved: that of the last round of co-evolution with as many evaluations, if it was run.
+        joined: whom its networks were trained against, surrogates that had joined among them.
     """
 
     evolved: Sequence[Member]
     random: Sequence[Member] = ()
+    coevolved: Sequence[Member] = ()
+    joined: tuple[Source, ...] | None = None
+
+    def of(self, search: Search) -> Sequence[Member]:
+        """The population of a search."""
+        return {"evolved": self.evolved, "random": self.random, "coevolved": self.coevolved}[search]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +46,15 @@ class Recipe:
 
     Args:
         of: whose architecture, and whose stream of random numbers: `reference`, `hand-engineered`, `another`
-            (the reference's architecture from another seed), `evolved` or `random` (what the searches found).
+            (the reference's architecture from another seed), or what a search found.
         rank: which of those that a search has found, by fitness; 1 is the best.
         objective: what it is trained for; None is the reference itself.
-        sources: against whom; None are the study's.
+        sources: against whom; None are the study's, or those of the co-evolution that found it.
         together: whether it is deployed with the surrogates among them, as an ensemble.
         filter: what its images go through first.
     """
 
-    of: Literal["reference", "hand-engineered", "another", "evolved", "random"]
+    of: Literal["reference", "hand-engineered", "another"] | Search
     rank: int = 1
     objective: Objective | None = None
     sources: tuple[Source, ...] | None = None
@@ -79,15 +89,15 @@ class Recipe:
             objective=self.objective,
             epochs=epochs,
             seed=seed,
-            sources=self.sources,
+            sources=found.joined if self.of == "coevolved" else self.sources,
             together=self.together,
             keep="last" if undefended or self.of == "another" else config.refine.keep,
         )
 
     def _network(self, config: StudyConfig, found: Found) -> tuple[str, int]:
         """Its architecture's text and its seed."""
-        if self.of in ("evolved", "random"):
-            ranked = best(found.evolved if self.of == "evolved" else found.random, self.rank)
+        if self.of in SEARCHES:
+            ranked = best(found.of(self.of), self.rank)
             if len(ranked) < self.rank:
                 raise ValueError(f"there are {len(ranked)} {self.of} networks, not {self.rank}")
             trial = ranked[-1].trial
@@ -191,6 +201,7 @@ RECIPES: dict[str, Recipe] = {
         of="reference", objective="ensemble-adversarial+orthogonal", sources=SEVERAL
     ),
     "NE 1+mixed": Recipe(of="evolved", objective="mixed-adversarial"),
+    "coevolved+orthogonal": Recipe(of="coevolved", objective="orthogonal"),
     "NE 1+ensemble+orthogonal": Recipe(
         of="evolved", objective="ensemble-adversarial+orthogonal", sources=SEVERAL
     ),

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from contragrad import config_file, run
 from contragrad.choices import Scale
+from contragrad.coevolution import search_rounds
 from contragrad.config import DataSettings, StudyConfig
 from contragrad.data.dataset import Splits
 from contragrad.data.sources import LAYOUT
 from contragrad.engine.executors import Executor
 from contragrad.engine.memo import Memo
 from contragrad.errors import UserError
-from contragrad.recipes import Found
+from contragrad.recipes import Found, Search
 from contragrad.reproduce.definition import DataName, Experiment
 from contragrad.watch.events import Watcher
 from contragrad.workspace import Workspace
@@ -155,13 +156,38 @@ def opened(setup: Setup, experiment: Experiment, data: DataName | None, watch: W
         yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor)
 
 
-def searched(setup: Setup, experiment: Experiment, watch: Watcher, *, randomly: bool) -> Found:
-    """What the experiment's search finds, and random search beside it if it is asked for."""
+ROUNDS = 3
+"""Of co-evolution, two of which are against surrogates."""
+
+
+def searched(setup: Setup, experiment: Experiment, watch: Watcher, *others: Search) -> Found:
+    """What the experiment's search finds, and the other searches that are asked for beside it."""
     with opened(setup, experiment, None, watch) as place:
         workspace, memo = place.workspace, place.memo
-        evolved = run.evolve(workspace, memo, place.executor, watch).population
-        if not randomly:
-            return Found(evolved)
-        settings = replace(workspace.config.search, variation="random")
-        other = replace(workspace, config=replace(workspace.config, search=settings))
-        return Found(evolved, run.evolve(other, memo, place.executor, watch).population)
+        found = Found(run.evolve(workspace, memo, place.executor, watch).population)
+        if "random" in others:
+            settings = replace(workspace.config.search, variation="random")
+            other = replace(workspace, config=replace(workspace.config, search=settings))
+            found = replace(found, random=run.evolve(other, memo, place.executor, watch).population)
+    if "coevolved" in others:
+        out = setup.folder(experiment, None)
+        out = out.with_name(f"{out.name}-coevolved")
+        config, final = search_rounds(in_rounds(setup.config(experiment, None)), ROUNDS, out, watch)
+        found = replace(found, coevolved=final.population, joined=config.training.sources)
+    return found
+
+
+def in_rounds(config: StudyConfig) -> StudyConfig:
+    """The settings of a round of co-evolution, all of which have as many evaluations as the one search.
+
+    They train for orthogonal gradients, as the networks that are made of what they find.
+    """
+    search = config.search
+    a_generation = search.population * search.children
+    evaluations = search.population + search.generations * a_generation
+    generations = max(1, round((evaluations / ROUNDS - search.population) / a_generation))
+    return replace(
+        config,
+        search=replace(search, generations=generations),
+        training=replace(config.training, objective="orthogonal"),
+    )

@@ -69,7 +69,7 @@ def maps_of(setup: Setup, watch: Watcher) -> Maps:
 
     Source: section 4.1.1, figure 3.
     """
-    found = experiment.searched(setup, FIGURE3.experiment, watch, randomly=False)
+    found = experiment.searched(setup, FIGURE3.experiment, watch)
     with experiment.opened(setup, FIGURE3.experiment, None, watch) as place:
         workspace, test = place.workspace, place.splits.test
         tasks = trainings(FIGURE3.networks, (), workspace.config, found)

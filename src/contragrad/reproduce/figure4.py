@@ -25,7 +25,7 @@ def architectures(setups: Sequence[Setup], watch: Watcher) -> dict[str, Genome]:
     """
     drawn = {name: genome for name, genome in HAND_ENGINEERED.items() if name.startswith("hand-engineered")}
     for setup in setups:
-        found = experiment.searched(setup, FIGURE4.experiment, watch, randomly=False)
+        found = experiment.searched(setup, FIGURE4.experiment, watch)
         ranked = best(found.evolved, len(found.evolved))
         drawn |= {
             f"seed-{setup.seed}-evolved-{rank}": member.trial.genome

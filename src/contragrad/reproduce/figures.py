@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
 from contragrad.history import note_look
-from contragrad.recipes import RECIPES, Found
+from contragrad.recipes import RECIPES, SEARCHES, Found
 from contragrad.reproduce import experiment
 from contragrad.reproduce.asking import CLEAN, Asking
 from contragrad.reproduce.definition import Column, Definition
@@ -53,8 +53,9 @@ class Measured:
 
 def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
     """A table's figures with one seed, every network trained and every example crafted that is not there."""
-    randomly = any(RECIPES[name].of == "random" for name in definition.networks)
-    found = experiment.searched(setup, definition.experiment, watch, randomly=randomly)
+    wanted = {RECIPES[name].of for name in definition.networks}
+    others = [name for name in SEARCHES if name in wanted]
+    found = experiment.searched(setup, definition.experiment, watch, *others)
     parts = []
     for data in definition.data:
         with experiment.opened(setup, definition.experiment, data, watch) as place:

@@ -68,7 +68,7 @@ Source: sections 4.1 and 4.2.
 """
 
 UNSAID = (
-    *("seed", "device", "workers", "refine.checkpoint_every"),
+    *("seed", "device", "workers", "executor", "address", "worker_gpus", "refine.checkpoint_every"),
     *("data.source", "data.path", "data.download", "data.image_size"),
     *("data.train_per_class", "data.test_per_class"),
 )
@@ -152,7 +152,8 @@ def _names(definition: Definition, ground: Ground) -> list[object]:
     initial = search.start(config.search, workspace.problem, config.seed).initial
     trials = [Trial(genome, search.epochs(config.search, config.search.generations)) for genome in initial]
     members = [Member(trial, Infeasible("stands in")) for trial in trials]
-    tasks = trainings(definition.networks, definition.columns, config, Found(members, members))
+    stand_ins = Found(members, members, members, config.training.sources)
+    tasks = trainings(definition.networks, definition.columns, config, stand_ins)
     # Where the files lie is no part of it; what they hold is in the names.
     placeless = replace(config, data=DataSettings(), reference=replace(config.reference, weights=None))
     return [
