@@ -9,7 +9,7 @@ import sqlite3
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -151,7 +151,11 @@ class Bomb:
 def test_a_pickle_in_the_place_of_anything_is_not_opened(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
-    reads = {".yaml": config_file.read, ".json": evaluate.read, ".npz": npz.read}
+    reads: dict[str, Callable[[Path], object]] = {
+        ".yaml": config_file.read,
+        ".json": evaluate.read,
+        ".npz": npz.read,
+    }
     with pytest.raises(UserError):
         reads.get(path.suffix, load)(path)
     assert not (tmp_path / "ran").exists()

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from importlib import resources
@@ -17,24 +18,36 @@ from jsonargparse.typing import register_type
 from contragrad import __version__
 from contragrad.config import StudyConfig
 from contragrad.errors import UserError
-from contragrad.files import named, write_text
+from contragrad.files import write_text
 from contragrad.fingerprint import Plain, canonical
+from contragrad.outside import LONGEST_NUMBER, LONGEST_YAML, from_yaml, read_text, require_plain
 
 VERSION = 1
 """Of study files: raised when a setting is renamed or means something else, not when one is added."""
+
+LONGEST_KEY = 60
+"""Letters of a key that is none that are shown, and compared with those that are."""
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """A version -> what makes a study file of the next version of one of it."""
 
 
-def _fraction(value: object) -> Fraction:
+def fraction(value: object) -> Fraction:
+    """A number, or a fraction of two.
+
+    Raises:
+        ValueError: if it is neither, or so large or small that to write it out would take any time.
+    """
+    text = str(value)
+    if len(text) > LONGEST_NUMBER or re.search(r"[eE][-+]?[0-9_]{4}", text):
+        raise ValueError("a number of so many digits")
     try:
-        return Fraction(str(value))
+        return Fraction(text)
     except ZeroDivisionError as error:
         raise ValueError("a fraction over zero") from error
 
 
-register_type(Fraction, serializer=str, deserializer=_fraction)
+register_type(Fraction, serializer=str, deserializer=fraction)
 
 
 def add_settings(parser: ArgumentParser) -> None:
@@ -53,11 +66,15 @@ def read(path: Path | None, overrides: Sequence[str] = ()) -> StudyConfig:
     if path is not None:
         content, where = _of_this_version(_load(path), str(path))
         _require_known(_keys(content), where)
+        for text in _texts(content):
+            _require_sound(text, where)
         content = _filled(content, where)
     _require_known(
         (word[2:].partition("=")[0].rstrip("+") for word in overrides if word.startswith("--")),
         "the command line",
     )
+    for word in overrides:
+        _require_sound(word.partition("=")[2] or word, "the command line")
     parser = ArgumentParser(exit_on_error=False)
     add_settings(parser)
     # The file was read and checked above; jsonargparse takes its text as well as its name. All is quoted,
@@ -102,15 +119,12 @@ def _plain(value: object) -> Any:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    text = read_text(path, LONGEST_YAML, "the study file cannot be read", "the path of a YAML file")
     try:
-        with named(path, "the study file cannot be read", "the path of a YAML file"):
-            content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        why = " ".join(str(error).split())
-        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-            why = f"{error.problem}, line {error.problem_mark.line + 1}"
+        content = from_yaml(text)
+    except ValueError as error:
         raise UserError(
-            f"the study file is no YAML: {why}", where=str(path), remedy="plain YAML such as seed: 0"
+            f"the study file is no YAML: {error}", where=str(path), remedy="plain YAML such as seed: 0"
         ) from error
     if content is None:
         return {}
@@ -150,6 +164,33 @@ def _keys(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _keys(value, f"{prefix}{key}.")
 
 
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a value of YAML."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+
+
+def _require_sound(text: str, where: str) -> None:
+    """Refuses a text that is no file's name, or far more to jsonargparse, which reads it as YAML.
+
+    Raises:
+        UserError: if it is one.
+    """
+    try:
+        text.encode()
+        if "\0" in text:
+            raise ValueError("a null character")
+        with suppress(yaml.YAMLError):
+            require_plain(text)
+    except ValueError as error:
+        raise UserError(
+            f"a setting cannot be read: {error}", where=where, remedy="a short text in UTF-8"
+        ) from error
+
+
 def _filled(content: dict[str, Any], where: str, prefix: str = "") -> dict[str, Any]:
     """The content without its empty sections, such as one whose settings are all commented out.
 
@@ -183,8 +224,8 @@ def _filled(content: dict[str, Any], where: str, prefix: str = "") -> dict[str, 
 def _is_null(text: str) -> bool:
     """Whether jsonargparse, which reads a text as YAML, reads none in it."""
     try:
-        return yaml.safe_load(text) is None
-    except yaml.YAMLError:
+        return from_yaml(text) is None
+    except ValueError:
         return False
 
 
@@ -231,6 +272,7 @@ def _require_known(keys: Iterator[str], where: str) -> None:
     known = tuple(kinds())
     for key in keys:
         if key not in known:
+            key = key[:LONGEST_KEY]
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)
             raise UserError(
                 f"there is no setting {key!r}", where=where, remedy=nearest[0] if nearest else known[0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from contragrad.data.memory import bytes_text
+from contragrad.legible import legible
 
 Level = Literal["ok", "absent", "warning", "broken"]
 
@@ -269,7 +270,7 @@ def as_text(facts: Facts) -> str:
     """The findings for people, a remedy below each that has one."""
     lines = [f"contragrad {facts.contragrad}"]
     for finding in findings(facts):
-        lines.append(f"{finding.level:<8} {finding.subject}: {finding.says}")
+        lines.append(f"{finding.level:<8} {finding.subject}: {legible(finding.says)}")
         if finding.remedy:
             lines.append(f"{'':<8} try: {finding.remedy}")
     return "\n".join(lines)

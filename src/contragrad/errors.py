@@ -1,5 +1,10 @@
 """The one error a person is meant to read: what was wrong, where, and what would be right."""
 
+from contragrad.legible import legible
+
+LARGEST = 2**128
+"""Of a whole number in the settings, seeds among them: Python writes out none of thousands of digits."""
+
 
 class UserError(Exception):
     """Something only the user can mend; the command prints it without a traceback and exits with 2.
@@ -22,7 +27,8 @@ class UserError(Exception):
             self.where and f"  at: {self.where}",
             self.remedy and f"  try: {self.remedy}",
         )
-        return "\n".join(line for line in lines if line)
+        # Names of files, and what stands in them, are others': a terminal must not obey them.
+        return legible("\n".join(line for line in lines if line), lines=True)
 
 
 def require(holds: bool, key: str, what: str, remedy: str) -> None:
@@ -37,3 +43,4 @@ def require_at_least(least: int, section: str, record: object, *names: str) -> N
         value = getattr(record, name)
         key = f"{section}.{name}" if section else name
         require(value >= least, key, f"{value} is too small", f"{least} or more")
+        require(value <= LARGEST, key, "the number is too large", f"{LARGEST} or less")

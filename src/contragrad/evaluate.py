@@ -1,8 +1,9 @@
 """The paper's Table 4: networks against the test images and the reference's adversarial examples."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import cast
 
 from scipy.stats import binomtest
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from contragrad.errors import UserError
 from contragrad.files import write_text
 from contragrad.networks.inference import predict
 from contragrad.networks.network import parameter_count
+from contragrad.outside import LONGEST_JSON, from_json, read_text
 
 Interval = tuple[float, float]
 
@@ -98,14 +100,57 @@ def read(path: Path) -> tuple[Row, ...]:
     Raises:
         UserError: if the file holds none.
     """
+    remedy = "the file removed: contragrad resume makes it again"
+    text = read_text(path, LONGEST_JSON, "the table cannot be read", remedy)
     try:
-        return tuple(
-            Row(**entry | {key: tuple(entry[key]) for key in ("clean_interval", "adversarial_interval")})
-            for entry in json.loads(path.read_text(encoding="utf-8"))
-        )
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"the table cannot be read: {error}",
-            where=str(path),
-            remedy="the file removed: contragrad resume makes it again",
-        ) from error
+        stored = from_json(text)
+        if not isinstance(stored, list):
+            raise ValueError("it is no list of networks")
+        return tuple(map(_row, stored))
+    except ValueError as error:
+        raise UserError(f"the table cannot be read: {error}", where=str(path), remedy=remedy) from error
+
+
+def _row(stored: object) -> Row:
+    """A row of plain values, held to what one can be."""
+    if not isinstance(stored, dict) or not stored.keys() <= {field.name for field in fields(Row)}:
+        raise ValueError("a row has other fields")
+    found = dict(stored)
+    for key in ("clean_interval", "adversarial_interval"):
+        found[key] = interval(stored.get(key))
+    for key in ("clean_accuracy", "adversarial_accuracy"):
+        found[key] = share(stored.get(key))
+    for key in ("parameters", "images"):
+        if type(stored.get(key)) is not int or not 0 <= stored[key] < 2**63:
+            raise ValueError(f"a row has no number of {key}")
+    for key in ("name", "architecture"):
+        if not isinstance(stored.get(key), str):
+            raise ValueError(f"a row has no {key}")
+    if not isinstance(stored.get("weights", ""), str) or "\0" in stored.get("weights", ""):
+        raise ValueError("a row has no name of weights")
+    return Row(**found)
+
+
+def share(stored: object) -> float:
+    """A share that a file holds.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if type(stored) not in (float, int) or not 0 <= (found := float(cast("float", stored))) <= 1:
+        raise ValueError("a share is no number from 0 to 1")
+    return found
+
+
+def interval(stored: object) -> Interval:
+    """An interval of shares that a file holds.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not isinstance(stored, list) or len(stored) != 2:
+        raise ValueError("an interval is no pair of shares")
+    low, high = map(share, stored)
+    if low > high:
+        raise ValueError("an interval ends before it begins")
+    return low, high

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from contragrad import __version__, config_file
 from contragrad.config import StudyConfig
@@ -13,8 +14,9 @@ from contragrad.engine.memo import WRITER, Memo, SqliteMemo
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import State
-from contragrad.evolution.shapes import Problem
+from contragrad.evolution.shapes import problem_from_json
 from contragrad.fingerprint import Plain
+from contragrad.outside import from_json
 from contragrad.workspace import CONFIGURATION, DATABASE, Workspace
 
 PROBLEM = "problem"
@@ -35,6 +37,9 @@ CHANGEABLE = (
     "reference.weights",
     "device",
     "workers",
+    "executor",
+    "address",
+    "worker_gpus",
     "search.generations",
     "refine.",
 )
@@ -70,9 +75,33 @@ def require_continuation(before: Mapping[str, Plain], config: StudyConfig) -> No
 
 def _require_settings(memo: Memo, config: StudyConfig) -> None:
     """Checks the settings against those noted, which an edited study file does not change."""
-    noted = memo.get_meta(SETTINGS)
-    if noted is not None:
-        require_continuation(json.loads(noted), config)
+    noted = _noted(memo, SETTINGS)
+    if noted is None:
+        return
+    if not isinstance(noted, dict):
+        raise _damaged(SETTINGS, "it is no mapping")
+    require_continuation(noted, config)
+
+
+def _noted(memo: Memo, key: str) -> Any:
+    """The value of a note in JSON; None if there is none.
+
+    Raises:
+        UserError: if it is damaged.
+    """
+    text = memo.get_meta(key)
+    try:
+        return None if text is None else from_json(text)
+    except ValueError as error:
+        raise _damaged(key, str(error)) from error
+
+
+def _damaged(key: str, why: str) -> UserError:
+    return UserError(
+        f"a note of the study is damaged: {why}",
+        where=f"the note {key} in {DATABASE}",
+        remedy="a backup of the database, or a new run folder",
+    )
 
 
 def note_origin(memo: Memo, workspace: Workspace) -> None:
@@ -128,7 +157,9 @@ def note_look(memo: Memo, networks: Mapping[str, str]) -> int:
 
 
 def _looks(memo: Memo) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads(memo.get_meta(SEEN) or "[]")
+    found = _noted(memo, SEEN) or []
+    if not isinstance(found, list) or not all(isinstance(look, dict) for look in found):
+        raise _damaged(SEEN, "it is no list of mappings")
     return found
 
 
@@ -206,14 +237,18 @@ def stored_workspace(folder: Path) -> Workspace:
 
 def _workspace(memo: Memo, folder: Path, config: StudyConfig) -> Workspace | None:
     _require_settings(memo, config)
-    data, problem = memo.get_meta(DATA), memo.get_meta(PROBLEM)
-    if data is None or problem is None:
+    data, stored = memo.get_meta(DATA), _noted(memo, PROBLEM)
+    if data is None or stored is None:
         return None
+    try:
+        problem = problem_from_json(stored)
+    except ValueError as error:
+        raise _damaged(PROBLEM, str(error)) from error
     return Workspace(
         folder=folder,
         config=config,
         data=data,
-        problem=Problem(**json.loads(problem)),
+        problem=problem,
         weights=memo.get_meta(WEIGHTS) or None,
     )
 

@@ -200,18 +200,31 @@ def load_weights(network: nn.Module, path: Path) -> None:
     """
     where = f"reference.weights: {path}"
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise OSError("there is no such file")
         tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, KeyError) as error:  # a key that is none of torch's types
         raise UserError(
             f"the weights cannot be read: {error}", where=where, remedy="a safetensors file"
         ) from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.float().isfinite().all():
+            raise UserError(
+                f"the weights {name} have numbers that are not finite", where=where, remedy="finite weights"
+            )
     inner = getattr(getattr(network, "network", None), "network", None)
     target = inner if isinstance(inner, nn.Module) and set(tensors) == set(inner.state_dict()) else network
+    fill(target, tensors, where, "the weights of the architecture or factory that the reference names")
+
+
+def fill(network: nn.Module, tensors: dict[str, Tensor], where: str, remedy: str) -> None:
+    """Gives the network the weights.
+
+    Raises:
+        UserError: if they are another network's.
+    """
     try:
-        target.load_state_dict(tensors)
+        network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise UserError(
-            f"the weights are another network's: {str(error).splitlines()[-1].strip()}",
-            where=where,
-            remedy="the weights of the architecture or factory that the reference names",
-        ) from error
+        why = str(error).splitlines()[-1].strip()
+        raise UserError(f"the weights are another network's: {why}", where=where, remedy=remedy) from error

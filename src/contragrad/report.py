@@ -12,6 +12,7 @@ from contragrad.evolution.spectrum import spectrum
 from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Stopped, outcome_to_json
 from contragrad.fingerprint import Plain, canonical
 from contragrad.history import History, placement
+from contragrad.legible import legible
 
 
 def percent(share: float) -> str:
@@ -33,7 +34,7 @@ def accuracy_table(rows: Sequence[Row], title: str) -> Table:
         table.add_column(column, justify="left" if column == "network" else "right", overflow="fold")
     for row in rows:
         table.add_row(
-            row.name,
+            Text(legible(row.name)),  # a string would be read as markup
             _with_interval(row.clean_accuracy, row.clean_interval),
             _with_interval(row.adversarial_accuracy, row.adversarial_interval),
             f"{row.parameters:,}",
@@ -45,9 +46,9 @@ def outcome_text(outcome: Outcome) -> str:
     """An outcome in a few words."""
     match outcome:
         case Infeasible(reason):
-            return f"infeasible: {reason}"
+            return f"infeasible: {legible(reason)}"
         case Abandoned(reason):
-            return f"given up: {reason}"
+            return f"given up: {legible(reason)}"
         case Stopped(epoch, reached):
             return f"stopped after epoch {epoch}, behind with fitness {percent(reached)}"
         case Measured(clean, adversarial):

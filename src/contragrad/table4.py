@@ -25,6 +25,7 @@ from contragrad.workspace import (
     adversarial,
     load_reference,
     load_source,
+    filled,
     load_splits,
     normalisation,
 )
@@ -100,8 +101,7 @@ def measure(
 def trained_network(workspace: Workspace, normal: Normalisation, task: FullTraining) -> nn.Module:
     """What a training left to deploy, on the workspace's device: its network, alone or with surrogates."""
     network = construct(task.architecture, workspace.problem, normal, task.seed)
-    network.load_state_dict(workspace.artefacts.load("network", task_name(task, workspace)))
-    network = placed(network, workspace.device)
+    network = placed(filled(network, workspace, task_name(task, workspace)), workspace.device)
     if places := surrogate_names(task, workspace):
         own, splits = against(task, workspace), load_splits(workspace)
         return Ensemble([network, *(load_source(own, splits, place) for place in places)]).eval()

@@ -21,6 +21,7 @@ from contragrad.attacks import craft
 from contragrad.choices import Objective, Source, is_surrogate, surrogate_genome
 from contragrad.config import AttackSettings, ReferenceSettings, StudyConfig
 from contragrad.data.dataset import Dataset, Examples, Splits, pixels, split
+from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
 from contragrad.fingerprint import fingerprint, stream_seed
@@ -28,11 +29,13 @@ from contragrad.fitness import Context
 from contragrad.networks.inference import all_reference_directions, resolve_device
 from contragrad.networks.network import Normalisation, placed
 from contragrad.networks.objectives import OBJECTIVES, Material
-from contragrad.reference import architecture, construct, load_weights, text_of
+from contragrad.reference import architecture, construct, fill, load_weights, text_of
 
 CONFIGURATION = "study.yaml"
 DATABASE = "study.db"
 TABLE = "table.json"
+
+AGAIN = "contragrad resume makes it again"
 
 EVALUATION = "evaluation/1"
 """Raised by hand when what an evaluation means changes."""
@@ -177,20 +180,46 @@ def store_splits(workspace: Workspace, dataset: Dataset) -> Splits:
             for field in ("images", "labels")
         }
 
-    return _as_splits(workspace.artefacts.obtain("splits", workspace.split_name, compute))
+    return _as_splits(workspace, workspace.artefacts.obtain("splits", workspace.split_name, compute))
 
 
 def load_splits(workspace: Workspace) -> Splits:
     """The stored division; with the fitness on the test set, its validation images are the test's."""
-    return _as_splits(workspace.artefacts.load("splits", workspace.split_name))
+    return _as_splits(workspace, workspace.artefacts.load("splits", workspace.split_name))
 
 
-def _as_splits(tensors: dict[str, Tensor]) -> Splits:
+def _as_splits(workspace: Workspace, tensors: dict[str, Tensor]) -> Splits:
+    """The division that tensors hold, which a run folder from somebody else may have anything for."""
+    problem = workspace.problem
+
     def part(name: str) -> Examples:
-        return Examples(tensors[f"{name}.images"], tensors[f"{name}.labels"])
+        images, labels = (tensors.get(f"{name}.{field}", torch.empty(0)) for field in ("images", "labels"))
+        if (
+            images.shape != (len(labels), problem.channels, problem.height, problem.width)
+            or images.dtype not in (torch.uint8, torch.float32)
+            or labels.dtype != torch.int64
+            or not ((labels >= 0) & (labels < problem.classes)).all()
+        ):
+            raise UserError(
+                f"an artefact does not hold the study's {name} images",
+                where=str(workspace.artefacts.path("splits", workspace.split_name)),
+                remedy=f"the file removed: {AGAIN}",
+            )
+        return Examples(images, labels)
 
     validation = "validation" if "validation.images" in tensors else "test"
     return Splits(part("train"), part(validation), part("test"))
+
+
+def filled(network: nn.Module, workspace: Workspace, name: str) -> nn.Module:
+    """The network with the weights of the artefact of that name.
+
+    Raises:
+        UserError: if they are missing, damaged or another network's.
+    """
+    where = str(workspace.artefacts.path("network", name))
+    fill(network, workspace.artefacts.load("network", name), where, f"the file removed: {AGAIN}")
+    return network
 
 
 def normalisation(examples: Examples) -> Normalisation:
@@ -222,7 +251,7 @@ def untrained_reference(workspace: Workspace, splits: Splits) -> nn.Module:
 def load_reference(workspace: Workspace, splits: Splits) -> nn.Module:
     """The fixed reference, frozen, on the workspace's device."""
     network = untrained_reference(workspace, splits)
-    network.load_state_dict(workspace.artefacts.load("network", workspace.reference_name))
+    filled(network, workspace, workspace.reference_name)
     return placed(network.requires_grad_(False).eval(), workspace.device)
 
 
@@ -240,7 +269,7 @@ def load_source(workspace: Workspace, splits: Splits, place: int) -> nn.Module:
         return load_reference(workspace, splits)
     network = untrained_source(workspace, splits, place)
     if source != "key":
-        network.load_state_dict(workspace.artefacts.load("network", workspace.source_names()[place]))
+        filled(network, workspace, workspace.source_names()[place])
     return placed(network.requires_grad_(False).eval(), workspace.device)
 
 
@@ -266,8 +295,13 @@ def _directions(
     def compute() -> dict[str, Tensor]:
         return {"directions": all_reference_directions(network(), splits.train)}
 
-    name = fingerprint("directions/1", source, workspace.split_name)
+    name = directions_name(workspace, source)
     return workspace.artefacts.obtain("directions", name, compute)["directions"]
+
+
+def directions_name(workspace: Workspace, source: str) -> str:
+    """Names the unit gradients of a source at the training images."""
+    return fingerprint("directions/1", source, workspace.split_name)
 
 
 def adversarial(workspace: Workspace, splits: Splits, part: str) -> Tensor:

@@ -126,8 +126,8 @@ def _settings(given: Mapping[str, Any], config: StudyConfig) -> AuditSettings:
 
 def _radius(text: str, where: str) -> Fraction:
     try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
+        return config_file.fraction(text)
+    except ValueError as error:
         raise UserError(f"{text} is no number", where=where, remedy="a number, or such as 8/255") from error
 
 

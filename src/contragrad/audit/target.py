@@ -12,6 +12,7 @@ from contragrad.artefacts import network_fingerprint
 from contragrad.choices import Keep, Objective
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
+from contragrad.legible import legible
 from contragrad.networks.network import Normalisation, placed
 from contragrad.onnx.model import load_onnx
 from contragrad.reference import architecture, construct, load_weights
@@ -180,7 +181,7 @@ def of_file(workspace: Workspace, given: str, weights: Path | None) -> Target:
         path_of_weights = weights
     network = placed(network.requires_grad_(False).eval(), workspace.device)
     return Target(
-        name=path.stem if text is None else given,
+        name=legible(path.stem if text is None else given),
         network=network,
         fingerprint=network_fingerprint(network),
         architecture=text,

@@ -13,6 +13,7 @@ from rich.progress import track
 from contragrad.commands.command import Command
 from contragrad.data.wanted import Kind, Wanted
 from contragrad.errors import UserError
+from contragrad.legible import legible
 
 if TYPE_CHECKING:
     from contragrad.data.imports import Found
@@ -96,7 +97,7 @@ def _checked(wanted: Wanted) -> "Found":
     if len(faults) == 1:
         raise faults[0]
     for fault in faults[:FAULTS]:
-        print(f"{fault.where}: {fault.what}", file=sys.stderr)
+        print(legible(f"{fault.where}: {fault.what}"), file=sys.stderr)
     raise UserError(f"{len(faults):,} pictures cannot be had", where=wanted.source, remedy=faults[0].remedy)
 
 

@@ -10,6 +10,11 @@ from contragrad.extras import require
 def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="its run folder, of a study that has ended or is under way")
     parser.add_argument("--out", type=Path, help="file to write; RUN/report.html if left out")
+    parser.add_argument(
+        "--call-factory",
+        action="store_true",
+        help="call the factory that the study names as its reference, which runs its code, for one picture",
+    )
 
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
@@ -17,7 +22,7 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
     require(needed, "report", job="the report", where="report")
     from contragrad.page.write import write
 
-    print(write(options.run, options.out))
+    print(write(options.run, options.out, call_factory=options.call_factory))
 
 
 REPORT = Command(

@@ -7,6 +7,7 @@ import numpy as np
 from contragrad.data.dataset import Array, Dataset, make_dataset
 from contragrad.errors import UserError
 from contragrad.fingerprint import stream
+from contragrad.legible import legible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +64,7 @@ def hold_out(arrays: Arrays, share: float, where: str) -> Arrays:
         places = np.flatnonzero(labels == label).tolist()
         # One to test, and two that are divided again into training and validation.
         if len(places) < 3:
-            name = label if arrays.classes is None else shown(arrays.classes[label])
+            name = label if arrays.classes is None else legible(arrays.classes[label])
             raise UserError(
                 f"class {name} has {len(places)} images; training, validation and test need one each",
                 where=where,
@@ -77,12 +78,4 @@ def hold_out(arrays: Arrays, share: float, where: str) -> Arrays:
         y_train=labels[~held_out],
         x_test=arrays.x_train[held_out],
         y_test=labels[held_out],
-    )
-
-
-def shown(name: str) -> str:
-    """A name that somebody else has given, without what a terminal would obey."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode()
-        for sign in name
     )

@@ -5,8 +5,8 @@ from itertools import islice
 
 import torch
 
-from contragrad.data.arrays import shown
 from contragrad.data.dataset import Dataset, Examples
+from contragrad.legible import legible
 
 FACTOR = 2
 """How often larger than the smallest the largest class may be before it is told."""
@@ -31,7 +31,7 @@ def _remarks(dataset: Dataset) -> Iterator[str]:
     names = dataset.class_names
 
     def name(label: int) -> str:
-        return str(label) if names is None else shown(names[label])
+        return str(label) if names is None else legible(names[label])
 
     def extremes(of: list[int]) -> str:
         large, small = (f"{count:,} of class {name(of.index(count))}" for count in (max(of), min(of)))

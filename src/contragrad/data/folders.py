@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from contragrad.data.arrays import Arrays, shown
+from contragrad.data.arrays import Arrays
 from contragrad.data.dataset import Array
 from contragrad.data.pictures import ENDINGS, is_grey, read
 from contragrad.data.stack import Refuse, stacked, stop
 from contragrad.errors import UserError
+from contragrad.legible import legible
 
 Labelled = tuple[Path, int]
 """A picture's file and its class."""
@@ -57,7 +58,7 @@ def find(root: Path, test: str = "test") -> Folders:
         there = "train" if odd[0] in parts[0] else test
         more = f", and so are {len(odd) - 1} more" if len(odd) > 1 else ""
         raise UserError(
-            f"class {shown(odd[0])} is in {there} and in only one of train and {test}{more}",
+            f"class {legible(odd[0])} is in {there} and in only one of train and {test}{more}",
             where=str(root),
             remedy="the same class folders in both",
         )
@@ -141,7 +142,9 @@ def _class_folders(folder: Path) -> dict[str, Path]:
     entries = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     found = {unicodedata.normalize("NFC", entry.name): entry for entry in entries}
     if len(found) < 2 or len(found) < len(entries):
-        number = f"only one class folder, {shown(*found)}," if len(found) == 1 else "no class folder"
+        number = (
+            f"only one class folder, {legible(next(iter(found)))}," if len(found) == 1 else "no class folder"
+        )
         raise UserError(
             f"there is {number} in this folder" if len(found) < 2 else "two class folders have one name",
             where=str(folder),

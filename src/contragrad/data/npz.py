@@ -15,6 +15,7 @@ from contragrad.data.arrays import Arrays
 from contragrad.data.dataset import Array, Dataset
 from contragrad.errors import UserError
 from contragrad.files import named
+from contragrad.outside import from_json
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")
 ORIGIN = "origin.json"
@@ -36,7 +37,7 @@ def read(path: Path) -> Arrays:
         UserError: naming the file or the array, and what is wrong with it.
     """
     remedy = f"an npz file with the arrays {', '.join(NAMES)}"
-    with named(path, "the data cannot be read", remedy), path.open("rb") as stream:
+    with named(path, "the data cannot be read", remedy), _opened(path) as stream:
         if stream.read(6) == b"\x93NUMPY":
             raise UserError("this is a single array", where=str(path), remedy=remedy)
         try:
@@ -71,7 +72,7 @@ def origin(path: Path) -> dict[str, Any]:
                 where=str(path),
                 remedy="a file without it, or as contragrad data import writes it",
             )
-        found = json.loads(text)
+        found = from_json(text.decode())
     except UserError:
         raise
     except Exception:  # as above
@@ -104,6 +105,12 @@ def write(path: Path, dataset: Dataset, origin: dict[str, Any]) -> None:
             beside.unlink(missing_ok=True)
 
 
+def _opened(path: Path) -> IO[bytes]:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OSError("this is no file")
+    return path.open("rb")
+
+
 def _parts(dataset: Dataset) -> Iterator[Array]:
     """The arrays, channels last; grey images have no axis for them."""
     for part in (dataset.train, dataset.test):
@@ -114,15 +121,21 @@ def _parts(dataset: Dataset) -> Iterator[Array]:
 
 def _classes(origin: dict[str, Any]) -> tuple[str, ...] | None:
     names = origin.get("classes")
-    return tuple(map(str, names)) if isinstance(names, list) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(names)
 
 
 def _array(archive: zipfile.ZipFile, name: str, path: Path) -> Array:
     where, remedy = f"{path}: {name}", "plain arrays of numbers in an intact file"
     try:
-        with archive.open(f"{name}.npy") as member:
+        entry = archive.getinfo(f"{name}.npy")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # The others take memory before they give a byte; numpy writes none of them.
+            raise UserError("the array is packed as numpy packs none", where=where, remedy=remedy)
+        with archive.open(entry) as member:
             promised = _promised(member)
-            held = archive.getinfo(f"{name}.npy").file_size - member.tell()
+            held = entry.file_size - member.tell()
         if promised is None:
             raise UserError("Object arrays are pickles, which are not opened", where=where, remedy=remedy)
         if promised != held:
@@ -133,7 +146,7 @@ def _array(archive: zipfile.ZipFile, name: str, path: Path) -> Array:
             )
         # Once as it is, once in the order of memory that networks read.
         memory.require(2 * held, "to read the array", where=where)
-        with archive.open(f"{name}.npy") as member:
+        with archive.open(entry) as member:
             return np.lib.format.read_array(member, allow_pickle=False)
     except UserError:
         raise
@@ -150,4 +163,6 @@ def _promised(member: IO[bytes]) -> int | None:
     shape, _, dtype = reads(member)
     if dtype.hasobject:
         return None
+    if not dtype.itemsize or not all(type(size) is int and size >= 0 for size in shape):
+        raise ValueError(f"an array of {dtype} has no shape {shape}")
     return math.prod((dtype.itemsize, *shape))

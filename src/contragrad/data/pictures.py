@@ -1,5 +1,6 @@
 """One picture file or decoded picture -> 8-bit pixels; what cannot be a training image is refused by name."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +19,9 @@ ENDINGS: tuple[str, ...] = IMG_EXTENSIONS
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """What may be in such files. Pillow goes by content, and would run other programs for some formats."""
+
+MOST_PIXELS = 2**26
+"""Of a picture, which takes some bytes for each while it is read; a training image has far fewer."""
 
 GREY = ("1", "L", "LA", "La")
 
@@ -56,6 +60,7 @@ def pixels(picture: Image.Image, grey: bool, where: str, edge: int | None = None
     Raises:
         UserError: if it has a transparent pixel, more than 8 bits of grey, or several frames.
     """
+    require_small(picture, where)
     frames = getattr(picture, "n_frames", 1)
     # What else is in a camera's MPO file are views of the same picture.
     if frames > 1 and picture.format != "MPO":
@@ -76,6 +81,20 @@ def pixels(picture: Image.Image, grey: bool, where: str, edge: int | None = None
     return np.asarray(plain if edge is None else plain.resize((edge, edge), Image.Resampling.BILINEAR))
 
 
+def require_small(picture: Image.Image, where: str) -> None:
+    """Refuses a picture of which a small file says that it is huge, before it is decoded.
+
+    Raises:
+        UserError: with its size.
+    """
+    if picture.width * picture.height > MOST_PIXELS:
+        raise UserError(
+            f"the picture has {picture.width:,} x {picture.height:,} pixels",
+            where=where,
+            remedy=f"at most {MOST_PIXELS:,} pixels",
+        )
+
+
 def _least_alpha(picture: Image.Image) -> int:
     return int(np.asarray(picture.convert("RGBA"))[..., 3].min())
 
@@ -85,8 +104,11 @@ def _opened(path: Path, use: Callable[[Image.Image], T]) -> T:
     if not path.is_file():  # a pipe would be waited for
         raise UserError("this is no file, or a link that leads nowhere", where=str(path), remedy=remedy)
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            return use(picture)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at below
+            with Image.open(path, formats=FORMATS) as picture:
+                require_small(picture, str(path))
+                return use(picture)
     except UserError:
         raise
     except Exception as error:  # Pillow raises many things over a damaged picture

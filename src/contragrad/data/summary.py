@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from contragrad.data import memory
-from contragrad.data.arrays import shown
 from contragrad.data.balance import chance, counts, remarks
 from contragrad.data.imports import Found
+from contragrad.legible import legible
 
 NAMED = 20
 """Classes of which each has its line; of more, the smallest and the largest have."""
@@ -53,7 +53,7 @@ def _lines(found: Found) -> Iterator[str]:
         per_class = sorted(per_class, key=lambda row: row[1])
         per_class = per_class[:3] + per_class[-3:]
         yield "  of the smallest and the largest:"
-    yield from (f"  {shown(name)}: {train:,} + {test:,}" for name, train, test in per_class)
+    yield from (f"  {legible(name)}: {train:,} + {test:,}" for name, train, test in per_class)
     free = memory.available()
     there = "" if free is None else f"; {memory.bytes_text(free)} are free"
     yield f"a study of them takes about {memory.bytes_text(said['memory'])} of memory{there}"

@@ -11,11 +11,15 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from contragrad import __version__
+from contragrad.engine import rows
 from contragrad.errors import UserError
 from contragrad.fingerprint import Plain
 
 SCHEMA = 1
 """Version of the tables, kept in the database's user_version."""
+
+LONGEST = 2**26
+"""Bytes of a value or a row: ours have some thousands."""
 
 MIGRATIONS: dict[int, str] = {}
 """A version -> the statements that make the next version's tables of it."""
@@ -132,6 +136,10 @@ class SqliteMemo:
         return int(self._connection.execute("pragma user_version").fetchone()[0])
 
     def _require_ours(self) -> None:
+        # What a schema says is run: a database from somebody else may say anything.
+        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+        self._connection.execute("pragma trusted_schema = off")
+        self._connection.execute("pragma cell_size_check = on")
         found = self._version()
         if found > SCHEMA:
             writer = self._writer()
@@ -142,7 +150,10 @@ class SqliteMemo:
                 if writer
                 else "the newer contragrad that wrote it",
             )
-        if found == 0 and self._connection.execute("select 1 from sqlite_master").fetchone():
+        strange = "select 1 from sqlite_master"
+        if found > 0:
+            strange += " where type in ('view', 'trigger') or sql like 'create virtual%'"
+        if found < 0 or self._connection.execute(strange).fetchone():
             raise UserError(
                 "the database is none of contragrad's", where=str(self._path), remedy="a new run folder"
             )
@@ -212,19 +223,14 @@ class SqliteMemo:
 
     def _record(self, key: str, task: str, outcome: str, seconds: float, provenance: str) -> Record:
         try:
-            return Record(
-                key=key,
-                task=task,
-                outcome=json.loads(outcome),
-                seconds=seconds,
-                provenance=json.loads(provenance),
-            )
+            found, taken, made = rows.values(task, outcome, seconds, provenance)
         except ValueError as error:
             raise UserError(
                 f"evaluation {key} is damaged: {error}",
                 where=str(self._path),
                 remedy="a backup of the file; or delete that row, and resume evaluates it again",
             ) from error
+        return Record(key=key, task=task, outcome=found, seconds=taken, provenance=made)
 
     def put(self, record: Record) -> Record:
         """Remembers the evaluation and gives what is remembered: the first one put under its name."""

@@ -139,7 +139,7 @@ def parse(text: str) -> Genome:
         raise ValueError(f"a genome of {len(text)} characters; at most {LONGEST_TEXT}")
     text = re.sub(r" ?([(),]) ?", r"\1", " ".join(text.split()))
     words = text.replace(")", ") ").split()
-    if not words or not (head := re.fullmatch(r"fc\((\d{1,6})\)", words[-1])):
+    if not words or not (head := re.fullmatch(r"fc\(([0-9]{1,6})\)", words[-1])):
         raise ValueError("a genome ends with its head, such as fc(128)")
     genome = Genome(tuple(map(_parse_block, words[:-1])), int(head[1]))
     if why := fault(genome):
@@ -151,9 +151,9 @@ _PAIRS: dict[str, Callable[[int, int], Block]] = {"conv": Conv, "strided": Strid
 
 
 def _parse_block(word: str) -> Block:
-    if found := re.fullmatch(r"(conv|strided|sum|cat)\((\d{1,6}),(\d{1,6})\)", word):
+    if found := re.fullmatch(r"(conv|strided|sum|cat)\(([0-9]{1,6}),([0-9]{1,6})\)", word):
         return _PAIRS[found[1]](int(found[2]), int(found[3]))
-    if found := re.fullmatch(r"pool\((max|avg),(\d)\)", word):
+    if found := re.fullmatch(r"pool\((max|avg),([0-9])\)", word):
         return Pool("max" if found[1] == "max" else "avg", int(found[2]))
     raise ValueError(
         f"{word[:40]!r} is no block; blocks are conv(channels,kernel), strided(channels,kernel), "

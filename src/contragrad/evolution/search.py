@@ -10,6 +10,7 @@ played ahead on guesses (`evolution/lookahead.py`).
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from contragrad.errors import UserError
 from contragrad.evolution.genome import Genome
 from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import given_population, initial_population, random_genome
@@ -84,6 +85,12 @@ def ask(state: State) -> Trial:
 def _rungs(settings: SearchSettings, count: int, opponent: Outcome | None = None) -> tuple[Rung, ...]:
     """Where a trial of so many epochs is looked at, and what its opponent had at that share of its own."""
     reached = opponent.curve if isinstance(opponent, Measured) else (None,) * len(settings.rungs)
+    if len(reached) != len(settings.rungs):
+        raise UserError(
+            f"an outcome has {len(reached)} looks, and trials have {len(settings.rungs)}",
+            where="the study's database",
+            remedy="a backup of the database, or a new run folder",
+        )
     found = []
     for share, then in zip(settings.rungs, reached, strict=True):
         epoch = max(1, round(share * count))

@@ -7,7 +7,7 @@ and the head halves its input until both edges are at most HEAD_EDGE, so no geno
 Deviates: the paper says neither how spatial sizes that differ are joined nor how the head reads a map.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from contragrad.evolution.genome import Block, Cat, Conv, Genome, Pool, Strided, Sum, sources
 from contragrad.search_settings import Limits
@@ -23,6 +23,25 @@ class Problem:
     height: int
     width: int
     classes: int
+
+
+LARGEST_SIZE = 2**16
+"""Of an edge, and of the numbers of channels and classes, that a file may ask for."""
+
+
+def problem_from_json(stored: object) -> Problem:
+    """The problem of a JSON object that has its fields.
+
+    Raises:
+        ValueError: if it has others, or values that no images have.
+    """
+    names = [field.name for field in fields(Problem)]
+    if not isinstance(stored, dict) or stored.keys() != set(names):
+        raise ValueError(f"it has other fields than {', '.join(names)}")
+    for name in names:
+        if type(stored[name]) is not int or not 1 <= stored[name] <= LARGEST_SIZE:
+            raise ValueError(f"its {name} cannot be used")
+    return Problem(**stored)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from math import inf
 from contragrad.evolution.genome import Genome
 from contragrad.fingerprint import Plain
 
+LONGEST_SHOWN = 200
+"""Letters of what is stored that stand in a message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:
@@ -119,15 +122,21 @@ def outcome_from_json(stored: dict[str, Plain]) -> Outcome:
             return Infeasible(reason)
         case {"given_up": str(reason)}:
             return Abandoned(reason)
-        case {"stopped": int(epoch), "reached": float(reached)}:
-            return Stopped(epoch, reached)
+        case {"stopped": int(epoch), "reached": float(reached)} if type(epoch) is int and epoch > 0:
+            return Stopped(epoch, _share(reached))
         case {"clean_accuracy": float(clean), "adversarial_accuracy": float(adversarial)}:
-            return Measured(clean, adversarial, _curve(stored.get("curve", [])))
+            return Measured(_share(clean), _share(adversarial), _curve(stored.get("curve", [])))
         case _:
-            raise ValueError(f"no outcome: {stored!r}")
+            raise ValueError(f"no outcome: {repr(stored)[:LONGEST_SHOWN]}")
+
+
+def _share(stored: float) -> float:
+    if not 0 <= stored <= 1:
+        raise ValueError(f"{stored} is no accuracy")
+    return stored
 
 
 def _curve(stored: Plain) -> tuple[float, ...]:
     if isinstance(stored, list) and all(isinstance(value, float) for value in stored):
-        return tuple(value for value in stored if isinstance(value, float))
-    raise ValueError(f"no fitness at each rung: {stored!r}")
+        return tuple(_share(value) for value in stored if isinstance(value, float))
+    raise ValueError(f"no fitness at each rung: {repr(stored)[:LONGEST_SHOWN]}")

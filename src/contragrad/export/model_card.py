@@ -10,13 +10,13 @@ from torch.utils.flop_counter import FlopCounterMode
 import contragrad
 from contragrad.audit.settings import radius
 from contragrad.audit.target import REFERENCE, Target
-from contragrad.data.arrays import shown
 from contragrad.evaluate import Interval
 from contragrad.export.check import Agreement
 from contragrad.export.names import FormatName
 from contragrad.export.plain import plain
 from contragrad.export.record import Record, Verdict
 from contragrad.history import LOOKS
+from contragrad.legible import legible
 from contragrad.networks.network import parameter_count
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.report import percent
@@ -184,4 +184,4 @@ def code(text: str) -> str:
 
 
 def _in_one_line(text: str) -> str:
-    return shown(" ".join(text.split()))
+    return legible(" ".join(text.split()))

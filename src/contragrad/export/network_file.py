@@ -5,7 +5,7 @@ It is data: what is in it is checked before anything is built, and none of it is
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from contragrad.choices import ReferenceArchitecture
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
-from contragrad.evolution.shapes import Problem, cost
+from contragrad.evolution.shapes import Problem, cost, problem_from_json
 from contragrad.networks.network import Normalisation
+from contragrad.outside import from_json
 from contragrad.reference import HAND_ENGINEERED, construct
 
 KEY = "contragrad"
@@ -29,9 +30,6 @@ LARGEST_FILE = 2**32
 LONGEST_DESCRIPTION = 2**16
 LONGEST_NAME = 100
 """Letters of a file's that stand in a message."""
-
-LARGEST_SIZE = 2**16
-"""Of an edge, and of the numbers of channels and classes."""
 
 REMEDY = "an intact file that contragrad export has written"
 
@@ -95,23 +93,20 @@ def _description(content: str, path: Path) -> Description:
     if len(content) > LONGEST_DESCRIPTION:
         raise _damaged("it is too long", path)
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise _damaged("it is no JSON", path) from error
+        found = from_json(content)
+    except ValueError as error:
+        raise _damaged(f"it is no JSON: {error}", path) from error
     if not isinstance(found, dict) or found.get("version") != VERSION:
         raise _damaged(f"it is not of version {VERSION}, which this contragrad reads", path)
-    problem = found.get("problem")
-    if (
-        found.keys() != {"version", "name", "architecture", "problem"}
-        or not isinstance(problem, dict)
-        or problem.keys() != {field.name for field in fields(Problem)}
-        or not all(isinstance(found[key], str) for key in ("name", "architecture"))
+    if found.keys() != {"version", "name", "architecture", "problem"} or not all(
+        isinstance(found[key], str) for key in ("name", "architecture")
     ):
         raise _damaged("it has other fields", path)
-    for key, value in problem.items():
-        if type(value) is not int or not 1 <= value <= LARGEST_SIZE:
-            raise _damaged(f"its {key} cannot be used", path)
-    return Description(found["name"], found["architecture"], Problem(**problem))
+    try:
+        problem = problem_from_json(found["problem"])
+    except ValueError as error:
+        raise _damaged(f"the problem: {error}", path) from error
+    return Description(found["name"], found["architecture"], problem)
 
 
 def _damaged(why: str, path: Path) -> UserError:

@@ -1,6 +1,5 @@
 """What a run folder holds of a network beside its weights: its row in the table, and its audits."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from contragrad import evaluate, history
 from contragrad.audit.target import Target
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
+from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.workspace import TABLE, Workspace
 
 
@@ -60,8 +60,10 @@ def recorded(workspace: Workspace, target: Target) -> Record:
 
 
 def _verdict(path: Path, workspace: Workspace, target: Target) -> Verdict | None:
+    remedy = "contragrad audit writes it anew"
+    text = read_text(path, LONGEST_JSON, "an audit's card cannot be read", remedy)
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = from_json(text)
         if card["target"]["fingerprint"] != target.fingerprint:
             return None
         return Verdict(
@@ -69,7 +71,5 @@ def _verdict(path: Path, workspace: Workspace, target: Target) -> Verdict | None
             text=str(card["verdict"]),
             card=path.relative_to(workspace.folder),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            "an audit's card cannot be read", where=str(path), remedy="contragrad audit writes it anew"
-        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError("an audit's card cannot be read", where=str(path), remedy=remedy) from error

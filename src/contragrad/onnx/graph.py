@@ -25,6 +25,7 @@ from onnx import (
 
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
+from contragrad.legible import legible
 
 LARGEST_FILE = 2**31 - 1
 """Bytes of a file with the weights beside it: protobuf, and so onnxruntime, takes no more."""
@@ -146,8 +147,9 @@ def refuse_operators(names: list[str], path: Path) -> None:
         UserError: if there is something.
     """
     if names:
+        told = legible(", ".join(dict.fromkeys(names)), LONGEST_TEXT)
         raise UserError(
-            f"there are operators that cannot be converted: {legible(', '.join(dict.fromkeys(names)))}",
+            f"there are operators that cannot be converted: {told}",
             where=str(path),
             remedy=REMEDY,
         )
@@ -156,13 +158,7 @@ def refuse_operators(names: list[str], path: Path) -> None:
 def first_line(error: Exception) -> str:
     """What an error says first; libraries in C++ go on with where they were written."""
     lines = [line.strip() for line in str(error).splitlines()]
-    return legible(next(filter(None, lines), type(error).__name__))
-
-
-def legible(text: str) -> str:
-    """Text of a file as it may be printed: short, and without what a terminal would obey."""
-    kept = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return kept if len(kept) <= LONGEST_TEXT else kept[:LONGEST_TEXT] + "..."
+    return legible(next(filter(None, lines), type(error).__name__), LONGEST_TEXT)
 
 
 def _require_small(size: int, path: Path) -> None:
@@ -212,7 +208,7 @@ def _fetch_weights(graph: GraphProto, path: Path, size: int) -> None:
             continue
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "")
-        where = f"{path}: weights in {legible(location)}"
+        where = f"{path}: weights in {legible(location, LONGEST_TEXT)}"
         remedy = "the file as it was exported, with the files of weights beside it"
         # Links are followed first: one may lead out of the folder as well as a path may.
         try:
@@ -293,7 +289,7 @@ def _rebuilt(old: GraphProto, problem: Problem, path: Path) -> GraphProto:
 
 def _only(values: list[ValueInfoProto], what: str, path: Path) -> ValueInfoProto:
     if len(values) != 1:
-        names = legible(", ".join(value.name for value in values) or "none")
+        names = legible(", ".join(value.name for value in values) or "none", LONGEST_TEXT)
         raise UserError(
             f"the network has {len(values)} {what}: {names}",
             where=str(path),

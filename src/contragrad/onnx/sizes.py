@@ -8,11 +8,8 @@ from pathlib import Path
 from onnx import ModelProto, ValueInfoProto
 
 from contragrad.errors import UserError
-from contragrad.evolution.shapes import Problem
+from contragrad.evolution.shapes import LARGEST_SIZE, Problem
 from contragrad.onnx.graph import LARGEST_FILE, first_line
-
-LARGEST = 2**16
-"""Of an edge, and of the numbers of channels and classes."""
 
 
 def stated_problem(path: Path) -> Problem:
@@ -42,7 +39,7 @@ def stated_problem(path: Path) -> Problem:
             remedy="one input of four dimensions and one output of two",
         )
     stated = (*sizes[0][1:], sizes[1][1])
-    if not all(1 <= size <= LARGEST for size in stated):
+    if not all(1 <= size <= LARGEST_SIZE for size in stated):
         raise UserError(
             f"the file does not say what its network is for: {stated} channels, height, width and classes",
             where=str(path),

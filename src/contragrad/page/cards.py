@@ -1,12 +1,14 @@
 """Audits that were run on a study's networks, read from their cards."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contragrad import evaluate
+from contragrad.errors import UserError
 from contragrad.evaluate import Interval
+from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.page.blocks import Picture
 from contragrad.page.drawings import embedded
 
@@ -16,6 +18,9 @@ PICTURES = {
     "alignment.png": "Alignment with each source's gradients",
 }
 """What an audit draws beside its card, with a heading each."""
+
+PNG = b"\x89PNG\r\n\x1a\n"
+"""How its files begin."""
 
 PICTURED = 1_500_000
 """Bytes of the pictures that stand in the page, which must stay small."""
@@ -89,7 +94,7 @@ class Unreadable:
 
 def read(folder: Path) -> tuple[Card | Unreadable, ...]:
     """The cards of a run folder, by network and radius; of many, only the first ones have their pictures."""
-    paths = sorted(folder.glob("audit/*/*/card.json"))
+    paths = sorted(path for path in folder.glob("audit/*/*/card.json") if path.is_file())
     found = []
     room = PICTURED
     for number, path in enumerate(paths, start=1):
@@ -101,14 +106,21 @@ def read(folder: Path) -> tuple[Card | Unreadable, ...]:
 
 def _read(path: Path, number: int, pictures: Iterable[Path]) -> Card | Unreadable:
     try:
+        text = read_text(path, LONGEST_JSON, "it cannot be read", "contragrad audit")
         shown = tuple(_picture(each, number) for each in pictures)
-        return _card(json.loads(path.read_text(encoding="utf-8")), path.parent, shown)
+        return _card(from_json(text), path.parent, shown)
+    except UserError as error:
+        return Unreadable(path, error.what)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Unreadable(path, f"{type(error).__name__}: {error}")
 
 
 def _picture(path: Path, number: int) -> Picture:
     title, name = PICTURES[path.name], f"audit-{number}-{path.name}"
+    with path.open("rb") as file:
+        # A page is passed on: a link in somebody else's folder must not put a file of this machine in it.
+        if file.read(len(PNG)) != PNG:
+            raise ValueError(f"{path.name} is no PNG")
     return Picture(name=name, title=title, source=embedded(path), paper=True)
 
 
@@ -119,8 +131,8 @@ def _card(stored: Mapping[str, Any], folder: Path, pictures: tuple[Picture, ...]
         fingerprint=str(stored["target"]["fingerprint"]),
         epsilon=str(stored["epsilon"]),
         verdict=str(stored["verdict"]),
-        withstood=stored["withstood"],
-        defeated_by=stored["defeated_by"],
+        withstood=_name(stored["withstood"]),
+        defeated_by=_name(stored["defeated_by"]),
         rule=str(stored["rule"]),
         attackers=tuple(
             Attacker(
@@ -143,5 +155,8 @@ def _card(stored: Mapping[str, Any], folder: Path, pictures: tuple[Picture, ...]
 def _fooled(stored: Mapping[str, Any] | None) -> Fooled | None:
     if stored is None or stored["interval"] is None:
         return None
-    low, high = stored["interval"]
-    return Fooled(float(stored["share"]), (float(low), float(high)))
+    return Fooled(evaluate.share(stored["share"]), evaluate.interval(stored["interval"]))
+
+
+def _name(stored: Any) -> str | None:
+    return None if stored is None else str(stored)

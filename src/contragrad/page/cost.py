@@ -13,7 +13,7 @@ from contragrad.engine.study import Told
 from contragrad.evolution.trial import Abandoned, Infeasible, Outcome, Stopped, outcome_from_json
 from contragrad.workspace import DATABASE
 
-EPOCHS = re.compile(r"fc\(\d+\) epochs=(\d+) replicate=\d+")
+EPOCHS = re.compile(r"fc\([0-9]{1,6}\) epochs=([0-9]{1,9}) replicate=[0-9]+")
 """Of an evaluation that no search asks for, the memo has no trial, only the text of one."""
 
 
@@ -118,9 +118,7 @@ def counted(records: Iterable[Record], *, asked: list[str], compared: set[str], 
         else:
             unused += tally
         environments[_environment(record)] += 1
-        if ended := record.provenance.get("finished"):
-            last = datetime.fromisoformat(ended)
-            times += [last - timedelta(seconds=record.seconds), last]
+        times += _times(record)
     return Cost(
         used=used,
         unused=unused,
@@ -132,6 +130,16 @@ def counted(records: Iterable[Record], *, asked: list[str], compared: set[str], 
         environments=dict(environments.most_common()),
         data=data,
     )
+
+
+def _times(record: Record) -> tuple[datetime, ...]:
+    """When the evaluation was begun and when it ended, as far as that is noted."""
+    try:
+        last = datetime.fromisoformat(record.provenance.get("finished", ""))
+        times = last - timedelta(seconds=record.seconds), last
+    except (ValueError, OverflowError):
+        return ()
+    return () if last.tzinfo is None else times
 
 
 def _outcome(record: Record) -> Outcome | None:

@@ -69,7 +69,9 @@ def _genome(text: str) -> Genome | None:
         return None
 
 
-def looks(workspace: Workspace, state: State, rows: Iterable[Row], folder: Path) -> Picture:
+def looks(
+    workspace: Workspace, state: State, rows: Iterable[Row], folder: Path, *, call_factory: bool = False
+) -> Picture:
     """Draws integrated gradients of the reference, of its defended twin and of the evolved networks.
 
     The images are the first test images that most of these networks classify correctly. The networks are
@@ -81,12 +83,21 @@ def looks(workspace: Workspace, state: State, rows: Iterable[Row], folder: Path)
         state: where its search has ended.
         rows: its table.
         folder: where the picture is written.
+        call_factory: whether the reference's factory is called, which runs its code.
 
     Raises:
-        UserError: if none of the networks was measured, or an artefact of the study or a package is missing.
+        UserError: if the reference is a factory's that is not called, if none of the networks was measured,
+            or an artefact of the study or a package is missing.
 
     Source: figure 3.
     """
+    factory = workspace.config.reference.factory
+    if factory is not None and not call_factory:
+        raise UserError(
+            "the reference is made by a factory, whose code a report does not run unless it is told to",
+            where=factory,
+            remedy=f"contragrad report {workspace.folder} --call-factory, if you trust it",
+        )
     workspace = on_cpu(workspace)
     tasks = _measured(workspace, state, rows)
     splits = load_splits(workspace)

@@ -11,6 +11,7 @@ from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.files import named, write_text
 from contragrad.history import History
+from contragrad.outside import LONGEST_YAML, read_text
 from contragrad.page import cards, cost, drawings, render
 from contragrad.page.blocks import Block, Chart, Folded, Picture, Section
 from contragrad.page.cost import Cost
@@ -28,13 +29,15 @@ OWN = re.compile(
 """Names of figures' files, whole or left by a kill."""
 
 
-def write(folder: Path, out: Path | None = None) -> Path:
+def write(folder: Path, out: Path | None = None, *, call_factory: bool = False) -> Path:
     """Writes the page of a run as far as it has come; the run itself is only read.
 
     Args:
         folder: the run folder.
         out: the page's file; `report.html` in the run folder if left out. The figures' files lie in a folder
             beside it that has its name and ends in `.figures`.
+        call_factory: whether the reference's factory is called, which runs its code, for a picture. Nothing
+            else of a run folder is run.
 
     Returns:
         The page's file.
@@ -50,7 +53,7 @@ def write(folder: Path, out: Path | None = None) -> Path:
         )
     figures = path.with_suffix(".figures")
     _require_own(figures)
-    story = _read(folder, figures)
+    story = _read(folder, figures, call_factory)
     shown = sections(story)
     stills = {}
     for chart in _charts(shown):
@@ -81,7 +84,7 @@ def _require_own(figures: Path) -> None:
         )
 
 
-def _read(folder: Path, figures: Path) -> Story:
+def _read(folder: Path, figures: Path, call_factory: bool) -> Story:
     """All that the page tells; draws what matplotlib draws into the folder of figures."""
     found = history.load(folder)
     table = folder / TABLE
@@ -94,9 +97,9 @@ def _read(folder: Path, figures: Path) -> Story:
         rows=rows,
         cost=cost.read(folder, found.told) if found.state is not None else Cost(),
         cards=cards.read(folder),
-        study_file=history.stored_path(folder).read_text(encoding="utf-8"),
+        study_file=read_text(history.stored_path(folder), LONGEST_YAML, "the study file cannot be read", ""),
         architectures=_architectures(found, figures),
-        looks=_looks(folder, found, rows, figures),
+        looks=_looks(folder, found, rows, figures, call_factory),
         written=datetime.now(UTC),
         version=version("contragrad"),
     )
@@ -108,7 +111,9 @@ def _architectures(found: History, figures: Path) -> Sequence[Picture] | str:
     return drawings.architectures(drawn_networks(found), found.state.problem, figures)
 
 
-def _looks(folder: Path, found: History, rows: Sequence[Row], figures: Path) -> Picture | str:
+def _looks(
+    folder: Path, found: History, rows: Sequence[Row], figures: Path, call_factory: bool
+) -> Picture | str:
     """Integrated gradients of networks that were measured on the test images, or why there are none."""
     if not rows or found.state is None or not found.state.finished:
         return (
@@ -116,7 +121,8 @@ def _looks(folder: Path, found: History, rows: Sequence[Row], figures: Path) -> 
             "the test images."
         )
     try:
-        return drawings.looks(history.stored_workspace(folder), found.state, rows, figures)
+        workspace = history.stored_workspace(folder)
+        return drawings.looks(workspace, found.state, rows, figures, call_factory=call_factory)
     except UserError as error:
         where = f" ({error.where})" if error.where else ""
         remedy = f" Try: `{error.remedy}`." if error.remedy else ""

@@ -26,7 +26,9 @@ def recall(memo: Memo, network: str, images: str) -> Tensor | None:
         return None
     try:
         packed = np.frombuffer(bytes.fromhex(str(record.outcome["right"])), np.uint8)
-        count = int(str(record.outcome["images"]))
+        count = record.outcome["images"]
+        if type(count) is not int or not 0 <= count <= 8 * len(packed):
+            raise ValueError(f"{len(packed)} bytes have no {count} answers")
         return torch.from_numpy(np.unpackbits(packed, count=count).astype(bool))
     except (KeyError, ValueError) as error:
         raise UserError(
@@ -66,7 +68,7 @@ def _key(network: str, images: str) -> str:
 def recall_gap(memo: Memo, network: str) -> str | None:
     """Why there is no such network; None if it is there or was never trained."""
     record = memo.get(_gap_key(network))
-    return None if record is None else str(record.outcome["infeasible"])
+    return None if record is None else str(record.outcome.get("infeasible", "not said"))
 
 
 def remember_gap(memo: Memo, network: str, why: str, *, what: str) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from contragrad.engine.study import Told
 from contragrad.history import placement
+from contragrad.legible import legible
 from contragrad.report import outcome_text, percent
 from contragrad.watch.events import (
     Ended,
@@ -70,7 +71,7 @@ def lines(console: Console) -> Iterator[Watcher]:
     scene = Scene(since=begun)
 
     def put(text: str, style: str | None = None) -> None:
-        told = f"{stamp(time.monotonic() - begun):>6}  {text}"
+        told = f"{stamp(time.monotonic() - begun):>6}  {legible(text, lines=True)}"
         console.print(told, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def watch(event: Event) -> None:

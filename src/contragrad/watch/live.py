@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from contragrad.legible import legible
 from contragrad.watch.events import Event, Watcher
 from contragrad.watch.lines import begins_stage, line, lines, stamp
 from contragrad.watch.scene import Scene, advance
@@ -70,7 +71,7 @@ def _hanging(when: str, text: str, style: str) -> Table:
     row = Table.grid(padding=(0, 2, 0, 0))
     row.add_column(justify="right", width=6, no_wrap=True)
     row.add_column(overflow="fold")
-    row.add_row(Text(when, style), Text(text, style))
+    row.add_row(Text(when, style), Text(legible(text, lines=True), style))
     return row
 
 

@@ -12,6 +12,7 @@ from contragrad.evolution.genome import Genome
 from contragrad.evolution.search import State
 from contragrad.evolution.spectrum import spectrum
 from contragrad.evolution.trial import Measured, Outcome
+from contragrad.legible import legible
 from contragrad.report import percent
 from contragrad.watch.events import best_fitness, evaluations
 from contragrad.watch.remaining import in_words, seconds_left
@@ -63,7 +64,7 @@ class Screen:
 
     def text(self, content: str, style: str = "") -> Text:
         """Text that stays in one line, cut where there is no room."""
-        return Text(content, style=style, no_wrap=True, overflow=self.overflow)
+        return Text(legible(content), style=style, no_wrap=True, overflow=self.overflow)
 
 
 def drawn(scene: Scene, now: float, screen: Screen) -> RenderableType:
