@@ -57,6 +57,17 @@ def toys(argument: None) -> Perform:
     return lambda trial, report: outcome_to_json(toy(trial))
 
 
+def toys_but(deadly: str) -> Perform:
+    """The same, where one genome's trials kill their process."""
+
+    def perform(trial: Trial, report: Report) -> Result:
+        if str(trial.genome) == deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return outcome_to_json(toy(trial))
+
+    return perform
+
+
 def toy(trial: Trial) -> Outcome:
     """An outcome that depends on nothing but the trial, and ties often."""
     digits = int(trial.genome.hash, 16) + trial.epochs
@@ -74,6 +85,23 @@ def raced(trial: Trial, end: Measured) -> Outcome:
         if rung.bar is not None and level < rung.bar:
             return Stopped(rung.epoch, level)
     return replace(end, curve=tuple(levels))
+
+
+def with_a_deadly_network(argument: tuple[Any, int]) -> Perform:
+    """A study's own tasks, of which the trial in that place of its search ends who performs it."""
+    from contragrad.evolution.search import ask, start, tell
+    from contragrad.tasks import prepare
+
+    workspace, place = argument
+    state = start(workspace.config.search, workspace.problem, workspace.config.seed)
+    for _ in range(place - 1):
+        state = tell(state, ask(state), Infeasible("not known"))
+    deadly, perform = ask(state), prepare(workspace)
+
+    def performed(task: Any, report: Report) -> Result:
+        return die_by(signal.SIGSEGV, report) if task == deadly else perform(task, report)
+
+    return performed
 
 
 def broken(argument: object) -> Perform:
