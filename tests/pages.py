@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -41,7 +42,7 @@ CONFIG = StudyConfig(
 TOTAL = 3 + 3 * 3 * 2
 IMAGES = 1000
 
-HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(2)> & `"'{{ 7 * 7 }}"""
+HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(2)> & `"'{{ 7 * 7 }}"]);alert(3);//"""
 """What would run or break the page if it were not escaped."""
 
 
@@ -180,6 +181,7 @@ def hostile(parent: Path) -> Path:
         training=CONFIG.training,
     )
     studied(folder, config)
+    _tampered(folder / DATABASE)
     measured(folder, [replace(each, name=each.name + HOSTILE) for each in ROWS[1:3]] + list(ROWS[3:]))
     path = audited(folder, HOSTILE.replace("/", ""))
     stored = json.loads(path.read_text())
@@ -189,6 +191,17 @@ def hostile(parent: Path) -> Path:
     stored["left_out"] = {HOSTILE: HOSTILE}
     path.write_text(json.dumps(stored))
     return folder
+
+
+def _tampered(path: Path) -> None:
+    """Gives the last evaluation a reason, and all of them a machine, that would break a page."""
+    with closing(sqlite3.connect(path)) as database:
+        made = json.dumps({name: HOSTILE for name in ("host", "machine", "python", "torch", "finished")})
+        database.execute("update evaluation set provenance = ?", (made,))
+        (last,) = database.execute("select max(rowid) from evaluation").fetchone()
+        reason = json.dumps({"infeasible": HOSTILE})
+        database.execute("update evaluation set outcome = ? where rowid = ?", (reason, last))
+        database.commit()
 
 
 @dataclass

@@ -93,7 +93,7 @@ def test_a_row_reads_bytes_and_more_images_than_a_batch() -> None:
 
 
 def intervals() -> st.SearchStrategy[tuple[float, float]]:
-    return st.tuples(st.floats(0, 1), st.floats(0, 1))
+    return st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda ends: (min(ends), max(ends)))
 
 
 rows = st.lists(
@@ -104,8 +104,8 @@ rows = st.lists(
         adversarial_accuracy=st.floats(0, 1),
         clean_interval=intervals(),
         adversarial_interval=intervals(),
-        parameters=st.integers(0),
-        images=st.integers(1),
+        parameters=st.integers(0, 2**62),
+        images=st.integers(1, 2**62),
         architecture=st.text(),
     ),
     max_size=3,

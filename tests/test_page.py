@@ -433,6 +433,8 @@ def test_the_page_of_a_long_study_with_many_audits_is_small(tmp_path: Path) -> N
 def test_hostile_names_are_only_text(broken: Path) -> None:
     page = read(broken)
     assert page.text.count(HOSTILE) > 10
+    assert f"infeasible: {HOSTILE}" in page.text
+    assert [HOSTILE] * 3 in [row[:3] for table in page.tables for row in table]  # where it was made
     assert all(json.loads(script) for script in page.scripts[:-1])
     assert any(HOSTILE in text for script in page.scripts[:-1] for text in texts(json.loads(script)))
     assert "vegaEmbed" not in page.text

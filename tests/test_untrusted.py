@@ -319,6 +319,14 @@ def test_a_database_whose_schema_runs_is_refused(statements: tuple[str, ...], tm
             SqliteMemo(path, read_only=read_only)
 
 
+def test_a_schema_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tampered(tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"task text not null", b"task \xe4\xe4xt not null"))
+    with pytest.raises(UserError, match="none of contragrad|damaged|cannot be used"):
+        SqliteMemo(path, read_only=True)
+
+
 @pytest.mark.parametrize("column", ["task", "outcome", "seconds", "provenance"])
 @pytest.mark.parametrize(
     "value", ["x'00ff'", "null", "'[1]'", "'{\"a\": 1}'", "9e999", "'" + "[" * 9000 + "'"]

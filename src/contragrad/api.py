@@ -106,11 +106,11 @@ def audit(
     How deep it goes is said by `AuditSettings`, whose words and defaults are these; `budget` are its minutes.
 
     Args:
-        target: a run folder, an ONNX file, or a factory `package.module:function`.
+        target: a run folder, an ONNX file, or a factory `package.module:function`, whose code is run.
         network: which of the run's, as its table calls it; its best evolved one if left out.
         weights: safetensors file of a factory's network.
         data: a model's images: an npz file, or an image folder.
-        reference: the public network of a model: an architecture's name, or a factory.
+        reference: the public network of a model: an architecture's name, or a factory, whose code is run.
         reference_weights: safetensors file of the reference, which is trained if it is left out.
         config: study file for these and more.
         out: run folder of a model, made or gone on with.

@@ -23,7 +23,9 @@ KINDS: dict[type, tuple[type, str]] = {int: (int, "N"), Fraction: (str, "RADIUS"
 
 def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "target", metavar="RUN|MODEL", help="a run folder, model.onnx, or package.module:function"
+        "target",
+        metavar="RUN|MODEL",
+        help="a run folder, model.onnx, or a factory package.module:function, whose code is run",
     )
     parser.add_argument(
         "--network", help="which of the run's networks, as its table calls it; its best if left out"
@@ -34,7 +36,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--reference",
         metavar="NAME|FACTORY",
-        help="the public network: an architecture's name, or package.module:function",
+        help="the public network: an architecture's name, or a factory, whose code is run",
     )
     model.add_argument("--reference-weights", metavar="FILE", help="safetensors file; trained if left out")
     model.add_argument("--config", type=Path, help="study file (YAML), for these and more; options override")

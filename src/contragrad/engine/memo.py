@@ -11,32 +11,16 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from contragrad import __version__
-from contragrad.engine import rows
+from contragrad.engine import rows, tables
+from contragrad.engine.tables import PATIENCE, SCHEMA
 from contragrad.errors import UserError
 from contragrad.fingerprint import Plain
-
-SCHEMA = 1
-"""Version of the tables, kept in the database's user_version."""
 
 LONGEST = 2**26
 """Bytes of a value or a row: ours have some thousands."""
 
-MIGRATIONS: dict[int, str] = {}
-"""A version -> the statements that make the next version's tables of it."""
-
 WRITER = "contragrad"
 """The note that says which contragrad worked on the study last."""
-
-TABLES = """
-create table evaluation (
-    key text primary key,
-    task text not null,
-    outcome text not null,
-    seconds real not null,
-    provenance text not null
-) strict;
-create table meta (key text primary key, content text not null) strict;
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,44 +87,46 @@ class DictMemo:
 
 
 class SqliteMemo:
-    """A memo in an SQLite file. Only the driver opens it, and whoever reads it only.
+    """A memo in an SQLite file. Only drivers open it, and whoever reads it only.
 
     Args:
         path: the file, made if it is missing.
         read_only: change nothing; the file must be there.
+        shared: other drivers have it too.
 
     Raises:
         UserError: if the file is no database of ours, or one of a newer version. An older one is migrated;
             where it is only read, in a copy in memory.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, shared: bool = False) -> None:
         self._path = path
-        self._read_only = read_only
+        self._is_own = not read_only and not shared
         address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self._readable():
             # Autocommit: each statement is a transaction of its own, and is durable when it returns.
-            self._connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30)
+            self._connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=PATIENCE)
         try:
             with self._readable():
                 self._require_ours()
                 if not read_only:
-                    self._prepare()
-                elif 0 < self._version() < SCHEMA:
+                    tables.prepare(self._connection)
+                elif 0 < tables.version(self._connection) < SCHEMA:
                     self._migrate_copy()
         except BaseException:
             self.close()
             raise
-
-    def _version(self) -> int:
-        return int(self._connection.execute("pragma user_version").fetchone()[0])
 
     def _require_ours(self) -> None:
         # What a schema says is run: a database from somebody else may say anything.
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         self._connection.execute("pragma trusted_schema = off")
         self._connection.execute("pragma cell_size_check = on")
-        found = self._version()
+        found = tables.version_of_ours(self._connection)
+        if found is None:
+            raise UserError(
+                "the database is none of contragrad's", where=str(self._path), remedy="a new run folder"
+            )
         if found > SCHEMA:
             writer = self._writer()
             raise UserError(
@@ -150,13 +136,6 @@ class SqliteMemo:
                 if writer
                 else "the newer contragrad that wrote it",
             )
-        strange = "select 1 from sqlite_master"
-        if found > 0:
-            strange += " where type in ('view', 'trigger') or sql like 'create virtual%'"
-        if found < 0 or self._connection.execute(strange).fetchone():
-            raise UserError(
-                "the database is none of contragrad's", where=str(self._path), remedy="a new run folder"
-            )
 
     def _writer(self) -> str | None:
         """The contragrad that wrote it, as far as tables of a newer version still say so."""
@@ -165,25 +144,12 @@ class SqliteMemo:
             return None if row is None else str(row[0])
         return None
 
-    def _prepare(self) -> None:
-        self._connection.execute("pragma journal_mode = wal")
-        self._connection.execute("pragma synchronous = full")
-        if self._version() == 0:
-            self._connection.executescript(f"begin; {TABLES} pragma user_version = {SCHEMA}; commit;")
-        self._migrate()
-
-    def _migrate(self) -> None:
-        for version in range(self._version(), SCHEMA):
-            self._connection.executescript(
-                f"begin; {MIGRATIONS[version]} pragma user_version = {version + 1}; commit;"
-            )
-
     def _migrate_copy(self) -> None:
         older = self._connection
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         older.backup(self._connection)
         older.close()
-        self._migrate()
+        tables.migrate(self._connection)
         self._connection.execute("pragma query_only = on")
 
     @contextmanager
@@ -196,7 +162,7 @@ class SqliteMemo:
                 where=str(self._path),
                 remedy="free room and writing rights; nothing that was stored is lost",
             ) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter over its own message
             raise UserError(
                 f"the file is no database of contragrad, or damaged: {error}",
                 where=str(self._path),
@@ -260,7 +226,7 @@ class SqliteMemo:
 
     def close(self) -> None:
         """Closes the file, which then is the whole memo; closing twice is fine."""
-        if not self._read_only:
+        if self._is_own:
             # Somebody who reads it just now keeps the log, and closes it in our place.
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("pragma journal_mode = delete")
