@@ -196,7 +196,7 @@ def hostile(parent: Path) -> Path:
 def _tampered(path: Path) -> None:
     """Gives the last evaluation a reason, and all of them a machine, that would break a page."""
     with closing(sqlite3.connect(path)) as database:
-        made = json.dumps({name: HOSTILE for name in ("host", "machine", "python", "torch", "finished")})
+        made = json.dumps(dict.fromkeys(("host", "machine", "python", "torch", "finished"), HOSTILE))
         database.execute("update evaluation set provenance = ?", (made,))
         (last,) = database.execute("select max(rowid) from evaluation").fetchone()
         reason = json.dumps({"infeasible": HOSTILE})

@@ -323,7 +323,7 @@ def test_a_schema_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = tampered(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content.replace(b"task text not null", b"task \xe4\xe4xt not null"))
-    with pytest.raises(UserError, match="none of contragrad|damaged|cannot be used"):
+    with pytest.raises(UserError, match=r"none of contragrad|damaged|cannot be used"):
         SqliteMemo(path, read_only=True)
 
 
