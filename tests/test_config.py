@@ -65,7 +65,12 @@ WRONG: list[tuple[Callable[..., object], dict[str, Any], str]] = [
     (StudyConfig, {"refine": RefineSettings(keep="best"), "fitness_split": "test"}, "refine.keep"),
 ]
 
-TOP = [({"workers": -1}, "workers"), ({"seed": -1}, "seed")]
+TOP = [
+    ({"workers": -1}, "workers"),
+    ({"seed": -1}, "seed"),
+    ({"worker_gpus": -0.5}, "worker_gpus"),
+    ({"executor": "ray", "device": "cuda"}, "worker_gpus"),
+]
 
 
 @pytest.mark.parametrize(

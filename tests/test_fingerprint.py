@@ -123,7 +123,10 @@ def excluded(record: type[Any], prefix: str = "") -> list[str]:
 
 def test_golden_fields_outside_a_studys_identity() -> None:
     """A field wrongly left out is wrong science; one wrongly left in only costs time."""
-    assert excluded(StudyConfig) == ["data.download", "refine.checkpoint_every", "device", "workers"]
+    assert excluded(StudyConfig) == [
+        *("data.download", "refine.checkpoint_every"),
+        *("device", "workers", "executor", "address", "worker_gpus"),
+    ]
 
 
 def test_different_values_have_different_fingerprints() -> None:

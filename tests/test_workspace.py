@@ -126,6 +126,9 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "refine.checkpoint_every": ("6", NONE),
     "device": ("auto", NONE),
     "workers": ("3", NONE),
+    "executor": ("ray", NONE),
+    "address": ("auto", NONE),
+    "worker_gpus": ("0.5", NONE),
 }
 
 

@@ -248,6 +248,12 @@ class StudyConfig:
     def __post_init__(self) -> None:
         require_at_least(0, "", self, "workers", "seed", "worker_gpus")
         require(
+            self.executor == "local" or self.device != "cuda" or self.worker_gpus > 0,
+            "worker_gpus",
+            "workers on Ray that take no share of a GPU have none",
+            "a share such as 0.25, or device: auto",
+        )
+        require(
             self.refine.networks <= self.search.population,
             "refine.networks",
             f"{self.refine.networks} networks cannot be refined of a population of {self.search.population}",

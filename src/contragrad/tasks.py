@@ -1,23 +1,34 @@
 """What a worker can be asked to do: evaluate a trial, or train a network in full."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 from torch import nn
 
-from contragrad.choices import is_surrogate
+from contragrad.choices import Objective, is_surrogate
 from contragrad.evolution.trial import Trial, outcome_to_json
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Context, Report, evaluate, measure
+from contragrad.networks.objectives import OBJECTIVES
 from contragrad.reference import construct
 from contragrad.refine import FullTraining, Origin, train_fully
-from contragrad.workspace import Workspace, context, material
+from contragrad.workspace import Workspace, context, directions_name, material
 
 Task = Trial | FullTraining
 
 
-def prepare(workspace: Workspace) -> Callable[[Task, Report], dict[str, Plain]]:
-    """A worker's function for the tasks of one study; what they share is loaded with the first."""
+def prepare(
+    workspace: Workspace, folder: Path | None = None
+) -> Callable[[Task, Report], dict[str, Plain]]:
+    """A worker's function for the tasks of one study; what they share is loaded with the first.
+
+    Args:
+        workspace: the study's.
+        folder: where this worker has its files, if not in the workspace's folder; see `reads` and `makes`.
+    """
+    workspace = workspace if folder is None else replace(workspace, folder=folder)
 
     @cache
     def shared() -> Context:
@@ -55,6 +66,45 @@ def _train(task: FullTraining, workspace: Workspace, shared: Context, report: Re
         report=report,
         score=fitness if task.keep == "best" else None,
     )
+
+
+def reads(task: Task, workspace: Workspace) -> tuple[str, ...]:
+    """The files that a worker reads for a task, by their names in the run folder."""
+    training = workspace.config.training
+    files = {workspace.artefacts.path("splits", workspace.split_name)}
+    files |= _adversarial_files(workspace, workspace.config.fitness_split)
+    files |= _material_files(workspace, training.objective)
+    if isinstance(task, FullTraining):
+        files |= _material_files(against(task, workspace), task.objective)
+    return _names(files, workspace)
+
+
+def makes(task: Task, workspace: Workspace) -> tuple[str, ...]:
+    """The files that a task leaves, and goes on from, by their names in the run folder."""
+    if isinstance(task, Trial):
+        return ()
+    name = task_name(task, workspace)
+    return _names({workspace.artefacts.path(kind, name) for kind in ("checkpoint", "network")}, workspace)
+
+
+def _material_files(workspace: Workspace, objective: Objective) -> set[Path]:
+    parts, path = OBJECTIVES[objective], workspace.artefacts.path
+    names = workspace.source_names() if parts.penalty else ()
+    directed = {path("directions", directions_name(workspace, name)) for name in names}
+    return directed | (_adversarial_files(workspace, "train") if parts.fixed else set())
+
+
+def _adversarial_files(workspace: Workspace, part: str) -> set[Path]:
+    sources = zip(workspace.config.training.sources, workspace.source_names(), strict=True)
+    return {
+        workspace.artefacts.path("adversarial", workspace.adversarial_name(part, name))
+        for source, name in sources
+        if source != "key"
+    }
+
+
+def _names(files: set[Path], workspace: Workspace) -> tuple[str, ...]:
+    return tuple(sorted(str(file.relative_to(workspace.folder)) for file in files))
 
 
 def task_name(task: Task, workspace: Workspace) -> str:

@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from contragrad.fingerprint import Plain
@@ -27,8 +28,14 @@ class Work:
     argument: object
 
 
-def load(work: Work) -> Perform:
-    """What performs a task: the named setup function, called."""
+def load(work: Work, folder: Path | None = None) -> Perform:
+    """What performs a task: the named setup function, called.
+
+    Args:
+        work: what workers do.
+        folder: where this worker has the work's files, if that is not where its driver has them.
+    """
     module, _, function = work.setup.partition(":")
-    perform: Perform = getattr(importlib.import_module(module), function)(work.argument)
+    setup = getattr(importlib.import_module(module), function)
+    perform: Perform = setup(work.argument) if folder is None else setup(work.argument, folder)
     return perform

@@ -1,0 +1,361 @@
+"""Who evaluates, beyond one machine: workers on the nodes of a Ray cluster.
+
+Imported only where it is asked for. Ray pickles what driver and workers of one cluster send each other.
+"""
+
+import contextlib
+import logging
+import math
+import os
+import pickle
+import secrets
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before ray is there: it would report home
+
+import ray
+from ray import ObjectRef
+from ray.exceptions import ActorUnavailableError, NodeDiedError, RayError
+
+from contragrad.engine.evaluations import provenance
+from contragrad.engine.executors import (
+    TRIES,
+    Event,
+    Finished,
+    GivenUp,
+    Progressed,
+    TaskFailedError,
+    WorkerLostError,
+)
+from contragrad.engine.ray_files import Depot, Files, Parcel, written
+from contragrad.engine.ray_node import Foreman, Job, Place, Sight
+from contragrad.engine.work import Work
+from contragrad.errors import UserError
+
+NODES = 5
+"""Nodes that may be lost under a task before it is given up: it may be what kills them."""
+
+STARTING = 60.0
+"""Seconds that the first tasks wait for workers that the cluster has room for."""
+
+LOOKING = 5.0
+"""Seconds between two looks at how much room the cluster has."""
+
+ABSENT = 600.0
+"""Seconds without any worker after which the cluster is given up."""
+
+SAME = ("python", "torch", "contragrad")
+"""What must be the same in driver and workers, for results to be."""
+
+
+@contextlib.contextmanager
+def connected(address: str, workers: int) -> Iterator[None]:
+    """A block in which this process is a driver of the cluster; one that it is already is left as it is.
+
+    Args:
+        address: `local` starts a cluster of this machine, which ends with the block; `auto` joins the one
+            that runs here, `HOST:PORT` the one with that head, of which this machine is a node.
+        workers: how many a cluster that is started here must have room for.
+
+    Raises:
+        UserError: if there is no such cluster.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    if "://" in address:
+        raise UserError(
+            "a driver is on a node of its cluster", where=f"address: {address}", remedy="auto, or HOST:PORT"
+        )
+    local: dict[str, Any] = {
+        "num_cpus": max(workers, os.cpu_count() or 1),
+        "include_dashboard": False,
+        "object_store_memory": 128 * 2**20,  # workers see the run folder, and are sent nothing large
+        "_node_ip_address": "127.0.0.1",
+    }
+    # Ray tells of lost workers on standard output, which is for results.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **(local if address == "local" else {}),
+            )
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise UserError(
+                f"there is no Ray cluster to join: {str(error).splitlines()[0]}",
+                where=f"address: {address}",
+                remedy="`ray start --head` on one machine, `ray start --address` on the others and on this",
+            ) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    foreman: Any
+    place: Place | None = None
+    awaited: Any = None
+    """What it says next: where it is, or the stream of its task's messages."""
+    key: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RayExecutor:
+    """Runs tasks on the nodes of the cluster that this process is connected to.
+
+    Args:
+        work: what workers do.
+        workers: how many; 0 are as many as the cluster has room for, as nodes come and go.
+        threads: CPUs of a worker.
+        gpus: GPUs of a worker, a share of one or several.
+        files: the tasks', which workers are sent that do not see their folder; None if there are none.
+        tries: workers that a task may cost before it is given up.
+    """
+
+    work: Work
+    workers: int
+    threads: int
+    gpus: float = 0.0
+    files: Files | None = None
+    tries: int = TRIES
+    _sight: Sight | None = None
+    _depot: Depot | None = None
+    _seats: list[_Seat] = field(default_factory=list)
+    _tasks: dict[str, object] = field(default_factory=dict)
+    _died: Counter[str] = field(default_factory=Counter)
+    _lost_nodes: Counter[str] = field(default_factory=Counter)
+    _looked: float = -math.inf
+    _seen: float = 0.0
+
+    @property
+    def slots(self) -> int:
+        """Workers that the cluster has given a place, or one that is waited for.
+
+        Raises:
+            UserError: if the cluster has no room for a worker, or a node cannot run one.
+        """
+        if not self._seats:
+            self._begin()
+        return max(1, sum(seat.place is not None for seat in self._seats))
+
+    def offer(self, key: str, task: object) -> bool:
+        """Gives the task to a free worker."""
+        if key in self._tasks or len(self._tasks) >= self.slots:
+            return False
+        self._tasks[key] = task
+        self._assign()
+        return True
+
+    def wait(self) -> list[Event]:
+        """Waits for a worker to say something, or to be lost, or for a node to come.
+
+        Raises:
+            WorkerLostError: if there has been no worker for long.
+        """
+        assert self._tasks, "there is nothing to wait for"
+        self._fill()
+        waiting = [seat.awaited for seat in self._seats if seat.awaited is not None]
+        ready, _ = ray.wait(waiting, timeout=LOOKING) if waiting else ([], None)
+        if any(seat.place is not None for seat in self._seats):
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > ABSENT:
+            raise WorkerLostError(f"the cluster has had no room for a worker for {ABSENT / 60:.0f} minutes")
+        if not ready:
+            if not waiting:
+                time.sleep(LOOKING)
+            return []
+        seat = next(seat for seat in self._seats if seat.awaited is ready[0])
+        # Then it is the others' turn.
+        self._seats.remove(seat)
+        self._seats.append(seat)
+        events = list(self._hear(seat))
+        self._assign()
+        return events
+
+    def close(self) -> None:
+        """Ends the workers and what they are doing."""
+        for seat in self._seats:
+            ray.kill(seat.foreman)
+        self._seats.clear()
+        self._tasks.clear()
+        self._died.clear()
+        self._lost_nodes.clear()
+        self._looked = -math.inf
+        self._sight = self._depot = None
+        if self.files is not None:
+            (self.files.folder / self.files.mark).unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        """Asks for workers and waits for those that there is room for, so that the first tasks find them."""
+        if self.files is not None:
+            self._depot = Depot(self.files.folder)
+            self._sight = Sight(self.files.folder.absolute(), self.files.mark, secrets.token_hex(16))
+            with written(self.files.folder / self.files.mark) as file:
+                file.write(self._sight.content.encode())
+        room = self._room()
+        if room == 0:
+            gpus = f" and {self.gpus:g} GPUs" if self.gpus else ""
+            raise UserError(
+                f"no node of the Ray cluster has {self.threads} CPUs{gpus} for a worker",
+                where="worker_gpus" if self.gpus else "address",
+                remedy="`ray status` says what there is; another node, or fewer GPUs for a worker",
+            )
+        self._fill()
+        self._seen, end = time.monotonic(), time.monotonic() + STARTING
+        placed = 0
+        while placed < min(room, len(self._seats)) and (left := end - time.monotonic()) > 0:
+            ready, _ = ray.wait([seat.awaited for seat in self._seats if seat.place is None], timeout=left)
+            for seat in [seat for seat in self._seats if seat.awaited in ready]:
+                list(self._hear(seat))
+            placed = sum(seat.place is not None for seat in self._seats)
+
+    def _room(self) -> int:
+        """Workers that would fit if nobody else used the cluster."""
+
+        def fit(resources: dict[str, float]) -> int:
+            cpus = resources.get("CPU", 0.0) // self.threads
+            gpus = resources.get("GPU", 0.0) / self.gpus + 1e-9 if self.gpus else math.inf
+            return int(min(cpus, gpus))
+
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        return sum(fit(node["Resources"]) for node in nodes if node["Alive"])
+
+    def _fill(self) -> None:
+        """Asks for the workers that are missing; where there is no room yet, they come when there is."""
+        if time.monotonic() - self._looked < LOOKING and self._seats:
+            return
+        self._looked = time.monotonic()
+        foreman: Any = ray.remote(Foreman)
+        foreman = foreman.options(num_cpus=self.threads, num_gpus=self.gpus, max_restarts=0)
+        for _ in range((self.workers or self._room()) - len(self._seats)):
+            actor = foreman.remote(pickle.dumps(self.work), sys.path, self.threads, self._sight)
+            self._seats.append(_Seat(actor, awaited=actor.place.remote()))
+
+    def _assign(self) -> None:
+        running = {seat.key for seat in self._seats}
+        free = [seat for seat in self._seats if seat.place is not None and seat.key is None]
+        for seat, key in zip(free, [key for key in self._tasks if key not in running], strict=False):
+            seat.key = key
+            self._perform(seat, {})
+
+    def _perform(self, seat: _Seat, supplied: dict[str, Parcel]) -> None:
+        assert seat.key is not None
+        task, files = self._tasks[seat.key], self.files
+        names = ((), ()) if files is None else (tuple(files.reads(task)), tuple(files.makes(task)))
+        begun = () if files is None else tuple(name for name in names[1] if (files.folder / name).exists())
+        job = Job(seat.key, pickle.dumps(task), *names, begun)
+        seat.awaited = seat.foreman.perform.options(num_returns="streaming").remote(job, supplied)
+
+    def _hear(self, seat: _Seat) -> Iterator[Event]:
+        try:
+            if isinstance(seat.awaited, ObjectRef):
+                seat.place = ray.get(seat.awaited)
+                seat.awaited = None
+                self._require_same(seat.place)
+                return
+            kind, content = ray.get(next(seat.awaited))
+        except RayError as error:
+            yield from self._lost(seat, error)
+            return
+        key, files = seat.key, self.files
+        assert key is not None
+        match kind:
+            case "progress":
+                yield Progressed(key, content)
+            case "lacking":
+                assert self._depot is not None
+                self._perform(seat, {name: self._depot.parcel(name) for name in content})
+            case "file":
+                assert files is not None
+                name, data = content
+                if name not in files.makes(self._tasks[key]):
+                    raise TaskFailedError(f"{key}: a worker sent {name!r}, which is none of its task's files")
+                with written(files.folder / name) as file:
+                    file.write(data)
+            case "kept" if files is not None and seat.place is not None and not seat.place.sees:
+                for name in set(files.makes(self._tasks[key])) - set(content):
+                    (files.folder / name).unlink(missing_ok=True)
+            case "died":
+                self._free(seat)
+                self._died[key] += 1
+                yield from self._given_up(key, f"on node {_address(seat)}: {content}")
+            case "user error" | "failed" | "result":
+                self._free(seat)
+                self._forget(key)
+                yield from _ended(kind, content)
+
+    def _require_same(self, place: Place) -> None:
+        ours = provenance()
+        for name in SAME:
+            if (theirs := place.provenance[name]) != ours[name]:
+                raise UserError(
+                    f"a node runs {name} {theirs}, and the driver {ours[name]}",
+                    where=f"node {place.address}",
+                    remedy="the same versions on every node: results are the same only where they are",
+                )
+
+    def _lost(self, seat: _Seat, error: RayError) -> Iterator[Event]:
+        self._seats.remove(seat)
+        self._looked = -math.inf
+        ray.kill(seat.foreman)  # it may be only out of reach
+        of_node = _is_of_node(error)
+        if seat.place is None and not of_node:
+            raise UserError(
+                f"a worker cannot be started on the cluster: {_cause(error)}",
+                where="executor: ray",
+                remedy="pip install 'contragrad[ray]' on every node",
+            )
+        if (key := seat.key) is not None:
+            (self._lost_nodes if of_node else self._died)[key] += 1
+            yield from self._given_up(key, f"node {_address(seat)}: {_cause(error)}")
+
+    def _given_up(self, key: str, how: str) -> Iterator[Event]:
+        """The end of a task that has cost too much; until then it waits for another worker."""
+        died, nodes = self._died[key], self._lost_nodes[key]
+        if died >= self.tries or nodes >= NODES:
+            self._forget(key)
+            yield GivenUp(key, f"{died} workers died and {nodes} nodes were lost; the last {how}")
+
+    def _free(self, seat: _Seat) -> None:
+        seat.key = seat.awaited = None
+
+    def _forget(self, key: str) -> None:
+        del self._tasks[key]
+        del self._died[key], self._lost_nodes[key]
+
+
+def _ended(kind: str, content: Any) -> Iterator[Event]:
+    if kind == "user error":
+        what, where, remedy = content
+        raise UserError(what, where=where, remedy=remedy)
+    if kind == "failed":
+        raise TaskFailedError(content)
+    assert isinstance(content, Finished)
+    yield content
+
+
+def _address(seat: _Seat) -> str:
+    return "unknown" if seat.place is None else seat.place.address
+
+
+def _is_of_node(error: RayError) -> bool:
+    """Whether the node is gone or out of reach, not the process alone."""
+    told = ("its node has died", "the actor's node was")
+    return isinstance(error, ActorUnavailableError | NodeDiedError) or any(
+        text in str(error) for text in told
+    )
+
+
+def _cause(error: RayError) -> str:
+    """What Ray says of it, without what it advises."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].partition(" Some common causes")[0] if lines else type(error).__name__

@@ -1,0 +1,163 @@
+"""A study's files where workers do not see its folder: sent to a node once, and brought back whole."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import ray
+from ray import ObjectRef
+
+from contragrad.errors import UserError
+
+CHUNK = 64 * 2**20
+"""Bytes of an object in Ray's store; the smallest store holds one."""
+
+CACHE = "CONTRAGRAD_CACHE"
+"""The environment variable that says where a node keeps what it was sent."""
+
+KEPT_FOR = 7 * 24 * 3600
+"""Seconds after its last use that a file is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a run folder that its tasks read and make, named relative to it.
+
+    Args:
+        folder: the run folder, as the driver has it.
+        mark: a file that the driver writes, so that workers know whether they see the folder.
+        reads: what must be there before a task is performed.
+        makes: what a task leaves, and goes on from if it is there.
+    """
+
+    folder: Path
+    mark: str
+    reads: Callable[[Any], Iterable[str]]
+    makes: Callable[[Any], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A file in Ray's object store, with the digest of its content."""
+
+    digest: str
+    chunks: tuple["ObjectRef[bytes]", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Depot:
+    """Puts each file of a folder into the object store once, and again only if it has changed."""
+
+    folder: Path
+    _parcels: dict[str, tuple[tuple[int, int], Parcel]] = field(default_factory=dict)
+
+    def parcel(self, name: str) -> Parcel:
+        """The file as it is now."""
+        state = (self.folder / name).stat()
+        version = (state.st_mtime_ns, state.st_ino)
+        if name not in self._parcels or self._parcels[name][0] != version:
+            self._parcels[name] = (version, _pack(self.folder / name))
+        return self._parcels[name][1]
+
+
+def _pack(path: Path) -> Parcel:
+    digest, chunks = hashlib.sha256(), []
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            chunks.append(ray.put(chunk))
+    return Parcel(digest.hexdigest(), tuple(chunks))
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """What a node keeps: files by content, which its workers share, and a folder for each worker."""
+
+    root: Path
+
+    @classmethod
+    def of_node(cls) -> "Cache":
+        """The cache of this node and user.
+
+        Raises:
+            UserError: if the folder is somebody else's.
+        """
+        default = Path(tempfile.gettempdir()) / f"contragrad-{os.getuid()}"
+        root = Path(os.environ.get(CACHE) or default)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if root.stat().st_uid != os.getuid():
+            raise UserError("a worker's cache is another user's", where=str(root), remedy=f"another {CACHE}")
+        return cls(root)
+
+    def claim(self) -> tuple[Path, BinaryIO]:
+        """A new folder that is this process's own as long as it holds the lock, which comes with it."""
+        for lock in self.root.glob("*.worker"):
+            self._sweep(lock)
+        path = Path(tempfile.mkdtemp(dir=self.root, prefix="worker-"))
+        held = path.with_suffix(".worker").open("wb")
+        fcntl.flock(held, fcntl.LOCK_EX)
+        return path, held
+
+    def _sweep(self, lock: Path) -> None:
+        """Removes a worker's folder if the worker is gone."""
+        try:
+            with lock.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                lock.unlink(missing_ok=True)
+        except (BlockingIOError, FileNotFoundError):
+            return
+
+    def place(self, parcel: Parcel, target: Path) -> None:
+        """Gives the content a name; it is fetched if the node does not have it yet."""
+        kept = self.root / f"{parcel.digest}.file"
+        with _alone(kept.with_suffix(".lock")):
+            if not kept.exists() or _digest(kept) != parcel.digest:
+                self._forget_old()
+                with written(kept) as file:
+                    for chunk in parcel.chunks:
+                        file.write(ray.get(chunk))
+            os.utime(kept)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            target.hardlink_to(kept)
+
+    def _forget_old(self) -> None:
+        for kept in self.root.glob("*.file"):
+            if kept.stat().st_mtime < time.time() - KEPT_FOR:
+                kept.unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """A block that one process of the node is in at a time."""
+    with path.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which gets its name when the block ends; nobody reads half of it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
