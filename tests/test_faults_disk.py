@@ -2,17 +2,20 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contragrad import config_file, run
+from contragrad.cli import main
 from contragrad.errors import UserError
 from contragrad.history import load
 from contragrad.watch.events import Epoch, Event, Opened, Searching, Stage, nobody
 from elsewhere import fill, small_disk
 from small_study import config_of, without_workers
+from test_run import call_here
 
 
 def stage(begins: str) -> Callable[[Event], bool]:
@@ -100,3 +103,59 @@ def unharmed(folder: Path) -> None:
 
 def names(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a study that has ended."""
+    place = tmp_path_factory.mktemp("ended")
+    with pytest.MonkeyPatch.context() as patch:
+        without_workers(patch)
+        run.create(config_of(place), place / "run", nobody)
+    return place / "run"
+
+
+WRITERS: dict[str, tuple[tuple[str, ...], str]] = {
+    "weights": (("export", "RUN", "--out", "DISK/out.safetensors"), "out.safetensors"),
+    "onnx": (("export", "RUN", "--format", "onnx", "--out", "DISK/out.onnx"), "out.onnx"),
+    "torch-export": (("export", "RUN", "--format", "torch-export", "--out", "DISK/out.pt2"), "out.pt2"),
+    "python": (("export", "RUN", "--format", "python", "--out", "DISK/out.py"), "out.py"),
+    "text": (("export", "RUN", "--format", "text", "--out", "DISK/out.txt"), "out.txt"),
+    "page": (("report", "RUN", "--out", "DISK/out.html"), "out.html"),
+    "data": (("data", "import", "RUN/../digits.npz", "--out", "DISK/out.npz"), "out.npz"),
+}
+"""Words of a command, and the file that it makes."""
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_is_written_on_a_full_disk_is_not_there_by_half(kind: str, ended: Path, tmp_path: Path) -> None:
+    words, made = WRITERS[kind]
+    with small_disk(tmp_path, 32768) as disk:
+        called = [word.replace("RUN", str(ended)).replace("DISK", str(disk)) for word in words]
+        ballast = fill(disk)
+        if kind != "text":  # the others are begun in the room there is, and cannot be ended
+            with ballast.open("r+b") as file:
+                file.truncate(ballast.stat().st_size - 4096)
+        done = call_here(*called)
+        assert done.returncode == 2, done.stderr
+        assert "No space" in done.stderr
+        assert str(disk / "out") in done.stderr
+        assert "try: free room" in done.stderr
+        assert [path for path in disk.rglob("*") if path.is_file()] == [ballast]
+        ballast.unlink()
+        done = call_here(*called)
+        assert done.returncode == 0, done.stderr
+        assert (disk / made).stat().st_size > 0
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_standard_output_on_a_full_disk_is_named(
+    more: tuple[str, ...], ended: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Path("/dev/full").open("w") as full, redirect_stdout(full):
+        assert main(["show", str(ended), *more]) == 2
+    said = capfd.readouterr().err
+    assert said == (
+        "contragrad: standard output cannot be written: No space left on device\n"
+        "  try: free room, or another place for it\n"
+    )

@@ -1,6 +1,7 @@
 """The command: parse, call, print. Data go to standard output, progress to standard error."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -59,17 +60,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     try:
         command.call(options, rest)
+        sys.stdout.flush()
     except (UserError, WorkerLostError) as error:
         print(f"contragrad: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except BrokenPipeError:
-        # Whoever read has read enough; Python would complain of it once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()  # whoever read has read enough
         return EXIT_PIPE
+    except OSError as error:
+        # A file's own error has been named by where it is written.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        _give_up_output()
+        print(f"contragrad: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        print("  try: free room, or another place for it", file=sys.stderr)
+        return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print(f"contragrad: interrupted{command.way_on(options)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
+
+
+def _give_up_output() -> None:
+    # Python would write what is left, and complain once more, at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def whole_parser() -> argparse.ArgumentParser:

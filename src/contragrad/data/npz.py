@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from contragrad.data import memory
 from contragrad.data.arrays import Arrays
 from contragrad.data.dataset import Array, Dataset
 from contragrad.errors import UserError
-from contragrad.files import named
+from contragrad.files import named, writing
 from contragrad.outside import from_json
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")
@@ -88,21 +87,12 @@ def write(path: Path, dataset: Dataset, origin: dict[str, Any]) -> None:
     """
     arrays = dict(zip(NAMES, _parts(dataset), strict=True))
     text = json.dumps(origin, indent=2) + "\n"
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with named(path, "the file cannot be written"):
-        try:
-            with beside.open("wb") as stream:
-                with zipfile.ZipFile(stream, "w") as archive:
-                    for name, array in arrays.items():
-                        entry = zipfile.ZipInfo(f"{name}.npy", EARLIEST)
-                        with archive.open(entry, "w", force_zip64=True) as member:
-                            np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
-                    archive.writestr(zipfile.ZipInfo(ORIGIN, EARLIEST), text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+    with writing(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", EARLIEST)
+            with archive.open(entry, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+        archive.writestr(zipfile.ZipInfo(ORIGIN, EARLIEST), text)
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import safetensors.torch
@@ -82,7 +83,10 @@ def _ask_onnx(path: Path, target: Target) -> Answers:
 def _write_program(target: Target, problem: Problem, path: Path) -> None:
     with _exporting(target):
         program = _program(target, problem)
-    torch.export.save(program, path)
+    # In memory first: torch's own writer ends the process when the disk is full.
+    content = BytesIO()
+    torch.export.save(program, content)
+    path.write_bytes(content.getvalue())
 
 
 def _ask_program(path: Path, target: Target) -> Answers:
