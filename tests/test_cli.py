@@ -295,6 +295,7 @@ def test_show_on_a_folder_without_a_table(begun: Path, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().out) == {
         "finished": False,
         "test_looks": 0,
+        "evaluated_elsewhere": 0,
         "history": [],
         "table": [],
     }

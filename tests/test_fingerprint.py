@@ -125,7 +125,7 @@ def test_golden_fields_outside_a_studys_identity() -> None:
     """A field wrongly left out is wrong science; one wrongly left in only costs time."""
     assert excluded(StudyConfig) == [
         *("data.download", "refine.checkpoint_every"),
-        *("device", "workers", "executor", "address", "worker_gpus"),
+        *("device", "workers", "executor", "address", "worker_gpus", "memo"),
     ]
 
 

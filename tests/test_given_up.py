@@ -10,9 +10,10 @@ import yaml
 
 from contragrad import config_file, history, run
 from contragrad.engine.executors import TRIES, Executor, Processes
+from contragrad.engine.study import Told
 from contragrad.engine.work import Work
 from contragrad.evolution.trial import Abandoned
-from contragrad.watch.events import Event, Told, Watcher, nobody
+from contragrad.watch.events import Event, Watcher, nobody
 from contragrad.watch.jsonlines import as_json
 from contragrad.watch.lines import line
 from contragrad.workspace import Workspace
@@ -21,6 +22,8 @@ from test_run import SMALL, call_here
 REASON = f"{TRIES} workers died, the last by signal 11"
 DEADLY = 2
 """Place of the trial among those of the search."""
+
+SETTINGS = ("--workers=2", "--search.population=2", "--search.generations=1")
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +35,7 @@ class Killed(BaseException):
 @pytest.fixture(scope="module")
 def study_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("study") / "study.yaml"
-    path.write_text(yaml.safe_dump(SMALL | {"search": SMALL["search"] | {"population": 2, "generations": 1}}))
+    path.write_text(yaml.safe_dump(SMALL))
     return path
 
 
@@ -40,7 +43,7 @@ def evolved(study_file: Path, folder: Path, watch: Watcher = nobody) -> None:
     if folder.exists():
         run.resume(folder, (), watch)
     else:
-        run.create(config_file.read(study_file, ("--workers=2",)), folder, watch)
+        run.create(config_file.read(study_file, SETTINGS), folder, watch)
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contragrad.engine import memo as memo_module
-from contragrad.engine.memo import SCHEMA, WRITER, DictMemo, Memo, Record, SqliteMemo
+from contragrad.engine import tables
+from contragrad.engine.memo import WRITER, DictMemo, Memo, Record, SqliteMemo
+from contragrad.engine.tables import SCHEMA
 from contragrad.errors import UserError
 from elsewhere import fill, in_another_process, read_only, small_disk
 from performers import record
@@ -154,12 +155,12 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
         SCHEMA: "alter table evaluation add column label text;",
         SCHEMA + 1: "update evaluation set label = task;",
     }
-    monkeypatch.setattr(memo_module, "MIGRATIONS", memo_module.MIGRATIONS | moves)
-    monkeypatch.setattr(memo_module, "SCHEMA", SCHEMA + 2)
+    monkeypatch.setattr(tables, "MIGRATIONS", tables.MIGRATIONS | moves)
+    monkeypatch.setattr(tables, "SCHEMA", SCHEMA + 2)
 
 
 def test_every_older_version_can_be_migrated() -> None:
-    assert set(memo_module.MIGRATIONS) == set(range(1, SCHEMA))
+    assert set(tables.MIGRATIONS) == set(range(1, SCHEMA))
 
 
 def begun_earlier(path: Path) -> None:
@@ -187,7 +188,7 @@ def test_an_older_version_that_is_only_read_stays_as_it_is(
     request.getfixturevalue("later")
     with SqliteMemo(path, read_only=True) as memo:
         assert memo.get("key 1") == record(1)
-        assert memo._version() == SCHEMA + 2
+        assert tables.version(memo._connection) == SCHEMA + 2
         with pytest.raises(UserError, match="readonly"):
             memo.set_meta("note", "changed")
     assert path.read_bytes() == content
@@ -199,15 +200,15 @@ def test_a_migration_that_fails_leaves_the_older_version(
 ) -> None:
     path = tmp_path / "study.db"
     begun_earlier(path)
-    monkeypatch.setattr(memo_module, "SCHEMA", SCHEMA + 1)
+    monkeypatch.setattr(tables, "SCHEMA", SCHEMA + 1)
     broken = {SCHEMA: "alter table evaluation add column label text; insert into nowhere values (1);"}
-    monkeypatch.setattr(memo_module, "MIGRATIONS", broken)
+    monkeypatch.setattr(tables, "MIGRATIONS", broken)
     with pytest.raises(UserError, match="nowhere"):
         SqliteMemo(path)
     monkeypatch.undo()
     with SqliteMemo(path) as memo:
         assert memo.get("key 1") == record(1)
-        assert memo._version() == SCHEMA
+        assert tables.version(memo._connection) == SCHEMA
 
 
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -229,6 +229,8 @@ class StudyConfig:
         address: the Ray cluster: `local` starts one of this machine alone, `auto` joins the one that runs
             here, HOST:PORT the one with that head.
         worker_gpus: GPUs that a worker on Ray takes, such as 0.25 where four share one; with 0 it has none.
+        memo: a database that studies on this machine share, made if it is missing: what one of them has
+            evaluated, the others do not evaluate again. On a local disk.
     """
 
     seed: int = 0
@@ -244,6 +246,7 @@ class StudyConfig:
     executor: ExecutorName = field(default="local", metadata={EXCLUDED: False})
     address: str = field(default="local", metadata={EXCLUDED: False})
     worker_gpus: float = field(default=0.0, metadata={EXCLUDED: False})
+    memo: str | None = field(default=None, metadata={EXCLUDED: False})
 
     def __post_init__(self) -> None:
         require_at_least(0, "", self, "workers", "seed", "worker_gpus")

@@ -11,6 +11,7 @@ from contragrad.config import StudyConfig
 from contragrad.engine import study
 from contragrad.engine.evaluations import remembered
 from contragrad.engine.memo import WRITER, Memo, SqliteMemo
+from contragrad.engine.shared import FROM
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import State
@@ -40,6 +41,7 @@ CHANGEABLE = (
     "executor",
     "address",
     "worker_gpus",
+    "memo",
     "search.generations",
     "refine.",
 )
@@ -172,12 +174,14 @@ class History:
         told: what the search has been told.
         state: where the search stands; None if it has not begun.
         looks: how many sets of networks were measured on the test images.
+        elsewhere: how many of the evaluations other studies made.
     """
 
     config: StudyConfig
     told: tuple[study.Told, ...] = ()
     state: State | None = None
     looks: int = 0
+    elsewhere: int = 0
 
 
 def stored_path(folder: Path) -> Path:
@@ -258,16 +262,18 @@ def retold(memo: Memo, workspace: Workspace) -> History:
     config = workspace.config
     state = search.start(config.search, workspace.problem, config.seed)
     told: list[study.Told] = []
+    elsewhere = 0
     while not state.finished:
         trial = search.ask(state)
         record = memo.get(workspace.evaluation_name(trial))
         if record is None:
             break
+        elsewhere += FROM in record.provenance
         outcome = remembered(record)
         after = search.tell(state, trial, outcome)
         told.append(study.Told(trial, outcome, state, after))
         state = after
-    return History(config, tuple(told), state, len(_looks(memo)))
+    return History(config, tuple(told), state, len(_looks(memo)), elsewhere)
 
 
 def placement(event: study.Told) -> str:

@@ -72,6 +72,7 @@ def history_json(history: History, rows: Sequence[Row]) -> dict[str, Plain]:
     return {
         "finished": history.state is not None and history.state.finished,
         "test_looks": history.looks,
+        "evaluated_elsewhere": history.elsewhere,
         "history": told,
         "table": [canonical(asdict(row)) for row in rows],
     }

@@ -17,7 +17,8 @@ from contragrad.data.dataset import Dataset, Splits, split
 from contragrad.data.sources import load
 from contragrad.engine import executors, study
 from contragrad.engine.lock import lock_folder
-from contragrad.engine.memo import Memo, SqliteMemo
+from contragrad.engine.memo import Memo
+from contragrad.engine.shared import remembering, require_shareable
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.evolution import search
@@ -103,6 +104,7 @@ def entered(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[Dataset,
         UserError: if the folder holds another study, or for whatever in the configuration or the data is
             wrong; the folder is made only once the data are sound.
     """
+    require_shareable(config.memo, folder / DATABASE)
     there = folder.exists()
     if there:
         require_continuation(config_file.dotted(stored_config(folder)), config)
@@ -187,7 +189,7 @@ def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[t
         UserError: if the folder is in use, or holds another study.
     """
     config, folder = workspace.config, workspace.folder
-    with lock_folder(folder), SqliteMemo(folder / DATABASE) as memo:
+    with lock_folder(folder), remembering(folder / DATABASE, config.memo) as memo:
         note_origin(memo, workspace)
         config_file.write(config, folder / CONFIGURATION)
         watch(Opened(folder, config))

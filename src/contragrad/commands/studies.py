@@ -154,7 +154,8 @@ def _show(options: argparse.Namespace, overrides: list[str]) -> None:
     console = Console()
     settings = found.config.search
     total = settings.population * (1 + settings.generations * settings.children)
-    console.print(f"{len(found.told)} of {total} evaluations", highlight=False)
+    elsewhere = f", {found.elsewhere} of them made by other studies" if found.elsewhere else ""
+    console.print(f"{len(found.told)} of {total} evaluations{elsewhere}", highlight=False)
     for event in found.told:
         console.print(
             f"[{event.after.step}] {history.placement(event)}; {report.outcome_text(event.outcome)}",

@@ -12,7 +12,6 @@ from typing import Protocol, Self
 
 from contragrad import __version__
 from contragrad.engine import rows, tables
-from contragrad.engine.tables import PATIENCE, SCHEMA
 from contragrad.errors import UserError
 from contragrad.fingerprint import Plain
 
@@ -105,13 +104,15 @@ class SqliteMemo:
         address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self._readable():
             # Autocommit: each statement is a transaction of its own, and is durable when it returns.
-            self._connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=PATIENCE)
+            self._connection = sqlite3.connect(
+                address, uri=True, isolation_level=None, timeout=tables.PATIENCE
+            )
         try:
             with self._readable():
                 self._require_ours()
                 if not read_only:
                     tables.prepare(self._connection)
-                elif 0 < tables.version(self._connection) < SCHEMA:
+                elif 0 < tables.version(self._connection) < tables.SCHEMA:
                     self._migrate_copy()
         except BaseException:
             self.close()
@@ -127,10 +128,10 @@ class SqliteMemo:
             raise UserError(
                 "the database is none of contragrad's", where=str(self._path), remedy="a new run folder"
             )
-        if found > SCHEMA:
+        if found > tables.SCHEMA:
             writer = self._writer()
             raise UserError(
-                f"the database has version {found}, and this contragrad {__version__} knows {SCHEMA}",
+                f"the database has version {found}, and this contragrad {__version__} knows {tables.SCHEMA}",
                 where=str(self._path),
                 remedy=f"contragrad {writer}, which wrote it"
                 if writer

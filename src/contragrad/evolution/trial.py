@@ -6,6 +6,9 @@ from math import inf
 from contragrad.evolution.genome import Genome
 from contragrad.fingerprint import Plain
 
+GIVEN_UP = "given_up"
+"""The key of a stored outcome that says that its trial was given up."""
+
 LONGEST_SHOWN = 200
 """Letters of what is stored that stand in a message."""
 
@@ -108,7 +111,7 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Plain]:
         case Infeasible(reason):
             return {"infeasible": reason}
         case Abandoned(reason):
-            return {"given_up": reason}
+            return {GIVEN_UP: reason}
 
 
 def outcome_from_json(stored: dict[str, Plain]) -> Outcome:
