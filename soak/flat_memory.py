@@ -21,8 +21,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +101,15 @@ def slope(samples: Sequence[tuple[int, int]]) -> float:
     return statistics.linear_regression(*zip(*samples, strict=True)).slope
 
 
-def played(folder: Path, evaluations: int, workers: int, every: int) -> list[tuple[int, int]]:
-    """Plays the search, and samples (evaluations told, bytes resident)."""
+class OverError(Exception):
+    """The time is over."""
+
+
+def played(
+    folder: Path, evaluations: int, workers: int, every: int, seconds: float, live: bool
+) -> list[tuple[int, int]]:
+    """Plays the search for so many seconds at most, and samples (evaluations told, bytes resident)."""
+    end = time.monotonic() + seconds
     search = SearchSettings(
         population=4,
         children=2,
@@ -116,7 +125,7 @@ def played(folder: Path, evaluations: int, workers: int, every: int) -> list[tup
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         watching(
-            Console(file=nowhere, force_terminal=True, width=120, height=40),
+            Console(file=nowhere, force_terminal=live, width=120, height=40),
             json_to=nowhere,
             tensorboard=True,
         ) as shown,
@@ -129,9 +138,12 @@ def played(folder: Path, evaluations: int, workers: int, every: int) -> list[tup
                 raise RuntimeError(event.text)  # a watcher that is left out would make it flat
             if isinstance(event, Told) and event.after.step % every == 0:
                 samples.append((event.after.step, resident()))
+                if time.monotonic() > end:
+                    raise OverError
 
         watch(events.Opened(folder, config))
-        run.evolve(workspace, memo, Clocked(workers), watch)
+        with suppress(OverError):
+            run.evolve(workspace, memo, Clocked(workers), watch)
     return samples
 
 
@@ -143,11 +155,20 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=18_000)
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--every", type=int, default=200, help="evaluations from sample to sample")
+    parser.add_argument("--seconds", type=float, default=inf, help="it ends after so many, wherever it is")
+    parser.add_argument("--lines", action="store_true", help="lines in the place of the live table")
     parser.add_argument("--allowed", type=float, default=8192, help="bytes an evaluation")
     chosen = parser.parse_args()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        samples = played(Path(folder), chosen.evaluations, chosen.workers, chosen.every)
+        samples = played(
+            Path(folder),
+            chosen.evaluations,
+            chosen.workers,
+            chosen.every,
+            chosen.seconds,
+            live=not chosen.lines,
+        )
     steady = samples[len(samples) // 5 :]
     rises = {"all": slope(steady), "second_half": slope(steady[len(steady) // 2 :])}
     flat = all(rise <= chosen.allowed for rise in rises.values())
@@ -155,6 +176,7 @@ def main() -> None:
         "soak": "flat_memory",
         "evaluations": samples[-1][0],
         "workers": chosen.workers,
+        "watchers": ["lines" if chosen.lines else "live", "json", "tensorboard"],
         "days_of_2_workers": round(samples[-1][0] / (2 * DAY), 1),
         "bytes_an_evaluation": {name: round(rise) for name, rise in rises.items()},
         "megabytes_a_day_of_2_workers": round(rises["all"] * 2 * DAY / 1e6, 2),
