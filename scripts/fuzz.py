@@ -29,6 +29,16 @@ MEMORY = 16 * 2**30
 GUIDED = ("genome text", "YAML", "npz header", "memo row")
 """Targets whose readers are in Python, where atheris sees branches."""
 
+LOOKED_INTO = [
+    "contragrad.data.npz",
+    "contragrad.engine.rows",
+    "contragrad.evolution.genome",
+    "contragrad.outside",
+    "numpy.lib",
+    "yaml",
+]
+"""Modules whose branches it sees."""
+
 SHOWN = 5
 """Crashes of a target that are told in full."""
 
@@ -91,7 +101,7 @@ def guided(name: str, inputs: int, seed: int, seconds: float) -> None:
     """The same by atheris, which ends the process itself."""
     import atheris
 
-    with atheris.instrument_imports(include=["contragrad.evolution.genome", "contragrad.outside", "yaml"]):
+    with atheris.instrument_imports(include=LOOKED_INTO):
         tally = Tally(name, seed)
     random, end = Random(seed), time.monotonic() + seconds
     corpus = tally.folder / "corpus"

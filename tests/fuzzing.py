@@ -520,6 +520,13 @@ def read_card(content: bytes, folder: Path) -> object:
     return found
 
 
+def run_onnx(content: bytes, folder: Path) -> object:
+    """The same by onnxruntime and onnx2torch as well."""
+    from contragrad.onnx.model import load_onnx
+
+    return load_onnx(file(folder, content, "n.onnx"))
+
+
 @cache
 def onnx_content() -> bytes:
     """A small network in ONNX, made without torch's exporter."""
@@ -602,4 +609,5 @@ TARGETS: dict[str, Target] = {
     "network file": Target(make=safetensors_file, read=read_network, inputs=5000),
     "weights": Target(make=safetensors_file, read=read_weights, inputs=3000),
     "ONNX": Target(make=onnx_file, read=read_onnx, inputs=5000),
+    "ONNX, run": Target(make=onnx_file, read=run_onnx, inputs=1000),
 }

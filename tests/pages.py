@@ -26,6 +26,7 @@ from contragrad.engine.work import Work
 from contragrad.evaluate import Row, wilson
 from contragrad.evolution.search import start
 from contragrad.history import note_look, note_origin
+from contragrad.page import cards
 from contragrad.page.cards import PICTURES
 from contragrad.recipes import best
 from contragrad.reference import architecture, construct
@@ -159,7 +160,7 @@ def _content() -> str:
 def pictured(path: Path, size: int) -> None:
     """Puts the pictures of an audit, of so many bytes each, beside its card."""
     for name in PICTURES:
-        path.with_name(name).write_bytes(random.Random(name).randbytes(size))
+        path.with_name(name).write_bytes(cards.PNG + random.Random(name).randbytes(size - len(cards.PNG)))
 
 
 def whole(folder: Path) -> Path:

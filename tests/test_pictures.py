@@ -29,6 +29,12 @@ def test_the_suffix_decides_the_kind(suffix: str, tmp_path: Path) -> None:
             assert (image.format, image.size) == ("PNG", (288, 144))
 
 
+def test_dollars_in_a_name_are_no_formula(tmp_path: Path) -> None:
+    with picture(tmp_path / "name.svg") as figure:
+        figure.text(0.5, 0.5, r"$\frac$ <b>")
+    assert r"$\frac$ &lt;b&gt;" in (tmp_path / "name.svg").read_text(encoding="utf-8")
+
+
 @every_suffix
 def test_the_same_drawing_gives_the_same_bytes_whatever_the_users_style(suffix: str, tmp_path: Path) -> None:
     draw(tmp_path / f"a{suffix}")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fuzzing import TARGETS, Target
 
-SLOW = ("study file", "memo row in SQLite", "database", "ONNX", "weights", "network file")
+SLOW = ("study file", "memo row in SQLite", "database", "ONNX", "ONNX, run", "weights", "network file")
 EXAMPLES, FEW = 200, 40
 
 

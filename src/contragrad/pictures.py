@@ -17,8 +17,14 @@ SUFFIXES = (".png", ".svg")
 
 PIXELS_PER_INCH = 144
 
-STYLE: list[str | Path | dict[str, Any]] = ["default", {"svg.fonttype": "none", "svg.hashsalt": "contragrad"}]
-"""Matplotlib's own style, whatever the user's, with text that stays text and ids that stay the same."""
+STYLE: list[str | Path | dict[str, Any]] = [
+    "default",
+    {"svg.fonttype": "none", "svg.hashsalt": "contragrad", "text.parse_math": False},
+]
+"""Matplotlib's own style, whatever the user's, with text that stays text and ids that stay the same.
+
+A name may have dollars in it, between which is no formula.
+"""
 
 
 @contextmanager

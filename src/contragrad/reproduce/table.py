@@ -11,9 +11,12 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from contragrad.errors import UserError
 from contragrad.evaluate import Share, wilson
 from contragrad.files import write_text
 from contragrad.history import LOOKS
+from contragrad.legible import legible
+from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.reproduce import provenance
 from contragrad.reproduce.definition import ITSELF, SURROGATE, Column, Definition
 from contragrad.reproduce.epsilon import GREYS
@@ -105,8 +108,8 @@ def write(table: Content, path: Path) -> None:
 def read(path: Path) -> Content | None:
     """The table that `write` wrote; None if there is none, or none that can be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = from_json(read_text(path, LONGEST_JSON, "the table cannot be read", ""))
+    except (UserError, ValueError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -130,7 +133,7 @@ def as_text(table: Content) -> Group:
     for column in table["columns"]:
         shown.add_column(column, justify="right")
     for name, row in table["networks"].items():
-        shown.add_row(name, *(_figure(row[column]) for column in table["columns"]))
+        shown.add_row(Text(legible(name)), *(_figure(row[column]) for column in table["columns"]))
     lines = [_examples(name, column) for name, column in table["columns"].items() if column["source"]]
     lines += _missing(table)
     lines += [
