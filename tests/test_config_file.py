@@ -90,7 +90,8 @@ counts = st.integers(1, 10**9)
 shares = st.floats(0, 1, exclude_min=True, exclude_max=True)
 weights = st.floats(0, allow_infinity=False)
 fractions = st.fractions(min_value=0, max_value=1)
-texts = st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(not_null)
+letters = st.characters(codec="utf-8", exclude_characters="\0")
+texts = st.none() | st.text(letters, min_size=1, max_size=20).filter(not_null)
 
 
 @st.composite
