@@ -210,7 +210,7 @@ def test_a_page_calls_the_factory_of_a_run_only_when_it_is_told_to(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("[" * 100_000, "more than 65,536 bytes"),
+        ("[" * 300_000, "more than 262,144 bytes"),
         ("[" * 60_000, "in each other"),
         ("a: &a [1]\nb: [*a, *a]", "an alias, line 2"),
         ("seed: 1\nseed: 2", "seed comes twice, line 2"),

@@ -14,8 +14,8 @@ from contragrad.files import named
 LONGEST_JSON = 2**25
 """Bytes of a JSON file: an audit's card has 100 kB, and json takes about ten times as much memory."""
 
-LONGEST_YAML = 2**16
-"""Letters of a study file: with every setting it has 2,000, and a line can have yaml read for a second."""
+LONGEST_YAML = 2**18
+"""Letters of a study file: its settings take 2,000, a genome some hundreds; yaml reads so many in seconds."""
 
 DEEPEST_YAML = 20
 """Mappings and lists in each other: a study file has three, and yaml fails at some hundreds."""
@@ -39,10 +39,9 @@ def read_text(path: Path, most: int, what: str, remedy: str) -> str:
     Raises:
         UserError: if it is none, is too long, or cannot be read.
     """
-    with named(path, what, remedy):
-        # A pipe is as good as a file, and of a device, which has no end, no more is read.
-        with path.open("rb") as file:
-            content = file.read(most + 1)
+    # A pipe is as good as a file, and of a device, which has no end, no more is read.
+    with named(path, what, remedy), path.open("rb") as file:
+        content = file.read(most + 1)
     if len(content) > most:
         raise UserError(f"{what}: it has more than {most:,} bytes", where=str(path), remedy=remedy)
     try:
