@@ -8,16 +8,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from contragrad.engine.executors import Processes
+from contragrad.engine import executors
+from contragrad.engine.executors import Finished, Processes
 from contragrad.engine.lock import lock_folder
-from contragrad.engine.memo import Record, SqliteMemo
+from contragrad.engine.memo import DictMemo, Memo, Record, SqliteMemo
+from contragrad.engine.shared import remembering
+from contragrad.engine.study import Event, Told, run
 from contragrad.engine.work import Perform, Result, Work
 from contragrad.errors import UserError
+from contragrad.evolution import search
+from contragrad.evolution.search import State
+from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial, outcome_to_json
+from contragrad.fingerprint import fingerprint
+from contragrad.search_settings import SearchSettings
 
 Report = Callable[[dict[str, float]], None]
 
@@ -254,6 +263,95 @@ def write_records(path: str) -> None:
         memo.set_meta("last", str(number))
         print(number, flush=True)
         number += 1
+
+
+def share_records(own: str, shared: str) -> None:
+    """Puts records of its own under names that others use too, and says what is remembered."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+    with remembering(Path(own), shared) as memo:
+        for number in range(30):
+            found = memo.put(replace(record(number), seconds=float(os.getpid())))
+            print(number, found.seconds)
+
+
+def sharing_search(folder: str, shared: str, seed: str, children: str) -> None:
+    """A small search in a folder of its own, which says each step and at last where it ends."""
+    with remembering(Path(folder) / "study.db", shared) as memo:
+        final = sharing_state(
+            memo, seed, children, seconds=0.02, on_event=lambda event: print("step", flush=True)
+        )
+    print(repr(final))
+
+
+def sharing_state(
+    memo: Memo,
+    seed: str,
+    children: str,
+    *,
+    seconds: float = 0.0,
+    slots: int = 1,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> State:
+    """Where that search ends; trials are named by what they are, and few are possible."""
+    settings = SearchSettings(
+        population=3,
+        children=int(children),
+        minimum_distance=0.0,
+        generations=3,
+        mutations_min=1,
+        mutations_max=1,
+        initial_blocks_min=1,
+        initial_blocks_max=2,
+        epochs=1,
+        epochs_growth=0,
+        channels=(4,),
+        kernels=(1,),
+        hidden=4,
+    )
+    state = search.start(settings, Problem(3, 32, 32, 10), int(seed))
+    with closing(Slowly(seconds, slots)) as executor:
+        return run(state, memo=memo, executor=executor, key_of=trial_key, on_event=on_event)
+
+
+def trial_key(trial: Trial) -> str:
+    return fingerprint("test/1", repr(trial))
+
+
+def told_by(words: tuple[str, str]) -> set[str]:
+    """The names of what that search is told."""
+    told: set[str] = set()
+
+    def note(event: Event) -> None:
+        if isinstance(event, Told):
+            told.add(trial_key(event.trial))
+
+    sharing_state(DictMemo(), *words, on_event=note)
+    return told
+
+
+@dataclass
+class Slowly:
+    """An executor whose trials take their time, each after the one before."""
+
+    seconds: float
+    slots: int
+    tasks: dict[str, Trial] = field(default_factory=dict)
+
+    def offer(self, key: str, task: object) -> bool:
+        assert isinstance(task, Trial)
+        if key in self.tasks or len(self.tasks) >= self.slots:
+            return False
+        self.tasks[key] = task
+        return True
+
+    def wait(self) -> list[executors.Event]:
+        time.sleep(self.seconds)
+        key = next(iter(self.tasks))
+        return [Finished(key, outcome_to_json(toy(self.tasks.pop(key))), self.seconds)]
+
+    def close(self) -> None:
+        self.tasks.clear()
 
 
 def save_artefacts(folder: str) -> None:

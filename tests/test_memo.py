@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from contragrad.engine import tables
 from contragrad.engine.memo import WRITER, DictMemo, Memo, Record, SqliteMemo
+from contragrad.engine.shared import SharedMemo, remembering
 from contragrad.engine.tables import SCHEMA
 from contragrad.errors import UserError
 from elsewhere import fill, in_another_process, read_only, small_disk
@@ -22,10 +23,17 @@ from performers import record
 # The contract.
 
 
-@pytest.fixture(params=["dict", "sqlite"])
+@pytest.fixture(params=["dict", "sqlite", "shared", "shared files"])
 def memo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Memo]:
     if request.param == "dict":
         yield DictMemo()
+        return
+    if request.param == "shared":
+        yield SharedMemo(DictMemo(), DictMemo(), "all.db")
+        return
+    if request.param == "shared files":
+        with remembering(tmp_path / "study.db", str(tmp_path / "all.db")) as memo:
+            yield memo
         return
     with SqliteMemo(tmp_path / "study.db") as memo:
         yield memo
@@ -60,7 +68,7 @@ def test_a_note_is_replaced_and_is_no_record(memo: Memo) -> None:
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
     lambda parts: st.lists(parts, max_size=3) | st.dictionaries(TEXTS, parts, max_size=3),
     max_leaves=5,
 )

@@ -91,16 +91,15 @@ class SqliteMemo:
     Args:
         path: the file, made if it is missing.
         read_only: change nothing; the file must be there.
-        shared: other drivers have it too.
 
     Raises:
         UserError: if the file is no database of ours, or one of a newer version. An older one is migrated;
             where it is only read, in a copy in memory.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False, shared: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
-        self._is_own = not read_only and not shared
+        self._read_only = read_only
         address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self._readable():
             # Autocommit: each statement is a transaction of its own, and is durable when it returns.
@@ -227,8 +226,8 @@ class SqliteMemo:
 
     def close(self) -> None:
         """Closes the file, which then is the whole memo; closing twice is fine."""
-        if self._is_own:
-            # Somebody who reads it just now keeps the log, and closes it in our place.
+        if not self._read_only:
+            # Somebody else who has it open just now keeps the log, and closes it in our place.
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("pragma journal_mode = delete")
         self._connection.close()

@@ -108,7 +108,7 @@ def require_shareable(shared: str | None, own: Path) -> None:
 
 def _opened(shared: str, *, read_only: bool = False) -> SqliteMemo:
     try:
-        return SqliteMemo(_path(shared), read_only=read_only, shared=True)
+        return SqliteMemo(_path(shared), read_only=read_only)
     except UserError as error:
         remedy = "another file" if "run folder" in error.remedy else error.remedy
         raise UserError(error.what, where=f"memo: {shared}", remedy=remedy) from error
