@@ -10,7 +10,8 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # by 15, as Ray has it, worke
 
 from ray.cluster_utils import Cluster
 
-from contragrad.engine.ray_executor import connected
+from contragrad.engine.ray_cluster import connected
+from contragrad.engine.ray_files import CACHE
 
 STORE = 80 * 2**20
 """Bytes of a node's object store, about the least that Ray takes."""
@@ -20,8 +21,14 @@ HEAD = "127.0.0.2"
 
 
 @contextmanager
-def cluster_of(nodes: int) -> Iterator[Cluster]:
-    """A cluster whose head is this driver's and has no room, with so many nodes for one worker each."""
+def cluster_of(nodes: int, cache: Path) -> Iterator[Cluster]:
+    """A cluster whose head is this driver's and has no room, with so many nodes for one worker each.
+
+    Args:
+        nodes: how many.
+        cache: where they keep what they are sent.
+    """
+    os.environ[CACHE] = str(cache)
     head = {
         "num_cpus": 0,
         "include_dashboard": False,
@@ -35,6 +42,7 @@ def cluster_of(nodes: int) -> Iterator[Cluster]:
         with connected(str(cluster.address), 0):
             yield cluster
     finally:
+        del os.environ[CACHE]
         cluster.shutdown()  # type: ignore[no-untyped-call]
 
 

@@ -77,6 +77,22 @@ def toys_but(deadly: str) -> Perform:
     return perform
 
 
+def with_files(argument: None, folder: Path) -> Perform:
+    """A task that reads one file and makes another, and is killed once, when it has a checkpoint."""
+
+    def perform(task: str, report: Report) -> Result:
+        checkpoint = folder / f"{task}.checkpoint"
+        if not checkpoint.exists():
+            checkpoint.write_text("half")
+            report({"done": 0.5})
+            os.kill(os.getpid(), signal.SIGKILL)
+        (folder / f"{task}.made").write_text(f"{(folder / 'read').read_text()}, {checkpoint.read_text()}")
+        checkpoint.unlink()
+        return {"folder": str(folder)}
+
+    return perform
+
+
 def toy(trial: Trial) -> Outcome:
     """An outcome that depends on nothing but the trial, and ties often."""
     digits = int(trial.genome.hash, 16) + trial.epochs

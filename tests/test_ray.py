@@ -13,8 +13,10 @@ pytest.importorskip("ray", reason="the extra ray is not installed")
 from ray.cluster_utils import Cluster
 
 from clusters import cluster_of, join, kill_node, node_of, parent
+from contragrad.engine import ray_executor, ray_node
 from contragrad.engine.executors import TRIES, Event, Executor, GivenUp, Progressed
-from contragrad.engine.ray_executor import RayExecutor, connected
+from contragrad.engine.ray_executor import RayExecutor
+from contragrad.engine.ray_files import Files
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from performers import CALLS, PATIENCE, Call, die, die_once, echo, hold, meet, threads
@@ -47,8 +49,13 @@ CONTRACT = (
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with cluster_of(2) as cluster:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def cluster(cache: Path) -> Iterator[Cluster]:
+    with cluster_of(2, cache) as cluster:
         yield cluster
 
 
@@ -124,6 +131,43 @@ def test_what_cannot_be_set_up_is_told_with_the_first_task(cluster: Cluster, sha
             finish(executor, "task")
 
 
+@pytest.mark.parametrize("sees", [True, False], ids=["seen", "not seen"])
+def test_files_reach_workers_and_come_back_and_a_killed_task_goes_on_from_its_checkpoint(
+    sees: bool,
+    cluster: Cluster,
+    shared: RayExecutor,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shared.close()
+    if not sees:
+        sight = ray_node.Sight
+        monkeypatch.setattr(ray_executor, "Sight", lambda folder, *mark: sight(Path("/nowhere"), *mark))
+    (tmp_path / "read").write_text("whole")
+    files = Files(
+        folder=tmp_path,
+        mark=".mark",
+        reads=lambda task: ["read"],
+        makes=lambda task: [f"{task}.checkpoint", f"{task}.made"],
+    )
+    executor = RayExecutor(work=Work("performers:with_files", None), workers=0, threads=1, files=files)
+    with closing(executor):
+        for task in ("one", "two"):
+            assert executor.offer(task, task)
+        found = dict(results(finish(executor, "one", "two")))
+        assert (tmp_path / ".mark").exists()
+        places = {Path(str(result["folder"])) for result in found.values()}
+        assert places == {tmp_path} if sees else all(place.parent == cache for place in places)
+        kept = {path.read_text() for path in cache.glob("*.file")}
+        assert kept == (set() if sees else {"whole", "half"})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "read": "whole",
+        "one.made": "whole, half",
+        "two.made": "whole, half",
+    }
+
+
 def test_a_cluster_without_room_is_refused(cluster: Cluster) -> None:
     for executor, said in (
         (RayExecutor(work=CALLS, workers=1, threads=2), "2 CPUs"),
@@ -155,13 +199,3 @@ def test_a_node_may_be_lost_and_another_may_come(
     while shared.slots < 2:
         assert not executor.wait()
     shared.close()
-
-
-def test_addresses_that_are_none_are_refused() -> None:
-    import ray
-
-    if ray.is_initialized():
-        pytest.skip("this process is a driver already")
-    for address in ("ray://127.0.0.1:10001", "127.0.0.1:1", "nonsense"):
-        with pytest.raises(UserError, match="cluster"), connected(address, 1):
-            pass

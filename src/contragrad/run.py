@@ -131,6 +131,9 @@ def open_data(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
     resolve_device(config.device)
     if config.executor == "ray":
         extras.require(["ray"], "ray", job="--executor ray", where="executor")
+        from contragrad.engine.ray_cluster import require_reachable
+
+        require_reachable(config.address)
     dataset = load(config.data)
     problem = Problem(*dataset.shape, dataset.classes)
     weights = config.reference.weights
@@ -189,7 +192,7 @@ def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[t
         UserError: if the folder is in use, or holds another study.
     """
     config, folder = workspace.config, workspace.folder
-    with lock_folder(folder), remembering(folder / DATABASE, config.memo) as memo:
+    with lock_folder(folder), _cluster_of(config), remembering(folder / DATABASE, config.memo) as memo:
         note_origin(memo, workspace)
         config_file.write(config, folder / CONFIGURATION)
         watch(Opened(folder, config))
@@ -214,6 +217,18 @@ def worker_count(workspace: Workspace) -> int:
 
 
 @contextmanager
+def _cluster_of(config: StudyConfig) -> Iterator[None]:
+    """A block that is connected to the cluster of the settings, if they say one."""
+    if config.executor == "local":
+        yield
+        return
+    from contragrad.engine.ray_cluster import connected
+
+    with connected(config.address, config.workers):
+        yield
+
+
+@contextmanager
 def executor_of(workspace: Workspace) -> Iterator[executors.Executor]:
     """Workers for the workspace's tasks, here or on a Ray cluster, stopped when the block ends.
 
@@ -224,11 +239,11 @@ def executor_of(workspace: Workspace) -> Iterator[executors.Executor]:
     with ExitStack() as stack:
         executor: executors.Executor
         if config.executor == "ray":
-            from contragrad.engine import ray_executor
+            from contragrad.engine.ray_executor import RayExecutor
             from contragrad.engine.ray_files import Files
 
-            stack.enter_context(ray_executor.connected(config.address, config.workers))
-            executor = ray_executor.RayExecutor(
+            stack.enter_context(_cluster_of(config))
+            executor = RayExecutor(
                 work=work,
                 workers=config.workers,
                 threads=1,

@@ -52,9 +52,9 @@ def provenance() -> dict[str, str]:
     return _origin() | {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
-def recorded(trial: Trial, key: str, outcome: Result, seconds: float) -> Record:
-    """What a memo is to hold of a trial, evaluated just now and here."""
-    return Record(key=key, task=task_text(trial), outcome=outcome, seconds=seconds, provenance=provenance())
+def recorded(trial: Trial, key: str, outcome: Result, seconds: float, made: dict[str, str]) -> Record:
+    """What a memo is to hold of a trial."""
+    return Record(key=key, task=task_text(trial), outcome=outcome, seconds=seconds, provenance=made)
 
 
 def task_text(trial: Trial) -> str:
@@ -82,9 +82,11 @@ class Doubted:
             WorkerLostError: if it is one too many that was given up.
         """
         if isinstance(event, Finished):
-            record = recorded(trial, event.key, event.result, event.seconds)
+            made = event.provenance or provenance()
+            record = recorded(trial, event.key, event.result, event.seconds, made)
             return {trial: remembered(self.memo.put(record)), **self.settled()}
-        self.records[trial] = recorded(trial, event.key, outcome_to_json(Abandoned(event.reason)), 0.0)
+        outcome = outcome_to_json(Abandoned(event.reason))
+        self.records[trial] = recorded(trial, event.key, outcome, 0.0, provenance())
         if len(self.records) == IN_A_ROW:
             raise WorkerLostError(
                 f"{IN_A_ROW} trials in a row were given up, so the machine may be at fault: {event.reason}\n"

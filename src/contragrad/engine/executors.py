@@ -30,11 +30,12 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A task's result."""
+    """A task's result, and where and with what it was made, if that was not here."""
 
     key: str
     result: Result
     seconds: float
+    provenance: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,7 @@
 Imported only where it is asked for. Ray pickles what driver and workers of one cluster send each other.
 """
 
-import contextlib
-import logging
 import math
-import os
 import pickle
 import secrets
 import sys
@@ -16,11 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before ray is there: it would report home
-
 import ray
 from ray import ObjectRef
-from ray.exceptions import ActorUnavailableError, NodeDiedError, RayError
+from ray.exceptions import RayError
 
 from contragrad.engine.evaluations import provenance
 from contragrad.engine.executors import (
@@ -32,6 +27,7 @@ from contragrad.engine.executors import (
     TaskFailedError,
     WorkerLostError,
 )
+from contragrad.engine.ray_cluster import cause_of, is_of_node, room_of
 from contragrad.engine.ray_files import Depot, Files, Parcel, written
 from contragrad.engine.ray_node import Foreman, Job, Place, Sight
 from contragrad.engine.work import Work
@@ -51,52 +47,6 @@ ABSENT = 600.0
 
 SAME = ("python", "torch", "contragrad")
 """What must be the same in driver and workers, for results to be."""
-
-
-@contextlib.contextmanager
-def connected(address: str, workers: int) -> Iterator[None]:
-    """A block in which this process is a driver of the cluster; one that it is already is left as it is.
-
-    Args:
-        address: `local` starts a cluster of this machine, which ends with the block; `auto` joins the one
-            that runs here, `HOST:PORT` the one with that head, of which this machine is a node.
-        workers: how many a cluster that is started here must have room for.
-
-    Raises:
-        UserError: if there is no such cluster.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    if "://" in address:
-        raise UserError(
-            "a driver is on a node of its cluster", where=f"address: {address}", remedy="auto, or HOST:PORT"
-        )
-    local: dict[str, Any] = {
-        "num_cpus": max(workers, os.cpu_count() or 1),
-        "include_dashboard": False,
-        "object_store_memory": 128 * 2**20,  # workers see the run folder, and are sent nothing large
-        "_node_ip_address": "127.0.0.1",
-    }
-    # Ray tells of lost workers on standard output, which is for results.
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **(local if address == "local" else {}),
-            )
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise UserError(
-                f"there is no Ray cluster to join: {str(error).splitlines()[0]}",
-                where=f"address: {address}",
-                remedy="`ray start --head` on one machine, `ray start --address` on the others and on this",
-            ) from error
-        try:
-            yield
-        finally:
-            ray.shutdown()
 
 
 @dataclass(slots=True, eq=False)
@@ -201,7 +151,7 @@ class RayExecutor:
             self._sight = Sight(self.files.folder.absolute(), self.files.mark, secrets.token_hex(16))
             with written(self.files.folder / self.files.mark) as file:
                 file.write(self._sight.content.encode())
-        room = self._room()
+        room = room_of(self.threads, self.gpus)
         if room == 0:
             gpus = f" and {self.gpus:g} GPUs" if self.gpus else ""
             raise UserError(
@@ -218,17 +168,6 @@ class RayExecutor:
                 list(self._hear(seat))
             placed = sum(seat.place is not None for seat in self._seats)
 
-    def _room(self) -> int:
-        """Workers that would fit if nobody else used the cluster."""
-
-        def fit(resources: dict[str, float]) -> int:
-            cpus = resources.get("CPU", 0.0) // self.threads
-            gpus = resources.get("GPU", 0.0) / self.gpus + 1e-9 if self.gpus else math.inf
-            return int(min(cpus, gpus))
-
-        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-        return sum(fit(node["Resources"]) for node in nodes if node["Alive"])
-
     def _fill(self) -> None:
         """Asks for the workers that are missing; where there is no room yet, they come when there is."""
         if time.monotonic() - self._looked < LOOKING and self._seats:
@@ -236,7 +175,7 @@ class RayExecutor:
         self._looked = time.monotonic()
         foreman: Any = ray.remote(Foreman)
         foreman = foreman.options(num_cpus=self.threads, num_gpus=self.gpus, max_restarts=0)
-        for _ in range((self.workers or self._room()) - len(self._seats)):
+        for _ in range((self.workers or room_of(self.threads, self.gpus)) - len(self._seats)):
             actor = foreman.remote(pickle.dumps(self.work), sys.path, self.threads, self._sight)
             self._seats.append(_Seat(actor, awaited=actor.place.remote()))
 
@@ -307,16 +246,16 @@ class RayExecutor:
         self._seats.remove(seat)
         self._looked = -math.inf
         ray.kill(seat.foreman)  # it may be only out of reach
-        of_node = _is_of_node(error)
+        of_node = is_of_node(error)
         if seat.place is None and not of_node:
             raise UserError(
-                f"a worker cannot be started on the cluster: {_cause(error)}",
+                f"a worker cannot be started on the cluster: {cause_of(error)}",
                 where="executor: ray",
                 remedy="pip install 'contragrad[ray]' on every node",
             )
         if (key := seat.key) is not None:
             (self._lost_nodes if of_node else self._died)[key] += 1
-            yield from self._given_up(key, f"node {_address(seat)}: {_cause(error)}")
+            yield from self._given_up(key, f"node {_address(seat)}: {cause_of(error)}")
 
     def _given_up(self, key: str, how: str) -> Iterator[Event]:
         """The end of a task that has cost too much; until then it waits for another worker."""
@@ -345,17 +284,3 @@ def _ended(kind: str, content: Any) -> Iterator[Event]:
 
 def _address(seat: _Seat) -> str:
     return "unknown" if seat.place is None else seat.place.address
-
-
-def _is_of_node(error: RayError) -> bool:
-    """Whether the node is gone or out of reach, not the process alone."""
-    told = ("its node has died", "the actor's node was")
-    return isinstance(error, ActorUnavailableError | NodeDiedError) or any(
-        text in str(error) for text in told
-    )
-
-
-def _cause(error: RayError) -> str:
-    """What Ray says of it, without what it advises."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].partition(" Some common causes")[0] if lines else type(error).__name__

@@ -7,7 +7,7 @@ results. If it dies the foreman lives and tells, so a task that kills its worker
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ class Foreman:
                             yield "progress", message
                         case Finished():
                             yield "kept", tuple(after)
-                            yield "result", event
+                            yield "result", replace(event, provenance=provenance())
                             return
                         case GivenUp(_, reason):
                             yield "died", reason

@@ -1,0 +1,117 @@
+"""The Ray cluster as its driver has it: joined or started, its room, and what went wrong in it."""
+
+import contextlib
+import logging
+import math
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before ray is there: it would report home
+
+import ray
+from ray.exceptions import ActorUnavailableError, NodeDiedError, RayError
+
+from contragrad.errors import UserError
+
+REACHING = 10.0
+"""Seconds after which a head that does not answer is none."""
+
+
+@contextlib.contextmanager
+def connected(address: str, workers: int) -> Iterator[None]:
+    """A block in which this process is a driver of the cluster; one that it is already is left as it is.
+
+    Args:
+        address: `local` starts a cluster of this machine, which ends with the block; `auto` joins the one
+            that runs here, `HOST:PORT` the one with that head, of which this machine is a node.
+        workers: how many a cluster that is started here must have room for.
+
+    Raises:
+        UserError: if there is no such cluster.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    require_reachable(address)
+    local: dict[str, Any] = {
+        "num_cpus": max(workers, os.cpu_count() or 1),
+        "include_dashboard": False,
+        "object_store_memory": 128 * 2**20,  # workers see the run folder, and are sent nothing large
+        "_node_ip_address": "127.0.0.1",
+    }
+    # Ray tells of lost workers on standard output, which is for results.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **(local if address == "local" else {}),
+            )
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise UserError(
+                f"there is no Ray cluster to join: {str(error).splitlines()[0]}",
+                where=f"address: {address}",
+                remedy="`ray start --head` on one machine, `ray start --address` on the others and on this",
+            ) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def require_reachable(address: str) -> None:
+    """Checks that somebody answers there, which Ray itself would try for minutes.
+
+    Raises:
+        UserError: if the address is none, or nobody answers.
+    """
+    if address in ("local", "auto"):
+        return
+    host, _, port = address.rpartition(":")
+    where = f"address: {address}"
+    if not host or not port.isdecimal() or "/" in host:
+        raise UserError(
+            "this is no address of a Ray cluster",
+            where=where,
+            remedy="local, auto, or HOST:PORT of its head; a driver is on a node of its cluster",
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHING).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"there is no Ray cluster to join: {error}", where=where, remedy="`ray start --head` there"
+        ) from error
+
+
+def room_of(threads: int, gpus: float) -> int:
+    """Workers that would fit if nobody else used the cluster.
+
+    Args:
+        threads: CPUs of a worker.
+        gpus: its GPUs.
+    """
+
+    def fit(resources: dict[str, float]) -> int:
+        most = resources.get("GPU", 0.0) / gpus + 1e-9 if gpus else math.inf
+        return int(min(resources.get("CPU", 0.0) // threads, most))
+
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return sum(fit(node["Resources"]) for node in nodes if node["Alive"])
+
+
+def is_of_node(error: RayError) -> bool:
+    """Whether the node is gone or out of reach, not the process alone."""
+    told = ("its node has died", "the actor's node was")
+    return isinstance(error, ActorUnavailableError | NodeDiedError) or any(
+        text in str(error) for text in told
+    )
+
+
+def cause_of(error: RayError) -> str:
+    """What Ray says of it, without what it advises."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].partition(" Some common causes")[0] if lines else type(error).__name__

@@ -1,0 +1,163 @@
+"""What workers on Ray need, and what is refused before there is a cluster; none is started here."""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray", reason="the extra ray is not installed")
+
+import ray
+
+from contragrad import config_file, run, tasks
+from contragrad.choices import Objective, Source
+from contragrad.config import StudyConfig
+from contragrad.data.dataset import Splits
+from contragrad.engine.ray_cluster import connected
+from contragrad.engine.ray_files import KEPT_FOR, Cache, Parcel
+from contragrad.engine.ray_node import Sight
+from contragrad.errors import UserError
+from contragrad.evolution.genome import parse
+from contragrad.evolution.trial import Trial
+from contragrad.material import make_material
+from contragrad.refine import FullTraining
+from contragrad.watch.events import nobody
+from contragrad.workspace import Workspace
+
+GENOME = "conv(4,3) pool(max,2) fc(4)"
+TRIAL = Trial(parse(GENOME), 1, 0)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Splits]]:
+    """A run folder whose search may begin."""
+    config = config_file.read(
+        None,
+        ["--device=cpu", "--data.source=digits", "--data.train_per_class=20", "--reference.epochs=1"],
+    )
+    dataset, workspace = run.entered(config, tmp_path_factory.mktemp("made") / "run", nobody)
+    with run.opened(workspace, dataset, nobody) as (_, splits):
+        yield workspace, splits
+
+
+def training(objective: Objective, *sources: Source) -> FullTraining:
+    return FullTraining(
+        name="own", architecture=GENOME, objective=objective, epochs=2, seed=0, sources=sources or None
+    )
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        TRIAL,
+        training("gm", "reference", "another-seed", "key"),
+        training("fixed-adversarial+gm", "reference", "plain"),
+        training("fixed-adversarial", "another-seed"),
+        training("ensemble-adversarial"),
+        training("cross-entropy"),
+    ],
+    ids=lambda task: getattr(task, "objective", "trial"),
+)
+def test_a_task_reads_and_makes_what_is_said_of_it(
+    task: Trial | FullTraining, made: tuple[Workspace, Splits], tmp_path: Path
+) -> None:
+    workspace, splits = made
+    if isinstance(task, FullTraining):
+        make_material(workspace, splits, [task], nobody)
+    reads, makes = tasks.reads(task, workspace), tasks.makes(task, workspace)
+    for name in reads:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(workspace.folder / name, tmp_path / name)
+    result = tasks.prepare(workspace, tmp_path)(task, lambda message: None)
+    assert "clean_accuracy" in result or "network" in result
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
+    assert found - set(makes) == set(reads)
+    assert len(found) == len(reads) + isinstance(task, FullTraining)
+
+
+def parcel(content: bytes) -> Parcel:
+    return Parcel(hashlib.sha256(content).hexdigest(), (content[:3], content[3:]))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The chunks that were fetched from an object store, which is none."""
+    chunks: list[bytes] = []
+
+    def get(chunk: bytes) -> bytes:
+        chunks.append(chunk)
+        return chunk
+
+    monkeypatch.setattr(ray, "get", get)
+    return chunks
+
+
+def test_a_node_is_sent_a_file_once(fetched: list[bytes], tmp_path: Path) -> None:
+    one, other = tmp_path / "one" / "file", tmp_path / "other" / "file"
+    cache = Cache(tmp_path)
+    for target in (one, other, one):
+        cache.place(parcel(b"content"), target)
+    assert one.read_bytes() == other.read_bytes() == b"content"
+    assert fetched == [b"con", b"tent"]
+    cache.place(parcel(b"another"), one)
+    assert (one.read_bytes(), other.read_bytes()) == (b"another", b"content")
+
+
+def test_a_damaged_file_is_fetched_again(fetched: list[bytes], tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.place(parcel(b"content"), tmp_path / "one" / "file")
+    [kept] = tmp_path.glob("*.file")
+    kept.write_bytes(b"contenx")
+    cache.place(parcel(b"content"), tmp_path / "other" / "file")
+    assert (tmp_path / "other" / "file").read_bytes() == b"content"
+    assert len(fetched) == 4
+
+
+def test_what_was_not_used_for_long_is_removed(fetched: list[bytes], tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.place(parcel(b"content"), tmp_path / "one" / "file")
+    [old] = tmp_path.glob("*.file")
+    os.utime(old, (0, time.time() - KEPT_FOR - 1))
+    cache.place(parcel(b"another"), tmp_path / "other" / "file")
+    [kept] = tmp_path.glob("*.file")
+    assert kept.read_bytes() == b"another"
+
+
+def test_the_folder_of_a_worker_that_is_gone_is_removed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    gone, lock = cache.claim()
+    (gone / "file").touch()
+    there, held = cache.claim()
+    assert gone.exists()
+    lock.close()
+    with held, cache.claim()[1]:
+        assert not gone.exists()
+        assert there.exists()
+
+
+def test_a_folder_is_known_by_its_content_not_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "mark").write_text("this")
+    assert Sight(tmp_path, "mark", "this").holds()
+    assert not Sight(tmp_path, "mark", "that").holds()
+    assert not Sight(tmp_path / "nowhere", "mark", "this").holds()
+
+
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "127.0.0.1:1", "127.0.0.1:70000", "nonsense"])
+def test_an_address_of_no_cluster_is_refused_soon(address: str) -> None:
+    with pytest.raises(UserError, match="Ray cluster") as caught, connected(address, 1):
+        pass
+    assert caught.value.where == f"address: {address}"
+
+
+def test_that_ray_is_missing_is_told_before_the_data_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(StudyConfig(), executor="ray", data=replace(StudyConfig().data, path="nowhere"))
+    monkeypatch.setattr("contragrad.extras.find_spec", lambda name: None if name == "ray" else importlib.util)
+    with pytest.raises(UserError) as caught:
+        run.open_data(config, Path("run"))
+    assert "contragrad[ray]" in caught.value.remedy
