@@ -43,6 +43,8 @@ from contragrad.watch import events
 from contragrad.watch.watching import watching
 from contragrad.workspace import Workspace
 
+WATCHERS = ("live", "json", "tensorboard")
+
 EPOCHS = 2
 SECONDS = 100.0
 """What a real evaluation is taken to last."""
@@ -106,7 +108,7 @@ class OverError(Exception):
 
 
 def played(
-    folder: Path, evaluations: int, workers: int, every: int, seconds: float, live: bool
+    folder: Path, evaluations: int, workers: int, every: int, seconds: float, watchers: Sequence[str]
 ) -> list[tuple[int, int]]:
     """Plays the search for so many seconds at most, and samples (evaluations told, bytes resident)."""
     end = time.monotonic() + seconds
@@ -125,9 +127,9 @@ def played(
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         watching(
-            Console(file=nowhere, force_terminal=live, width=120, height=40),
-            json_to=nowhere,
-            tensorboard=True,
+            Console(file=nowhere, force_terminal="live" in watchers, width=120, height=40),
+            json_to=nowhere if "json" in watchers else None,
+            tensorboard="tensorboard" in watchers,
         ) as shown,
         SqliteMemo(folder / "study.db") as memo,
     ):
@@ -156,7 +158,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--every", type=int, default=200, help="evaluations from sample to sample")
     parser.add_argument("--seconds", type=float, default=inf, help="it ends after so many, wherever it is")
-    parser.add_argument("--lines", action="store_true", help="lines in the place of the live table")
+    parser.add_argument(
+        "--watchers", nargs="+", choices=WATCHERS, default=WATCHERS, help="lines are there without live"
+    )
     parser.add_argument("--allowed", type=float, default=8192, help="bytes an evaluation")
     chosen = parser.parse_args()
     begun = time.monotonic()
@@ -167,7 +171,7 @@ def main() -> None:
             chosen.workers,
             chosen.every,
             chosen.seconds,
-            live=not chosen.lines,
+            chosen.watchers,
         )
     steady = samples[len(samples) // 5 :]
     rises = {"all": slope(steady), "second_half": slope(steady[len(steady) // 2 :])}
@@ -176,7 +180,7 @@ def main() -> None:
         "soak": "flat_memory",
         "evaluations": samples[-1][0],
         "workers": chosen.workers,
-        "watchers": ["lines" if chosen.lines else "live", "json", "tensorboard"],
+        "watchers": list(chosen.watchers),
         "days_of_2_workers": round(samples[-1][0] / (2 * DAY), 1),
         "bytes_an_evaluation": {name: round(rise) for name, rise in rises.items()},
         "megabytes_a_day_of_2_workers": round(rises["all"] * 2 * DAY / 1e6, 2),
