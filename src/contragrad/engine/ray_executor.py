@@ -11,11 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import ObjectRef
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from contragrad.engine.evaluations import provenance
 from contragrad.engine.executors import (
@@ -32,6 +33,7 @@ from contragrad.engine.ray_files import Depot, Files, Parcel, written
 from contragrad.engine.ray_node import Foreman, Job, Place, Sight
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
+from contragrad.files import named
 
 NODES = 5
 """Nodes that may be lost under a task before it is given up: it may be what kills them."""
@@ -83,6 +85,8 @@ class RayExecutor:
     _tasks: dict[str, object] = field(default_factory=dict)
     _died: Counter[str] = field(default_factory=Counter)
     _lost_nodes: Counter[str] = field(default_factory=Counter)
+    _begun: bool = False
+    _unplaced: int = 0
     _looked: float = -math.inf
     _seen: float = 0.0
 
@@ -93,7 +97,7 @@ class RayExecutor:
         Raises:
             UserError: if the cluster has no room for a worker, or a node cannot run one.
         """
-        if not self._seats:
+        if not self._begun:
             self._begin()
         return max(1, sum(seat.place is not None for seat in self._seats))
 
@@ -139,7 +143,7 @@ class RayExecutor:
         self._tasks.clear()
         self._died.clear()
         self._lost_nodes.clear()
-        self._looked = -math.inf
+        self._begun, self._unplaced, self._looked = False, 0, -math.inf
         self._sight = self._depot = None
         if self.files is not None:
             (self.files.folder / self.files.mark).unlink(missing_ok=True)
@@ -149,8 +153,7 @@ class RayExecutor:
         if self.files is not None:
             self._depot = Depot(self.files.folder)
             self._sight = Sight(self.files.folder.absolute(), self.files.mark, secrets.token_hex(16))
-            with written(self.files.folder / self.files.mark) as file:
-                file.write(self._sight.content.encode())
+            _write(self.files.folder / self.files.mark, self._sight.content.encode())
         room = room_of(self.threads, self.gpus)
         if room == 0:
             gpus = f" and {self.gpus:g} GPUs" if self.gpus else ""
@@ -159,6 +162,7 @@ class RayExecutor:
                 where="worker_gpus" if self.gpus else "address",
                 remedy="`ray status` says what there is; another node, or fewer GPUs for a worker",
             )
+        self._begun = True
         self._fill()
         self._seen, end = time.monotonic(), time.monotonic() + STARTING
         placed = 0
@@ -198,10 +202,16 @@ class RayExecutor:
         try:
             if isinstance(seat.awaited, ObjectRef):
                 seat.place = ray.get(seat.awaited)
-                seat.awaited = None
+                seat.awaited, self._unplaced = None, 0
                 self._require_same(seat.place)
                 return
             kind, content = ray.get(next(seat.awaited))
+        except RayTaskError as error:
+            if seat.key is None:
+                raise
+            self._forget(seat.key)
+            self._free(seat)
+            raise TaskFailedError(f"on node {_address(seat)}: {error}") from error
         except RayError as error:
             yield from self._lost(seat, error)
             return
@@ -218,8 +228,7 @@ class RayExecutor:
                 name, data = content
                 if name not in files.makes(self._tasks[key]):
                     raise TaskFailedError(f"{key}: a worker sent {name!r}, which is none of its task's files")
-                with written(files.folder / name) as file:
-                    file.write(data)
+                _write(files.folder / name, data)
             case "kept" if files is not None and seat.place is not None and not seat.place.sees:
                 for name in set(files.makes(self._tasks[key])) - set(content):
                     (files.folder / name).unlink(missing_ok=True)
@@ -247,7 +256,8 @@ class RayExecutor:
         self._looked = -math.inf
         ray.kill(seat.foreman)  # it may be only out of reach
         of_node = is_of_node(error)
-        if seat.place is None and not of_node:
+        self._unplaced += seat.place is None
+        if self._unplaced >= self.tries:
             raise UserError(
                 f"a worker cannot be started on the cluster: {cause_of(error)}",
                 where="executor: ray",
@@ -280,6 +290,11 @@ def _ended(kind: str, content: Any) -> Iterator[Event]:
         raise TaskFailedError(content)
     assert isinstance(content, Finished)
     yield content
+
+
+def _write(path: Path, content: bytes) -> None:
+    with named(path, "a worker's file cannot be written"), written(path) as file:
+        file.write(content)
 
 
 def _address(seat: _Seat) -> str:
