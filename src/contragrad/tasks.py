@@ -19,9 +19,7 @@ from contragrad.workspace import Workspace, context, directions_name, material
 Task = Trial | FullTraining
 
 
-def prepare(
-    workspace: Workspace, folder: Path | None = None
-) -> Callable[[Task, Report], dict[str, Plain]]:
+def prepare(workspace: Workspace, folder: Path | None = None) -> Callable[[Task, Report], dict[str, Plain]]:
     """A worker's function for the tasks of one study; what they share is loaded with the first.
 
     Args:

@@ -117,6 +117,7 @@ class RayExecutor:
         """
         assert self._tasks, "there is nothing to wait for"
         self._fill()
+        self._assign()
         waiting = [seat.awaited for seat in self._seats if seat.awaited is not None]
         ready, _ = ray.wait(waiting, timeout=LOOKING) if waiting else ([], None)
         if any(seat.place is not None for seat in self._seats):
@@ -131,9 +132,7 @@ class RayExecutor:
         # Then it is the others' turn.
         self._seats.remove(seat)
         self._seats.append(seat)
-        events = list(self._hear(seat))
-        self._assign()
-        return events
+        return list(self._hear(seat))
 
     def close(self) -> None:
         """Ends the workers and what they are doing."""

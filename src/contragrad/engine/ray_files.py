@@ -16,6 +16,7 @@ import ray
 from ray import ObjectRef
 
 from contragrad.errors import UserError
+from contragrad.files import named
 
 CHUNK = 64 * 2**20
 """Bytes of an object in Ray's store; the smallest store holds one."""
@@ -60,12 +61,18 @@ class Depot:
     _parcels: dict[str, tuple[tuple[int, int], Parcel]] = field(default_factory=dict)
 
     def parcel(self, name: str) -> Parcel:
-        """The file as it is now."""
-        state = (self.folder / name).stat()
-        version = (state.st_mtime_ns, state.st_ino)
-        if name not in self._parcels or self._parcels[name][0] != version:
-            self._parcels[name] = (version, _pack(self.folder / name))
-        return self._parcels[name][1]
+        """The file as it is now.
+
+        Raises:
+            UserError: if it cannot be read.
+        """
+        path = self.folder / name
+        with named(path, "a file that workers need cannot be read", "contragrad resume makes it again"):
+            state = path.stat()
+            version = (state.st_mtime_ns, state.st_ino)
+            if name not in self._parcels or self._parcels[name][0] != version:
+                self._parcels[name] = (version, _pack(path))
+            return self._parcels[name][1]
 
 
 def _pack(path: Path) -> Parcel:
