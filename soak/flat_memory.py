@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument(
         "--watchers", nargs="+", choices=WATCHERS, default=WATCHERS, help="lines are there without live"
     )
-    parser.add_argument("--allowed", type=float, default=8192, help="bytes an evaluation")
+    parser.add_argument("--allowed", type=float, default=2048, help="bytes an evaluation")
     chosen = parser.parse_args()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
