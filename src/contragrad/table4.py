@@ -23,9 +23,9 @@ from contragrad.watch.scene import counted
 from contragrad.workspace import (
     Workspace,
     adversarial,
+    filled,
     load_reference,
     load_source,
-    filled,
     load_splits,
     normalisation,
 )
