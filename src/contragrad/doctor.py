@@ -36,6 +36,7 @@ PURPOSES = {
     "onnx": "networks in ONNX files: to export, load and audit them",
     "paper": "integrated gradients, bilateral filtering and figures of the paper",
     "report": "the HTML page of a run",
+    "ray": "evaluating on many machines",
     "tensorboard": "watching studies in TensorBoard",
 }
 """What the extras are for, as far as it is told here."""
