@@ -106,6 +106,7 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "search.mutations_max": ("6", NONE),
     "search.initial_blocks_min": ("3", NONE),
     "search.initial_blocks_max": ("9", NONE),
+    "search.initial": ('["conv(4,3) fc(8)","conv(8,3) fc(8)","conv(4,3) fc(9)","conv(8,3) fc(9)"]', NONE),
     "search.epochs": ("21", NONE),
     "search.epochs_growth": ("6", NONE),
     "search.epochs_growth_every": ("11", NONE),
@@ -129,6 +130,7 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "executor": ("ray", NONE),
     "address": ("auto", NONE),
     "worker_gpus": ("0.5", NONE),
+    "memo": ("elsewhere.db", NONE),
 }
 
 

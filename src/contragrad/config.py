@@ -138,9 +138,9 @@ class TrainingSettings:
             the mean of the penalties, and for each image one at random. `another-seed` is the reference's
             architecture from another seed, an architecture's name is one of that, both trained as a reference
             is; a `surrogate` has the reference's architecture, a `surrogate GENOME` that of the genome, and
-            is trained by the objective itself, against the sources before it. A `key` is a network with random
-            weights, as private as the study's seed that they are drawn by, whose gradients the network's own
-            are aligned with; it has no examples.
+            is trained by the objective itself, against the sources before it. A `key` is a network with
+            random weights, as private as the study's seed that they are drawn by, whose gradients the
+            network's own are aligned with; it has no examples.
         gm_weight: the weight λ of the gradient-misalignment loss, eq. (2).
         gm_every: steps of which one has that loss, its weight multiplied by their number; 1 is the paper's.
         optimiser: an optimiser of torch.optim, its settings left at PyTorch's defaults.
