@@ -84,6 +84,8 @@ def test_who_joins_leaves_the_names_of_those_before() -> None:
     after = named(("reference", "surrogate", *first, f"surrogate {TEXTS[1]}"))
     assert after[:3] == before
     assert len(set(after)) == 4
+    key = named(("reference", "key"))[1]
+    assert named(("reference", *first, "key"))[2] == key != named(("reference", "another-seed", "key"))[2]
     # By the same genome, in another place: another seed, and one more to be trained against.
     assert len(set(named(("reference", *first, *first)))) == 3
 

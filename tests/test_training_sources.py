@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import contragrad.material
 from contragrad import config_file
 from contragrad.choices import Source
 from contragrad.cli import main
@@ -30,7 +31,7 @@ from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import isolated
 from contragrad.networks.training import begin, train_epoch
 from contragrad.reference import construct
-from contragrad.refine import FullTraining
+from contragrad.refine import FullTraining, train_fully
 from contragrad.table4 import trained_network
 from contragrad.tasks import deployed_name, task_name
 from contragrad.watch.events import nobody
@@ -42,6 +43,7 @@ from contragrad.workspace import (
     material_of,
     normalisation,
     of_sources,
+    source_architecture,
     store_splits,
     untrained_reference,
     untrained_source,
@@ -318,6 +320,29 @@ def test_material_of_several_sources_is_that_of_each(tmp_path: Path) -> None:
     assert only.adversarial is not None
     assert torch.equal(only.adversarial, found.adversarial[:, 0])
     assert of_sources(there, splits, "validation").shape[1] == 3
+
+
+def test_a_surrogate_is_trained_as_its_name_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[str, str, Material]] = []
+
+    def trained(network: nn.Module, task: FullTraining, *, material: Material, **others: object) -> object:
+        begun.append((task.architecture, task.objective, material))
+        return train_fully(network, task, material=material, **others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(contragrad.material, "train_fully", trained)
+    text = "conv(4,3) fc(8)"
+    there = digits_of(tmp_path, ("reference", "another-seed", "surrogate", f"surrogate {text}"))
+    objective, own = there.config.training.objective, source_architecture(there.config.reference, "surrogate")
+    assert [each[:2] for each in begun] == [(own, "cross-entropy"), (own, objective), (text, objective)]
+    for place, (_, _, found) in enumerate(begun[1:], start=2):
+        wanted = material_of(there, objective, place)
+        for part in ("directions", "adversarial"):
+            assert torch.equal(getattr(found, part), getattr(wanted, part))
+    assert (begun[0][2].directions, begun[0][2].adversarial) == (None, None)
+    # Its own stream too: the same genome in another place is another network.
+    again = digits_of(tmp_path, ("reference", f"surrogate {text}", f"surrogate {text}"))
+    weights = [again.artefacts.load("network", name) for name in again.source_names()[1:]]
+    assert not all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
 def test_a_key_is_private_and_never_trained_and_has_no_examples(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from contragrad.choices import is_surrogate
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
 from contragrad.fingerprint import stream_seed
@@ -79,7 +80,7 @@ def make_sources(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     ):
         if source in ("reference", "key") or workspace.artefacts.find("network", name) is not None:
             continue
-        objective = config.training.objective if source == "surrogate" else "cross-entropy"
+        objective = config.training.objective if is_surrogate(source) else "cross-entropy"
         epochs = config.reference.epochs
         watch(
             Stage(f"training source {place + 1}, {source}, {epochs} epochs", (Planned(name, source, epochs),))
@@ -96,7 +97,7 @@ def make_sources(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
             splits,
             task,
             name,
-            material_of(workspace, objective, place) if source == "surrogate" else Material(),
+            material_of(workspace, objective, place) if is_surrogate(source) else Material(),
             untrained_source(workspace, splits, place),
             watch,
         )

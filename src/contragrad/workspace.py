@@ -107,7 +107,10 @@ class Workspace:
     def seed_of_source(self, place: int) -> int:
         """The seed of a source that is trained here."""
         own = self.config.seed if self.source_seed is None else self.source_seed
-        return stream_seed(own, "source", self.config.training.sources[place], place)
+        source = self.config.training.sources[place]
+        if source == "key":  # it is the same after others have joined before it
+            place = sum(surrogate_genome(other) is None for other in self.config.training.sources[:place])
+        return stream_seed(own, "source", source, place)
 
     def source_names(self) -> tuple[str, ...]:
         """Names the networks that the objective takes directions and examples of, in their order."""
