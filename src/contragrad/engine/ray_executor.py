@@ -228,7 +228,8 @@ class RayExecutor:
                 if name not in files.makes(self._tasks[key]):
                     raise TaskFailedError(f"{key}: a worker sent {name!r}, which is none of its task's files")
                 _write(files.folder / name, data)
-            case "kept" if files is not None and seat.place is not None and not seat.place.sees:
+            case "kept":
+                assert files is not None
                 for name in set(files.makes(self._tasks[key])) - set(content):
                     (files.folder / name).unlink(missing_ok=True)
             case "died":
@@ -277,8 +278,7 @@ class RayExecutor:
         seat.key = seat.awaited = None
 
     def _forget(self, key: str) -> None:
-        del self._tasks[key]
-        del self._died[key], self._lost_nodes[key]
+        del self._tasks[key], self._died[key], self._lost_nodes[key]
 
 
 def _ended(kind: str, content: Any) -> Iterator[Event]:

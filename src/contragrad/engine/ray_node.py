@@ -4,6 +4,7 @@ The worker is a process of its own, as on one machine: the same start, threads a
 results. If it dies the foreman lives and tells, so a task that kills its worker is told from a lost node.
 """
 
+import contextlib
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,12 +46,10 @@ class Place:
 
     Args:
         address: the node's.
-        sees: whether it has the run folder before it.
         provenance: the machine, and the versions that its workers run.
     """
 
     address: str
-    sees: bool
     provenance: dict[str, str]
 
 
@@ -99,7 +98,7 @@ class Foreman:
     def place(self) -> Place:
         """Where this is; answered as soon as the cluster has room for it."""
         address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-        return Place(address, self._sees, provenance())
+        return Place(address, provenance())
 
     def perform(self, job: Job, supplied: Mapping[str, Parcel]) -> Iterator[Message]:
         """Performs the task and says: ("lacking", files) if it must be supplied with them first, or
@@ -124,14 +123,15 @@ class Foreman:
                 for event in self._workers.wait():
                     after = self._versions(job.makes)
                     for name in (name for name in after if after[name] != before.get(name)):
-                        assert self._folder is not None
-                        yield "file", (name, (self._folder / name).read_bytes())
+                        if (content := self._content(name)) is not None:
+                            yield "file", (name, content)
                     before = after
                     match event:
                         case Progressed(_, message):
                             yield "progress", message
                         case Finished():
-                            yield "kept", tuple(after)
+                            if not self._sees:
+                                yield "kept", tuple(after)
                             yield "result", replace(event, provenance=provenance())
                             return
                         case GivenUp(_, reason):
@@ -144,10 +144,20 @@ class Foreman:
 
     def _versions(self, names: Iterable[str]) -> dict[str, int]:
         """When the files that the driver does not see were written, as far as they are there."""
-        if self._sees or self._folder is None:
-            return {}
-        paths = {name: self._folder / name for name in names}
-        return {name: path.stat().st_mtime_ns for name, path in paths.items() if path.exists()}
+        found: dict[str, int] = {}
+        if not self._sees and self._folder is not None:
+            for name in names:
+                # The worker may remove a checkpoint at any time.
+                with contextlib.suppress(FileNotFoundError):
+                    found[name] = (self._folder / name).stat().st_mtime_ns
+        return found
+
+    def _content(self, name: str) -> bytes | None:
+        assert self._folder is not None
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
 
 
 def unpickled(argument: tuple[bytes, Sequence[str], Path | None]) -> Perform:
