@@ -35,6 +35,7 @@ from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint
 from contragrad.search_settings import Limits, SearchSettings
 
+TRUSTING = {"executor": "ray", "address": "10.0.0.1:6379", "memo": "m.db"}
 FOLDER = Path(config_file.__file__).parent / "studies"
 STUDIES = sorted(
     str(path.relative_to(FOLDER).with_suffix(""))
@@ -172,7 +173,8 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
 def test_a_written_file_holds_every_setting(study: Path) -> None:
     write(StudyConfig(), study)
     content = yaml.safe_load(study.read_text())
-    assert set(config_file._keys(content)) == {*config_file.kinds(), "version", "contragrad"}
+    said = config_file.kinds().keys() - TRUSTING.keys()
+    assert set(config_file._keys(content)) == {*said, "version", "contragrad"}
     assert content["version"] == config_file.VERSION
     assert content["contragrad"] == __version__
     assert content["attack"]["epsilon"] == "8/255"
@@ -425,7 +427,8 @@ def test_null_is_refused_where_a_value_must_be(key: str, study: Path) -> None:
         assert reading(study, text) == StudyConfig()
     else:
         error = refused(study, text)
-        assert error.what == f"{key} has no value"
+        unsaid = "is taken from the command line alone: a file would choose whom you trust"
+        assert error.what == f"{key} {unsaid if key in TRUSTING else 'has no value'}"
         assert error.where == str(study)
 
 
@@ -500,3 +503,17 @@ def test_values_out_of_range_are_named_by_key(study: Path) -> None:
     assert refused(study, "search: {generations: -1}\n").where == "search.generations"
     assert refused(study, "", "--attack.epsilon", "8").where == "attack.epsilon"
     assert refused(study, "refine: {networks: 5}\n").where == "refine.networks"
+
+
+@pytest.mark.parametrize(("key", "value"), TRUSTING.items())
+def test_whom_a_study_trusts_is_said_on_the_command_line_alone(key: str, value: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(f"{key}: {value}\n")
+    with pytest.raises(UserError, match=f"{key} is taken from the command line alone") as caught:
+        config_file.read(path)
+    assert caught.value.where == str(path)
+    assert f"--{key} {value}" in caught.value.remedy
+    said = config_file.read(None, [f"--{key}={value}"])
+    assert getattr(said, key) == value
+    config_file.write(said, path)
+    assert config_file.read(path) == StudyConfig()

@@ -27,6 +27,10 @@ from contragrad.errors import require, require_at_least
 from contragrad.fingerprint import EXCLUDED, LATER
 from contragrad.search_settings import SearchSettings
 
+TRUSTING = "trusting"
+"""Metadata key of a setting that trusts what it names with more than data: no study file, which may be
+somebody else's, can say it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
@@ -225,9 +229,10 @@ class StudyConfig:
         device: where tensors live; `auto` takes an accelerator if there is one.
         workers: processes that evaluate children at the same time; 0 takes one for each core, or one for an
             accelerator, or as many as a Ray cluster has room for.
-        executor: where workers are: processes of this machine, or `ray`, on the nodes of a Ray cluster.
+        executor: where workers are: processes of this machine, or `ray`, on the nodes of a Ray cluster. This
+            setting, `address` and `memo` are given on the command line, and no study file holds them.
         address: the Ray cluster: `local` starts one of this machine alone, `auto` joins the one that runs
-            here, HOST:PORT the one with that head.
+            here, HOST:PORT the one with that head, which may run programs on this machine.
         worker_gpus: GPUs that a worker on Ray takes, such as 0.25 where four share one; with 0 it has none.
         memo: a database that studies on this machine share, made if it is missing: what one of them has
             evaluated, the others do not evaluate again. On a local disk.
@@ -243,10 +248,10 @@ class StudyConfig:
     refine: RefineSettings = field(default_factory=RefineSettings)
     device: Device = field(default="auto", metadata={EXCLUDED: False})
     workers: int = field(default=0, metadata={EXCLUDED: False})
-    executor: ExecutorName = field(default="local", metadata={EXCLUDED: False})
-    address: str = field(default="local", metadata={EXCLUDED: False})
+    executor: ExecutorName = field(default="local", metadata={EXCLUDED: False, TRUSTING: True})
+    address: str = field(default="local", metadata={EXCLUDED: False, TRUSTING: True})
     worker_gpus: float = field(default=0.0, metadata={EXCLUDED: False})
-    memo: str | None = field(default=None, metadata={EXCLUDED: False})
+    memo: str | None = field(default=None, metadata={EXCLUDED: False, TRUSTING: True})
 
     def __post_init__(self) -> None:
         require_at_least(0, "", self, "workers", "seed", "worker_gpus")

@@ -16,7 +16,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import register_type
 
 from contragrad import __version__
-from contragrad.config import StudyConfig
+from contragrad.config import TRUSTING, StudyConfig
 from contragrad.errors import UserError
 from contragrad.files import write_text
 from contragrad.fingerprint import Plain, canonical
@@ -66,6 +66,7 @@ def read(path: Path | None, overrides: Sequence[str] = ()) -> StudyConfig:
     if path is not None:
         content, where = _of_this_version(_load(path), str(path))
         _require_known(_keys(content), where)
+        _require_trusting_nothing(content, where)
         for text in _texts(content):
             _require_sound(text, where)
         content = _filled(content, where)
@@ -94,8 +95,12 @@ def shipped(name: str) -> Path:
 
 
 def write(config: StudyConfig, path: Path) -> None:
-    """Writes every setting as a study file that `read` gives the same settings for; whole or not at all."""
-    content = {"version": VERSION, "contragrad": __version__, **_plain(config)}
+    """Writes the settings as a study file that `read` gives the same ones for; whole or not at all.
+
+    Those that a study file cannot say are left out.
+    """
+    settings = {key: value for key, value in _plain(config).items() if key not in _trusting()}
+    content = {"version": VERSION, "contragrad": __version__, **settings}
     write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
@@ -162,6 +167,19 @@ def _keys(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{key}"
         if isinstance(value, dict):
             yield from _keys(value, f"{prefix}{key}.")
+
+
+def _trusting() -> set[str]:
+    return {field.name for field in fields(StudyConfig) if TRUSTING in field.metadata}
+
+
+def _require_trusting_nothing(content: dict[str, Any], where: str) -> None:
+    for key in _trusting() & content.keys():
+        raise UserError(
+            f"{key} is taken from the command line alone: a file would choose whom you trust",
+            where=where,
+            remedy=f"the line left out, and --{key} {content[key]} if you trust it",
+        )
 
 
 def _texts(value: object) -> Iterator[str]:

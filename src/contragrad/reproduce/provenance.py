@@ -68,7 +68,7 @@ Source: sections 4.1 and 4.2.
 """
 
 UNSAID = (
-    *("seed", "device", "workers", "executor", "address", "worker_gpus", "refine.checkpoint_every"),
+    *("seed", "device", "workers", "executor", "address", "worker_gpus", "memo", "refine.checkpoint_every"),
     *("data.source", "data.path", "data.download", "data.image_size"),
     *("data.train_per_class", "data.test_per_class"),
 )
