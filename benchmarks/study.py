@@ -22,6 +22,7 @@ from prepared import prepared
 from timing import options, publish
 
 from contragrad import run
+from contragrad.contents import context, load_reference, load_splits
 from contragrad.engine import study
 from contragrad.engine.executors import Processes
 from contragrad.engine.memo import SqliteMemo
@@ -29,7 +30,7 @@ from contragrad.engine.work import Work
 from contragrad.evolution import search
 from contragrad.evolution.genome import Genome
 from contragrad.search_settings import SearchSettings
-from contragrad.workspace import Workspace, context, load_reference, load_splits
+from contragrad.workspace import Workspace
 
 
 def straight(workspace: Workspace, settings: SearchSettings, seed: int) -> float:

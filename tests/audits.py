@@ -17,13 +17,14 @@ from contragrad.audit.runner import Runner
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
 from contragrad.config import AttackSettings, DataSettings, ReferenceSettings, StudyConfig
+from contragrad.contents import load_reference
 from contragrad.data.dataset import Splits
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
 from contragrad.reference import architecture
 from contragrad.search_settings import Limits, SearchSettings
 from contragrad.watch.events import nobody
-from contragrad.workspace import Workspace, load_reference
+from contragrad.workspace import Workspace
 
 SEARCH = SearchSettings(
     population=2,

@@ -13,6 +13,7 @@ from contragrad import config_file, evaluate, run, table4
 from contragrad.artefacts import network_fingerprint
 from contragrad.audit.target import Target
 from contragrad.config import DataSettings, ReferenceSettings, RefineSettings, StudyConfig
+from contragrad.contents import store_splits, untrained_reference
 from contragrad.engine import study
 from contragrad.engine.executors import InProcess
 from contragrad.engine.memo import SqliteMemo
@@ -26,7 +27,7 @@ from contragrad.networks.network import Normalisation, build
 from contragrad.networks.randomness import isolated
 from contragrad.reference import construct
 from contragrad.tasks import task_name
-from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace, store_splits, untrained_reference
+from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
 from strategies import small_settings
 
 EVERY_BLOCK = parse(

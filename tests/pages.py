@@ -17,6 +17,7 @@ import found
 from contragrad import config_file, evaluate, history, table4
 from contragrad.audit import card
 from contragrad.config import DataSettings, RefineSettings, StudyConfig
+from contragrad.contents import normalisation, store_splits
 from contragrad.data.dataset import Dataset, Examples
 from contragrad.engine import study
 from contragrad.engine.executors import InProcess
@@ -31,7 +32,7 @@ from contragrad.page.cards import PICTURES
 from contragrad.recipes import best
 from contragrad.reference import architecture, construct
 from contragrad.tasks import task_name
-from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace, normalisation, store_splits
+from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
 from strategies import CIFAR, small_settings
 
 CONFIG = StudyConfig(

@@ -29,7 +29,7 @@ ORDER = (
     "networks.objectives",
     "networks.training", "networks.inference", "networks.ensemble",
     "artefacts", "reference", "onnx.graph", "onnx.lowering", "onnx.network", "onnx.sizes", "onnx.model",
-    "attack_library", "attacks", "defences", "fitness", "workspace", "refine", "tasks", "recipes",
+    "attack_library", "attacks", "defences", "fitness", "workspace", "contents", "refine", "tasks", "recipes",
     "engine.*",
     "evaluate", "pictures", "explain", "draw", "history", "report", "watch.*", "table4", "material", "run",
     "coevolution", "calibrate",

@@ -22,13 +22,14 @@ from contragrad import config_file, extras, history
 from contragrad.audit.target import training_of
 from contragrad.cli import main
 from contragrad.config import TrainingSettings
+from contragrad.contents import load_splits
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import cost
 from contragrad.export import formats, job
 from contragrad.export.check import Agreement, Answers, compared
 from contragrad.export.model_card import code, escaped
 from contragrad.tasks import task_name
-from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace, load_splits
+from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad import config_file, table4, workspace
+from contragrad import config_file, contents, table4
 from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples, Splits
 from contragrad.defences import FILTERS
@@ -173,7 +173,7 @@ FOUND = Found(
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     there = World(tmp_path)
-    monkeypatch.setattr(experiment, "searched", lambda *where, randomly: FOUND)
+    monkeypatch.setattr(experiment, "searched", lambda *where: FOUND)
     monkeypatch.setattr(experiment, "opened", there.opened)
     monkeypatch.setattr(table4, "train", there.train)
     monkeypatch.setattr(
@@ -186,7 +186,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         )
     monkeypatch.setattr(asking, "calibrate", lambda *what: CALIBRATION)
     monkeypatch.setattr(asking, "FILTERS", {name: through(name) for name in FILTERS})
-    monkeypatch.setattr(workspace, "craft", craft)
+    monkeypatch.setattr(contents, "craft", craft)
     return there
 
 

@@ -224,7 +224,7 @@ networks:
         chosen = CALIBRATION if any(column.calibrated for column in columns) else None
         return Measured(figures={}, crafted={}, calibration=chosen, looks=1)
 
-    monkeypatch.setattr(experiment, "searched", lambda *where, randomly: None)
+    monkeypatch.setattr(experiment, "searched", lambda *where: None)
     monkeypatch.setattr(experiment, "opened", lambda *where: nullcontext())
     monkeypatch.setattr(figures, "_of_data", of_data)
     nowhere: Any = None

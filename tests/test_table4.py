@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from contragrad import config_file
+from contragrad.contents import normalisation
 from contragrad.data.dataset import Examples, Splits
 from contragrad.engine.executors import Event, Finished, Progressed
 from contragrad.evolution.genome import parse
@@ -25,7 +26,7 @@ from contragrad.refine import FullTraining
 from contragrad.table4 import final_trainings, measure, train
 from contragrad.tasks import task_name
 from contragrad.watch.lines import lines
-from contragrad.workspace import Workspace, normalisation
+from contragrad.workspace import Workspace
 from strategies import outcomes, small_settings
 
 TINY = Problem(1, 8, 8, 3)

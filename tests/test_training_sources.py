@@ -16,6 +16,17 @@ from contragrad import config_file
 from contragrad.choices import Source
 from contragrad.cli import main
 from contragrad.config import StudyConfig, TrainingSettings
+from contragrad.contents import (
+    load_source,
+    load_splits,
+    material,
+    material_of,
+    normalisation,
+    of_sources,
+    store_splits,
+    untrained_reference,
+    untrained_source,
+)
 from contragrad.data.dataset import Dataset, Examples
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
@@ -35,19 +46,7 @@ from contragrad.refine import FullTraining, train_fully
 from contragrad.table4 import trained_network
 from contragrad.tasks import deployed_name, task_name
 from contragrad.watch.events import nobody
-from contragrad.workspace import (
-    Workspace,
-    load_source,
-    load_splits,
-    material,
-    material_of,
-    normalisation,
-    of_sources,
-    source_architecture,
-    store_splits,
-    untrained_reference,
-    untrained_source,
-)
+from contragrad.workspace import Workspace, source_architecture
 
 SEVERAL: tuple[Source, ...] = ("reference", "another-seed", "surrogate")
 

@@ -13,16 +13,7 @@ from hypothesis import strategies as st
 from contragrad import config_file
 from contragrad.choices import FitnessSplit
 from contragrad.config import StudyConfig
-from contragrad.data.dataset import Dataset, Examples, Splits, split
-from contragrad.errors import UserError
-from contragrad.evolution.genome import parse
-from contragrad.evolution.search import Member, State
-from contragrad.evolution.shapes import Problem
-from contragrad.evolution.trial import Measured, Rung, Trial
-from contragrad.table4 import final_trainings
-from contragrad.tasks import task_name
-from contragrad.workspace import (
-    Workspace,
+from contragrad.contents import (
     adversarial,
     context,
     directions,
@@ -32,6 +23,15 @@ from contragrad.workspace import (
     store_splits,
     untrained_reference,
 )
+from contragrad.data.dataset import Dataset, Examples, Splits, split
+from contragrad.errors import UserError
+from contragrad.evolution.genome import parse
+from contragrad.evolution.search import Member, State
+from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Measured, Rung, Trial
+from contragrad.table4 import final_trainings
+from contragrad.tasks import task_name
+from contragrad.workspace import Workspace
 from strategies import small_settings
 
 TINY = Problem(1, 8, 8, 3)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from contragrad.choices import is_surrogate
+from contragrad.contents import material, material_of, untrained_reference, untrained_source
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
 from contragrad.fingerprint import stream_seed
@@ -13,14 +14,7 @@ from contragrad.reference import architecture
 from contragrad.refine import FullTraining, train_fully
 from contragrad.tasks import against
 from contragrad.watch.events import Ended, Planned, Stage, Watcher, epoch_of
-from contragrad.workspace import (
-    Workspace,
-    material,
-    material_of,
-    source_architecture,
-    untrained_reference,
-    untrained_source,
-)
+from contragrad.workspace import Workspace, source_architecture
 
 
 def make_reference(workspace: Workspace, splits: Splits, watch: Watcher) -> None:

@@ -12,6 +12,15 @@ from pathlib import Path
 from contragrad import config_file, evaluate, extras, table4, tasks
 from contragrad.choices import is_surrogate
 from contragrad.config import StudyConfig
+from contragrad.contents import (
+    directions,
+    load_reference,
+    material,
+    normalisation,
+    of_sources,
+    store_splits,
+    untrained_reference,
+)
 from contragrad.data.balance import remarks
 from contragrad.data.dataset import Dataset, Splits, split
 from contragrad.data.sources import load
@@ -52,20 +61,7 @@ from contragrad.watch.events import (
     Watcher,
     epoch_of,
 )
-from contragrad.workspace import (
-    CONFIGURATION,
-    DATABASE,
-    TABLE,
-    Workspace,
-    directions,
-    load_reference,
-    material,
-    normalisation,
-    of_sources,
-    source_architecture,
-    store_splits,
-    untrained_reference,
-)
+from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace, source_architecture
 
 
 def create(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[evaluate.Row, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from contragrad import evaluate
+from contragrad.contents import adversarial, filled, load_reference, load_source, load_splits, normalisation
 from contragrad.data.dataset import Splits
 from contragrad.engine import executors, study
 from contragrad.evolution.search import State
@@ -20,15 +21,7 @@ from contragrad.tasks import against, deployed_name, surrogate_names, task_name
 from contragrad.watch.announcing import Announcing
 from contragrad.watch.events import Begun, Ended, Planned, Said, Stage, Watcher, epoch_of
 from contragrad.watch.scene import counted
-from contragrad.workspace import (
-    Workspace,
-    adversarial,
-    filled,
-    load_reference,
-    load_source,
-    load_splits,
-    normalisation,
-)
+from contragrad.workspace import Workspace
 
 
 def final_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, ...]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from torch import nn
 
 from contragrad.choices import Objective, is_surrogate
+from contragrad.contents import context, material
 from contragrad.evolution.trial import Trial, outcome_to_json
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Context, Report, evaluate, measure
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.reference import construct
 from contragrad.refine import FullTraining, Origin, train_fully
-from contragrad.workspace import Workspace, context, directions_name, material
+from contragrad.workspace import Workspace, directions_name
 
 Task = Trial | FullTraining
 

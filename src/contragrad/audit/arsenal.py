@@ -14,6 +14,7 @@ from contragrad.audit.attempts import Named
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import UNCHANGED, Target
 from contragrad.choices import Objective
+from contragrad.contents import load_reference, normalisation
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
@@ -24,7 +25,7 @@ from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
 from contragrad.watch.events import Ended, Stage, Watcher, epoch_of
-from contragrad.workspace import Workspace, load_reference, normalisation
+from contragrad.workspace import Workspace
 
 TIMED = (2, 50)
 """Images on which a gradient is timed: more where few take little time."""

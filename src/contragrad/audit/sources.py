@@ -9,6 +9,7 @@ from contragrad.audit.attempts import Named
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
 from contragrad.choices import Objective
+from contragrad.contents import normalisation
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.errors import UserError
 from contragrad.evolution import search
@@ -22,7 +23,7 @@ from contragrad.networks.randomness import generator
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining, train_fully
 from contragrad.search_settings import SearchSettings
-from contragrad.workspace import Workspace, normalisation
+from contragrad.workspace import Workspace
 
 FAMILIES: tuple[str, ...] = ("squeezenet1_1", "resnet18", "densenet121", "vgg16_bn")
 """Torchvision networks that stand for those that a training or a search never saw, the cheapest first."""

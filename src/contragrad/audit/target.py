@@ -10,6 +10,7 @@ from torch import nn
 from contragrad import history, table4
 from contragrad.artefacts import network_fingerprint
 from contragrad.choices import Keep, Objective
+from contragrad.contents import load_reference, normalisation
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
 from contragrad.legible import legible
@@ -18,7 +19,7 @@ from contragrad.onnx.model import load_onnx
 from contragrad.reference import architecture, construct, load_weights
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
-from contragrad.workspace import Workspace, load_reference, normalisation
+from contragrad.workspace import Workspace
 
 REFERENCE = "reference"
 

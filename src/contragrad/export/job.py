@@ -5,6 +5,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from contragrad.audit.target import Target, of_run, training_of
+from contragrad.contents import load_splits
 from contragrad.data.dataset import Splits, pixels
 from contragrad.errors import UserError
 from contragrad.export.check import IMAGES, Agreement, compared, require_agreement
@@ -15,7 +16,7 @@ from contragrad.export.record import recorded
 from contragrad.extras import require
 from contragrad.files import named, scratch_folder
 from contragrad.history import stored_workspace
-from contragrad.workspace import Workspace, load_splits, on_cpu
+from contragrad.workspace import Workspace, on_cpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

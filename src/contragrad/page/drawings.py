@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from contragrad import draw, explain, table4
+from contragrad.contents import load_reference, load_splits, normalisation
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
@@ -18,7 +19,7 @@ from contragrad.networks.inference import predict
 from contragrad.page.blocks import Picture
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
-from contragrad.workspace import TABLE, Workspace, load_reference, load_splits, normalisation, on_cpu
+from contragrad.workspace import TABLE, Workspace, on_cpu
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 

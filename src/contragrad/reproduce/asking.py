@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from contragrad import table4
 from contragrad.config import AttackSettings
+from contragrad.contents import adversarial_of, load_reference, normalisation
 from contragrad.defences import FILTERS, Filtered
 from contragrad.fingerprint import fingerprint
 from contragrad.material import make_material
@@ -24,7 +25,6 @@ from contragrad.reproduce.epsilon import Calibration, calibrate
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.trainings import REFERENCE, source_of, trainings
 from contragrad.watch.events import Stage, Watcher
-from contragrad.workspace import adversarial_of, load_reference, normalisation
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from rich.text import Text
 from torch import Tensor
 
 from contragrad import explain, table4
+from contragrad.contents import load_reference, normalisation
 from contragrad.explain import integrated_gradients, pixel_distance, relative
 from contragrad.history import LOOKS, note_look
 from contragrad.networks.inference import predict
@@ -20,7 +21,6 @@ from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.provenance import Content, Ground, told
 from contragrad.reproduce.trainings import REFERENCE, trainings
 from contragrad.watch.events import Stage, Watcher
-from contragrad.workspace import load_reference, normalisation
 
 SHOWN = 4
 """Images in figure 3; distances are means over all test images."""
