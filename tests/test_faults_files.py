@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from contragrad import files
 from contragrad.errors import UserError
 from contragrad.files import new_folder, sweep, write_text, writing
 
@@ -78,3 +79,22 @@ def test_a_writer_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert caught.value.where == str(path)
     assert path.read_text() == "before"
     assert names(tmp_path) == ["some.file"]
+
+
+def test_a_file_swept_before_it_was_claimed_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, claims = tmp_path / "file", 0
+    claim = files._claim
+
+    def swept_once(descriptor: int) -> None:
+        nonlocal claims
+        claims += 1
+        if claims == 1:
+            files.sweep(path)  # another process, between open and lock
+        claim(descriptor)
+
+    monkeypatch.setattr(files, "_claim", swept_once)
+    files.write_text(path, "whole")
+    assert (path.read_text(), claims) == ("whole", 2)
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]

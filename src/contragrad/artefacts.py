@@ -28,7 +28,7 @@ class Artefacts:
 
     Loaded tensors are mapped, so processes that load the same file share its pages. A file that is
     truncated or altered, or another artefact's, counts as missing, for it can be made again. That is asked
-    whenever an artefact is loaded, by a hash of all its tensors: half a second for each GB.
+    whenever an artefact is loaded, by a hash of all its tensors.
     """
 
     folder: Path
@@ -119,7 +119,8 @@ def _sort_notes(path: Path) -> None:
         header = json.loads(file.read(size))
         header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        assert len(text) <= size, "the tensors would be elsewhere"
+        if len(text) > size:
+            raise RuntimeError(f"{path}: its notes need more room than safetensors gave them")
         file.seek(8)
         file.write(text.ljust(size))
 

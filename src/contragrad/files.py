@@ -53,8 +53,7 @@ def writing(path: Path, what: str = "the file cannot be written") -> Iterator[Bi
         sweep(path)
         beside = _beside(path)
         try:
-            with beside.open("wb") as file:
-                _claim(file.fileno())
+            with _begun(beside) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -117,6 +116,17 @@ def sweep(path: Path) -> None:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _begun(beside: Path) -> BinaryIO:
+    """The file, claimed; who sweeps may have taken it for a killed one's before it was."""
+    while True:
+        file = beside.open("wb")
+        _claim(file.fileno())
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), beside.stat()):
+                return file
+        file.close()
 
 
 def _claim(descriptor: int) -> None:
