@@ -46,9 +46,11 @@ def cluster_of(nodes: int, cache: Path) -> Iterator[Cluster]:
         cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
-def join(cluster: Cluster, address: str) -> None:
-    """Adds a node with room for one worker."""
-    cluster.add_node(num_cpus=1, object_store_memory=STORE, node_ip_address=address)
+def join(cluster: Cluster, address: str, *, num_cpus: int = 1, num_gpus: int = 0) -> Any:
+    """Adds a node, with room for one worker if nothing else is said; its GPUs need not be there."""
+    return cluster.add_node(
+        num_cpus=num_cpus, num_gpus=num_gpus, object_store_memory=STORE, node_ip_address=address
+    )
 
 
 def kill_node(cluster: Cluster, node: Any) -> None:

@@ -12,7 +12,7 @@ pytest.importorskip("ray", reason="the extra ray is not installed")
 
 from ray.cluster_utils import Cluster
 
-from clusters import cluster_of, join, kill_node, node_of, parent
+from clusters import cluster_of, descendants, join, kill_node, node_of, parent, raylet
 from contragrad.engine import ray_executor, ray_node
 from contragrad.engine.executors import TRIES, Event, Executor, GivenUp, Progressed
 from contragrad.engine.ray_executor import RayExecutor
@@ -170,11 +170,28 @@ def test_files_reach_workers_and_come_back_and_a_killed_task_goes_on_from_its_ch
 
 def test_a_cluster_without_room_is_refused(cluster: Cluster) -> None:
     for executor, said in (
-        (RayExecutor(work=CALLS, workers=1, threads=2), "2 CPUs"),
-        (RayExecutor(work=CALLS, workers=0, threads=1, gpus=0.5), "0.5 GPUs"),
+        (RayExecutor(work=CALLS, workers=1, threads=2, grows=False), "2 CPUs"),
+        (RayExecutor(work=CALLS, workers=0, threads=1, gpus=0.5, grows=False), "0.5 GPUs"),
     ):
         with closing(executor), pytest.raises(UserError, match=said):
             executor.offer("task", Call(echo))
+
+
+def test_idle_workers_may_be_lost(executor: Executor, shared: RayExecutor, cluster: Cluster) -> None:
+    executor.offer("one", Call(echo, 1))
+    finish(executor, "one")
+    idle = [pid for node in cluster.worker_nodes for pid in descendants(raylet(node)) if is_foreman(pid)]
+    assert len(idle) == shared.slots == 2
+    for pid in idle:
+        kill(pid)
+    shared.tries = 1
+    executor.offer("other", Call(echo, 2))
+    assert results(finish(executor, "other")) == [("other", {"echo": 2})]
+    shared.tries = TRIES
+
+
+def is_foreman(pid: int) -> bool:
+    return b"ray::Foreman" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def test_a_node_may_be_lost_and_another_may_come(
@@ -199,3 +216,15 @@ def test_a_node_may_be_lost_and_another_may_come(
     while shared.slots < 2:
         assert not executor.wait()
     shared.close()
+
+
+def test_workers_share_a_declared_gpu(shared: RayExecutor, cluster: Cluster, tmp_path: Path) -> None:
+    shared.close()
+    join(cluster, "127.0.0.6", num_cpus=3, num_gpus=1)
+    left, right = tmp_path / "left", tmp_path / "right"
+    with closing(RayExecutor(work=CALLS, workers=0, threads=1, gpus=0.5)) as executor:
+        assert executor.slots == 2
+        assert executor.offer("left", Call(meet, (left, right)))
+        assert executor.offer("right", Call(meet, (right, left)))
+        assert len(results(finish(executor, "left", "right"))) == 2
+        assert {seat.place.address for seat in executor._seats if seat.place} == {"127.0.0.6"}

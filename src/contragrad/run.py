@@ -250,6 +250,7 @@ def executor_of(workspace: Workspace) -> Iterator[executors.Executor]:
                     reads=partial(tasks.reads, workspace=workspace),
                     makes=partial(tasks.makes, workspace=workspace),
                 ),
+                grows=config.address != "local",
             )
         else:
             executor = executors.Processes(work, workers=worker_count(workspace), threads=1)

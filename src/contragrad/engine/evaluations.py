@@ -16,7 +16,7 @@ from contragrad.evolution.trial import Abandoned, Outcome, Trial, outcome_from_j
 IN_A_ROW = 3
 """Trials given up with no result between them, after which the fault is held to be the machine's."""
 
-REMEDY = "more free memory, or fewer --workers; nothing is lost, and resume tries them again"
+REMEDY = "more free memory, fewer --workers, or nodes that last; nothing is lost, and resume tries them again"
 """Against workers that die."""
 
 

@@ -6,8 +6,11 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from typing import Any
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, cast
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before ray is there: it would report home
 
@@ -15,6 +18,9 @@ import ray
 from ray.exceptions import ActorUnavailableError, NodeDiedError, RayError
 
 from contragrad.errors import UserError
+
+SAME = ("python", "torch", "contragrad")
+"""What must be the same in driver and workers, for results to be."""
 
 REACHING = 10.0
 """Seconds after which a head that does not answer is none."""
@@ -42,8 +48,7 @@ def connected(address: str, workers: int) -> Iterator[None]:
         "object_store_memory": 128 * 2**20,  # workers see the run folder, and are sent nothing large
         "_node_ip_address": "127.0.0.1",
     }
-    # Ray tells of lost workers on standard output, which is for results.
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(cast(IO[str], WithoutRay(sys.stdout))):
         try:
             ray.init(
                 address=address,
@@ -61,6 +66,21 @@ def connected(address: str, workers: int) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutRay:
+    """Standard output without what threads of Ray's tell there of lost workers: that is no result."""
+
+    stream: IO[str]
+
+    def write(self, text: str) -> int:
+        """Writes the text, or says it on standard error."""
+        of_ray = threading.current_thread().name.startswith("ray_")
+        return (sys.stderr if of_ray else self.stream).write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def require_reachable(address: str) -> None:
@@ -101,6 +121,50 @@ def room_of(threads: int, gpus: float) -> int:
 
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     return sum(fit(node["Resources"]) for node in nodes if node["Alive"])
+
+
+def require_room(threads: int, gpus: float, patience: float) -> int:
+    """Workers that would fit, as soon as any would.
+
+    Args:
+        threads: CPUs of a worker.
+        gpus: its GPUs.
+        patience: seconds that nodes have to join.
+
+    Raises:
+        UserError: if no node has room for a worker by then.
+    """
+    end = time.monotonic() + patience
+    while (room := room_of(threads, gpus)) == 0 and time.monotonic() < end:
+        time.sleep(1.0)
+    if room == 0:
+        also = f" and {gpus:g} GPUs" if gpus else ""
+        raise UserError(
+            f"no node of the Ray cluster has {threads} CPUs{also} for a worker",
+            where="worker_gpus" if gpus else "address",
+            remedy="`ray status` says what there is; another node, or fewer GPUs for a worker",
+        )
+    return room
+
+
+def require_same(ours: Mapping[str, str], theirs: Mapping[str, str], address: str) -> None:
+    """Checks that a node has the driver's versions.
+
+    Args:
+        ours: the driver's provenance.
+        theirs: the node's.
+        address: the node's.
+
+    Raises:
+        UserError: if results might differ there.
+    """
+    for name in SAME:
+        if theirs[name] != ours[name]:
+            raise UserError(
+                f"a node runs {name} {theirs[name]}, and the driver {ours[name]}",
+                where=f"node {address}",
+                remedy="the same versions on every node: results are the same only where they are",
+            )
 
 
 def is_of_node(error: RayError) -> bool:

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -28,27 +27,24 @@ from contragrad.engine.executors import (
     TaskFailedError,
     WorkerLostError,
 )
-from contragrad.engine.ray_cluster import cause_of, is_of_node, room_of
-from contragrad.engine.ray_files import Depot, Files, Parcel, written
+from contragrad.engine.ray_cluster import cause_of, is_of_node, require_room, require_same, room_of
+from contragrad.engine.ray_files import Depot, Files, Parcel
 from contragrad.engine.ray_node import Foreman, Job, Place, Sight
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
-from contragrad.files import named
+from contragrad.files import write_text, writing
 
 NODES = 5
 """Nodes that may be lost under a task before it is given up: it may be what kills them."""
 
 STARTING = 60.0
-"""Seconds that the first tasks wait for workers that the cluster has room for."""
+"""Seconds that the first tasks wait for a node with room, and then for the workers to start there."""
 
 LOOKING = 5.0
 """Seconds between two looks at how much room the cluster has."""
 
 ABSENT = 600.0
 """Seconds without any worker after which the cluster is given up."""
-
-SAME = ("python", "torch", "contragrad")
-"""What must be the same in driver and workers, for results to be."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +54,8 @@ class _Seat:
     awaited: Any = None
     """What it says next: where it is, or the stream of its task's messages."""
     key: str | None = None
+    begun: bool = False
+    """Whether it has said that it performs its task."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,6 +68,7 @@ class RayExecutor:
         threads: CPUs of a worker.
         gpus: GPUs of a worker, a share of one or several.
         files: the tasks', which workers are sent that do not see their folder; None if there are none.
+        grows: whether nodes may still join the cluster.
         tries: workers that a task may cost before it is given up.
     """
 
@@ -78,6 +77,7 @@ class RayExecutor:
     threads: int
     gpus: float = 0.0
     files: Files | None = None
+    grows: bool = True
     tries: int = TRIES
     _sight: Sight | None = None
     _depot: Depot | None = None
@@ -92,17 +92,20 @@ class RayExecutor:
 
     @property
     def slots(self) -> int:
-        """Workers that the cluster has given a place, or one that is waited for.
+        """Workers that have a place, or one that is waited for; before the first task, places for them."""
+        if self._begun:
+            return max(1, self._placed())
+        room = room_of(self.threads, self.gpus)
+        return max(1, min(self.workers or room, room))
+
+    def offer(self, key: str, task: object) -> bool:
+        """Gives the task to a free worker; the first one waits until workers have started.
 
         Raises:
             UserError: if the cluster has no room for a worker, or a node cannot run one.
         """
         if not self._begun:
             self._begin()
-        return max(1, sum(seat.place is not None for seat in self._seats))
-
-    def offer(self, key: str, task: object) -> bool:
-        """Gives the task to a free worker."""
         if key in self._tasks or len(self._tasks) >= self.slots:
             return False
         self._tasks[key] = task
@@ -120,10 +123,13 @@ class RayExecutor:
         self._assign()
         waiting = [seat.awaited for seat in self._seats if seat.awaited is not None]
         ready, _ = ray.wait(waiting, timeout=LOOKING) if waiting else ([], None)
-        if any(seat.place is not None for seat in self._seats):
+        if self._placed():
             self._seen = time.monotonic()
         elif time.monotonic() - self._seen > ABSENT:
-            raise WorkerLostError(f"the cluster has had no room for a worker for {ABSENT / 60:.0f} minutes")
+            raise WorkerLostError(
+                f"the cluster has had no room for a worker for {ABSENT / 60:.0f} minutes\n"
+                "  try: `ray status` says what there is; nothing is lost, and resume goes on"
+            )
         if not ready:
             if not waiting:
                 time.sleep(LOOKING)
@@ -152,24 +158,19 @@ class RayExecutor:
         if self.files is not None:
             self._depot = Depot(self.files.folder)
             self._sight = Sight(self.files.folder.absolute(), self.files.mark, secrets.token_hex(16))
-            _write(self.files.folder / self.files.mark, self._sight.content.encode())
-        room = room_of(self.threads, self.gpus)
-        if room == 0:
-            gpus = f" and {self.gpus:g} GPUs" if self.gpus else ""
-            raise UserError(
-                f"no node of the Ray cluster has {self.threads} CPUs{gpus} for a worker",
-                where="worker_gpus" if self.gpus else "address",
-                remedy="`ray status` says what there is; another node, or fewer GPUs for a worker",
-            )
+            write_text(self.files.folder / self.files.mark, self._sight.content)
+        self._fill()  # a cluster may grow by what it is asked for
+        room = require_room(self.threads, self.gpus, STARTING if self.grows else 0.0)
         self._begun = True
         self._fill()
         self._seen, end = time.monotonic(), time.monotonic() + STARTING
-        placed = 0
-        while placed < min(room, len(self._seats)) and (left := end - time.monotonic()) > 0:
+        while self._placed() < min(room, len(self._seats)) and (left := end - time.monotonic()) > 0:
             ready, _ = ray.wait([seat.awaited for seat in self._seats if seat.place is None], timeout=left)
             for seat in [seat for seat in self._seats if seat.awaited in ready]:
                 list(self._hear(seat))
-            placed = sum(seat.place is not None for seat in self._seats)
+
+    def _placed(self) -> int:
+        return sum(seat.place is not None for seat in self._seats)
 
     def _fill(self) -> None:
         """Asks for the workers that are missing; where there is no room yet, they come when there is."""
@@ -186,7 +187,7 @@ class RayExecutor:
         running = {seat.key for seat in self._seats}
         free = [seat for seat in self._seats if seat.place is not None and seat.key is None]
         for seat, key in zip(free, [key for key in self._tasks if key not in running], strict=False):
-            seat.key = key
+            seat.key, seat.begun = key, False
             self._perform(seat, {})
 
     def _perform(self, seat: _Seat, supplied: dict[str, Parcel]) -> None:
@@ -202,7 +203,7 @@ class RayExecutor:
             if isinstance(seat.awaited, ObjectRef):
                 seat.place = ray.get(seat.awaited)
                 seat.awaited, self._unplaced = None, 0
-                self._require_same(seat.place)
+                require_same(provenance(), seat.place.provenance, seat.place.address)
                 return
             kind, content = ray.get(next(seat.awaited))
         except RayTaskError as error:
@@ -217,6 +218,8 @@ class RayExecutor:
         key, files = seat.key, self.files
         assert key is not None
         match kind:
+            case "begun":
+                seat.begun = True
             case "progress":
                 yield Progressed(key, content)
             case "lacking":
@@ -227,7 +230,8 @@ class RayExecutor:
                 name, data = content
                 if name not in files.makes(self._tasks[key]):
                     raise TaskFailedError(f"{key}: a worker sent {name!r}, which is none of its task's files")
-                _write(files.folder / name, data)
+                with writing(files.folder / name, "a worker's file cannot be written") as file:
+                    file.write(data)
             case "kept":
                 assert files is not None
                 for name in set(files.makes(self._tasks[key])) - set(content):
@@ -241,31 +245,35 @@ class RayExecutor:
                 self._forget(key)
                 yield from _ended(kind, content)
 
-    def _require_same(self, place: Place) -> None:
-        ours = provenance()
-        for name in SAME:
-            if (theirs := place.provenance[name]) != ours[name]:
-                raise UserError(
-                    f"a node runs {name} {theirs}, and the driver {ours[name]}",
-                    where=f"node {place.address}",
-                    remedy="the same versions on every node: results are the same only where they are",
-                )
-
     def _lost(self, seat: _Seat, error: RayError) -> Iterator[Event]:
-        self._seats.remove(seat)
-        self._looked = -math.inf
-        ray.kill(seat.foreman)  # it may be only out of reach
         of_node = is_of_node(error)
-        self._unplaced += seat.place is None
+        for each in [seat, *(self._idle_beside(seat) if of_node else ())]:
+            self._seats.remove(each)
+            ray.kill(each.foreman)  # it may be only out of reach
+        self._looked = -math.inf
+        self._unplaced += seat.place is None and not of_node
         if self._unplaced >= self.tries:
             raise UserError(
                 f"a worker cannot be started on the cluster: {cause_of(error)}",
                 where="executor: ray",
                 remedy="pip install 'contragrad[ray]' on every node",
             )
-        if (key := seat.key) is not None:
+        # A worker that died before it began was not killed by its task.
+        if (key := seat.key) is not None and seat.begun:
             (self._lost_nodes if of_node else self._died)[key] += 1
             yield from self._given_up(key, f"node {_address(seat)}: {cause_of(error)}")
+
+    def _idle_beside(self, seat: _Seat) -> list[_Seat]:
+        """Those on the same node that have no task, and will not tell by themselves that they are gone."""
+        here = seat.place.node if seat.place is not None else None
+        return [
+            other
+            for other in self._seats
+            if other is not seat
+            and other.key is None
+            and other.place is not None
+            and other.place.node == here
+        ]
 
     def _given_up(self, key: str, how: str) -> Iterator[Event]:
         """The end of a task that has cost too much; until then it waits for another worker."""
@@ -289,11 +297,6 @@ def _ended(kind: str, content: Any) -> Iterator[Event]:
         raise TaskFailedError(content)
     assert isinstance(content, Finished)
     yield content
-
-
-def _write(path: Path, content: bytes) -> None:
-    with named(path, "a worker's file cannot be written"), written(path) as file:
-        file.write(content)
 
 
 def _address(seat: _Seat) -> str:

@@ -4,10 +4,11 @@ import fcntl
 import hashlib
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +17,7 @@ import ray
 from ray import ObjectRef
 
 from contragrad.errors import UserError
-from contragrad.files import named
+from contragrad.files import named, writing
 
 CHUNK = 64 * 2**20
 """Bytes of an object in Ray's store; the smallest store holds one."""
@@ -105,31 +106,38 @@ class Cache:
         return cls(root)
 
     def claim(self) -> tuple[Path, BinaryIO]:
-        """A new folder that is this process's own as long as it holds the lock, which comes with it."""
-        for lock in self.root.glob("*.worker"):
-            self._sweep(lock)
-        path = Path(tempfile.mkdtemp(dir=self.root, prefix="worker-"))
-        held = path.with_suffix(".worker").open("wb")
-        fcntl.flock(held, fcntl.LOCK_EX)
-        return path, held
+        """A new folder that is this process's own as long as it holds the lock, which comes with it.
 
-    def _sweep(self, lock: Path) -> None:
-        """Removes a worker's folder if the worker is gone."""
-        try:
-            with lock.open("rb") as file:
+        Raises:
+            UserError: if it cannot be made.
+        """
+        with self._alone():
+            self._sweep()
+            path = Path(tempfile.mkdtemp(dir=self.root, prefix="worker-"))
+            held = path.with_suffix(".worker").open("wb")
+            fcntl.flock(held, fcntl.LOCK_EX)
+            return path, held
+
+    def _sweep(self) -> None:
+        """Removes the folders of workers that are gone."""
+        for path in {path.with_suffix("") for path in self.root.glob("worker-*")}:
+            lock = path.with_suffix(".worker")
+            with lock.open("ab") as file, suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-                lock.unlink(missing_ok=True)
-        except (BlockingIOError, FileNotFoundError):
-            return
+                shutil.rmtree(path, ignore_errors=True)
+                lock.unlink()
 
     def place(self, parcel: Parcel, target: Path) -> None:
-        """Gives the content a name; it is fetched if the node does not have it yet."""
+        """Gives the content a name; it is fetched if the node does not have it yet.
+
+        Raises:
+            UserError: if it cannot be written; it names the node.
+        """
         kept = self.root / f"{parcel.digest}.file"
-        with _alone(kept.with_suffix(".lock")):
+        with self._alone():
             if not kept.exists() or _digest(kept) != parcel.digest:
-                self._forget_old()
-                with written(kept) as file:
+                self._forget()
+                with writing(kept) as file:
                     for chunk in parcel.chunks:
                         file.write(ray.get(chunk))
             os.utime(kept)
@@ -137,34 +145,29 @@ class Cache:
             target.unlink(missing_ok=True)
             target.hardlink_to(kept)
 
-    def _forget_old(self) -> None:
+    def _forget(self) -> None:
+        """Removes what is old, and what a killed process has left half-written."""
         for kept in self.root.glob("*.file"):
             if kept.stat().st_mtime < time.time() - KEPT_FOR:
-                kept.unlink(missing_ok=True)
+                kept.unlink()
+        for left in self.root.glob(".*.tmp"):
+            left.unlink()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A block that one process of the node is in at a time."""
+        try:
+            with (
+                named(self.root, "a worker's cache cannot be written"),
+                (self.root / "lock").open("wb") as file,
+            ):
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        except UserError as error:
+            where = f"{error.where} on node {socket.gethostname()}"
+            raise UserError(error.what, where=where, remedy=f"free room there, or another {CACHE}") from error
 
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """A block that one process of the node is in at a time."""
-    with path.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def written(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which gets its name when the block ends; nobody reads half of it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from contragrad.engine.executors import Finished, GivenUp, Processes, Progressed
 from contragrad.engine.ray_files import Cache, Parcel
 from contragrad.engine.work import Perform, Result, Work, load
 from contragrad.errors import UserError
+from contragrad.files import named
 
 Message = tuple[str, Any]
 """What a foreman says of a task: a kind and a content, see `Foreman.perform`."""
@@ -45,10 +46,12 @@ class Place:
     """Where a foreman is.
 
     Args:
+        node: the name that Ray gives the node.
         address: the node's.
         provenance: the machine, and the versions that its workers run.
     """
 
+    node: str
     address: str
     provenance: dict[str, str]
 
@@ -84,12 +87,13 @@ class Foreman:
 
     def __init__(self, work: bytes, path: Sequence[str], threads: int, sight: Sight | None) -> None:
         self._sees = sight is None or sight.holds()
-        self._folder = sight.folder if sight is not None else None
+        folder = sight.folder if sight is not None else None
         if not self._sees:
             self._cache = Cache.of_node()
-            self._folder, self._lock = self._cache.claim()
+            folder, self._lock = self._cache.claim()
+        self._folder = folder or Path()
         self._workers = Processes(
-            Work("contragrad.engine.ray_node:unpickled", (work, tuple(path), self._folder)),
+            Work("contragrad.engine.ray_node:unpickled", (work, tuple(path), folder)),
             workers=1,
             threads=threads,
             tries=1,
@@ -98,54 +102,57 @@ class Foreman:
     def place(self) -> Place:
         """Where this is; answered as soon as the cluster has room for it."""
         address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-        return Place(address, provenance())
+        return Place(ray.get_runtime_context().get_node_id(), address, provenance())
 
     def perform(self, job: Job, supplied: Mapping[str, Parcel]) -> Iterator[Message]:
         """Performs the task and says: ("lacking", files) if it must be supplied with them first, or
-        ("progress", message), ("file", (name, content)), ("kept", files), and at last ("result", Finished),
-        ("user error", its words), ("failed", a traceback) or ("died", how).
+        ("begun", None), ("progress", message), ("file", (name, content)), ("kept", files), and at last
+        ("result", Finished), ("user error", its words), ("failed", a traceback) or ("died", how).
         """
-        if not self._sees:
-            assert self._folder is not None
-            lacking = [name for name in job.reads if not (self._folder / name).exists()]
-            if lacking := [name for name in (*lacking, *job.begun) if name not in supplied]:
+        try:
+            if lacking := [name for name in self._lacking(job) if name not in supplied]:
                 yield "lacking", tuple(lacking)
                 return
+            yield "begun", None
             for name, parcel in supplied.items():
                 self._cache.place(parcel, self._folder / name)
-        yield from self._performed(job)
-
-    def _performed(self, job: Job) -> Iterator[Message]:
-        before = self._versions(job.makes)
-        self._workers.offer(job.key, job.task)
-        try:
-            while True:
-                for event in self._workers.wait():
-                    after = self._versions(job.makes)
-                    for name in (name for name in after if after[name] != before.get(name)):
-                        if (content := self._content(name)) is not None:
-                            yield "file", (name, content)
-                    before = after
-                    match event:
-                        case Progressed(_, message):
-                            yield "progress", message
-                        case Finished():
-                            if not self._sees:
-                                yield "kept", tuple(after)
-                            yield "result", replace(event, provenance=provenance())
-                            return
-                        case GivenUp(_, reason):
-                            yield "died", reason
-                            return
+            yield from self._performed(job)
         except UserError as error:
             yield "user error", (error.what, error.where, error.remedy)
         except TaskFailedError as error:
             yield "failed", str(error)
 
+    def _lacking(self, job: Job) -> list[str]:
+        if self._sees:
+            return []
+        return [*(name for name in job.reads if not (self._folder / name).exists()), *job.begun]
+
+    def _performed(self, job: Job) -> Iterator[Message]:
+        before = self._versions(job.makes)
+        self._workers.offer(job.key, job.task)
+        while True:
+            for event in self._workers.wait():
+                after = self._versions(job.makes)
+                for name in (name for name in after if after[name] != before.get(name)):
+                    if (content := self._content(name)) is not None:
+                        yield "file", (name, content)
+                before = after
+                match event:
+                    case Progressed(_, message):
+                        yield "progress", message
+                    case Finished():
+                        if not self._sees:
+                            yield "kept", tuple(after)
+                        yield "result", replace(event, provenance=provenance())
+                        return
+                    case GivenUp(_, reason):
+                        yield "died", reason
+                        return
+
     def _versions(self, names: Iterable[str]) -> dict[str, int]:
         """When the files that the driver does not see were written, as far as they are there."""
         found: dict[str, int] = {}
-        if not self._sees and self._folder is not None:
+        if not self._sees:
             for name in names:
                 # The worker may remove a checkpoint at any time.
                 with contextlib.suppress(FileNotFoundError):
@@ -153,11 +160,12 @@ class Foreman:
         return found
 
     def _content(self, name: str) -> bytes | None:
-        assert self._folder is not None
-        try:
-            return (self._folder / name).read_bytes()
-        except FileNotFoundError:
-            return None
+        path = self._folder / name
+        with named(path, "a worker's file cannot be read"):
+            try:
+                return path.read_bytes()
+            except FileNotFoundError:
+                return None
 
 
 def unpickled(argument: tuple[bytes, Sequence[str], Path | None]) -> Perform:
