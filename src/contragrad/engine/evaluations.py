@@ -74,6 +74,7 @@ class Doubted:
 
     memo: Memo
     records: dict[Trial, Record] = field(default_factory=dict)
+    in_a_row: int = 0
 
     def heard(self, event: Finished | GivenUp, trial: Trial) -> dict[Trial, Outcome]:
         """What is known now that the trial has come to this.
@@ -82,12 +83,14 @@ class Doubted:
             WorkerLostError: if it is one too many that was given up.
         """
         if isinstance(event, Finished):
+            self.in_a_row = 0
             made = event.provenance or provenance()
             record = recorded(trial, event.key, event.result, event.seconds, made)
             return {trial: remembered(self.memo.put(record)), **self.settled()}
         outcome = outcome_to_json(Abandoned(event.reason))
         self.records[trial] = recorded(trial, event.key, outcome, 0.0, provenance())
-        if len(self.records) == IN_A_ROW:
+        self.in_a_row += 1
+        if self.in_a_row == IN_A_ROW:
             raise WorkerLostError(
                 f"{IN_A_ROW} trials in a row were given up, so the machine may be at fault: {event.reason}\n"
                 f"  try: {REMEDY}; for networks that it cannot bear, a new study with other search.limits"
