@@ -210,7 +210,7 @@ def test_a_node_may_be_lost_and_another_may_come(
     pids = told_pids(executor, "held", 4, lambda pid: next(fates)(pid))
     assert len(set(pids)) == 4
     # The first two may have been the task's doing, the third was not.
-    assert (shared._died["held"], shared._lost_nodes["held"]) == (2, 1)
+    assert (shared._losses.workers["held"], shared._losses.nodes["held"]) == (2, 1)
     assert shared.slots == 1
     join(cluster, "127.0.0.5")
     while shared.slots < 2:

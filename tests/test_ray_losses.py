@@ -16,8 +16,9 @@ from ray.exceptions import NodeDiedError, RayError
 from contragrad.engine import ray_cluster, ray_executor
 from contragrad.engine.evaluations import provenance
 from contragrad.engine.executors import TRIES, Event, Finished, GivenUp, WorkerLostError
-from contragrad.engine.ray_executor import NODES, RayExecutor
+from contragrad.engine.ray_executor import RayExecutor
 from contragrad.engine.ray_node import Place
+from contragrad.engine.ray_seats import NODES
 from contragrad.errors import UserError
 from performers import CALLS
 

@@ -8,7 +8,6 @@ import pickle
 import secrets
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,21 +20,17 @@ from contragrad.engine.evaluations import provenance
 from contragrad.engine.executors import (
     TRIES,
     Event,
-    Finished,
-    GivenUp,
     Progressed,
     TaskFailedError,
     WorkerLostError,
 )
 from contragrad.engine.ray_cluster import cause_of, is_of_node, require_room, require_same, room_of
 from contragrad.engine.ray_files import Depot, Files, Parcel
-from contragrad.engine.ray_node import Foreman, Job, Place, Sight
+from contragrad.engine.ray_node import Foreman, Job, Sight, ending
+from contragrad.engine.ray_seats import Losses, Seat
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.files import write_text, writing
-
-NODES = 5
-"""Nodes that may be lost under a task before it is given up: it may be what kills them."""
 
 STARTING = 60.0
 """Seconds that the first tasks wait for a node with room, and then for the workers to start there."""
@@ -45,17 +40,6 @@ LOOKING = 5.0
 
 ABSENT = 600.0
 """Seconds without any worker after which the cluster is given up."""
-
-
-@dataclass(slots=True, eq=False)
-class _Seat:
-    foreman: Any
-    place: Place | None = None
-    awaited: Any = None
-    """What it says next: where it is, or the stream of its task's messages."""
-    key: str | None = None
-    begun: bool = False
-    """Whether it has said that it performs its task."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,10 +65,9 @@ class RayExecutor:
     tries: int = TRIES
     _sight: Sight | None = None
     _depot: Depot | None = None
-    _seats: list[_Seat] = field(default_factory=list)
+    _seats: list[Seat] = field(default_factory=list)
     _tasks: dict[str, object] = field(default_factory=dict)
-    _died: Counter[str] = field(default_factory=Counter)
-    _lost_nodes: Counter[str] = field(default_factory=Counter)
+    _losses: Losses = field(default_factory=Losses)
     _begun: bool = False
     _unplaced: int = 0
     _looked: float = -math.inf
@@ -145,9 +128,8 @@ class RayExecutor:
         for seat in self._seats:
             ray.kill(seat.foreman)
         self._seats.clear()
+        self._losses.forget(*self._tasks)
         self._tasks.clear()
-        self._died.clear()
-        self._lost_nodes.clear()
         self._begun, self._unplaced, self._looked = False, 0, -math.inf
         self._sight = self._depot = None
         if self.files is not None:
@@ -181,7 +163,7 @@ class RayExecutor:
         foreman = foreman.options(num_cpus=self.threads, num_gpus=self.gpus, max_restarts=0)
         for _ in range((self.workers or room_of(self.threads, self.gpus)) - len(self._seats)):
             actor = foreman.remote(pickle.dumps(self.work), sys.path, self.threads, self._sight)
-            self._seats.append(_Seat(actor, awaited=actor.place.remote()))
+            self._seats.append(Seat(actor, awaited=actor.place.remote()))
 
     def _assign(self) -> None:
         running = {seat.key for seat in self._seats}
@@ -190,7 +172,7 @@ class RayExecutor:
             seat.key, seat.begun = key, False
             self._perform(seat, {})
 
-    def _perform(self, seat: _Seat, supplied: dict[str, Parcel]) -> None:
+    def _perform(self, seat: Seat, supplied: dict[str, Parcel]) -> None:
         assert seat.key is not None
         task, files = self._tasks[seat.key], self.files
         names = ((), ()) if files is None else (tuple(files.reads(task)), tuple(files.makes(task)))
@@ -198,7 +180,7 @@ class RayExecutor:
         job = Job(seat.key, pickle.dumps(task), *names, begun)
         seat.awaited = seat.foreman.perform.options(num_returns="streaming").remote(job, supplied)
 
-    def _hear(self, seat: _Seat) -> Iterator[Event]:
+    def _hear(self, seat: Seat) -> Iterator[Event]:
         try:
             if isinstance(seat.awaited, ObjectRef):
                 seat.place = ray.get(seat.awaited)
@@ -210,8 +192,8 @@ class RayExecutor:
             if seat.key is None:
                 raise
             self._forget(seat.key)
-            self._free(seat)
-            raise TaskFailedError(f"on node {_address(seat)}: {error}") from error
+            seat.free()
+            raise TaskFailedError(f"on node {seat.address}: {error}") from error
         except RayError as error:
             yield from self._lost(seat, error)
             return
@@ -237,17 +219,17 @@ class RayExecutor:
                 for name in set(files.makes(self._tasks[key])) - set(content):
                     (files.folder / name).unlink(missing_ok=True)
             case "died":
-                self._free(seat)
-                self._died[key] += 1
-                yield from self._given_up(key, f"on node {_address(seat)}: {content}")
+                seat.free()
+                self._losses.workers[key] += 1
+                yield from self._given_up(key, f"on node {seat.address}: {content}")
             case "user error" | "failed" | "result":
-                self._free(seat)
+                seat.free()
                 self._forget(key)
-                yield from _ended(kind, content)
+                yield ending(kind, content)
 
-    def _lost(self, seat: _Seat, error: RayError) -> Iterator[Event]:
+    def _lost(self, seat: Seat, error: RayError) -> Iterator[Event]:
         of_node = is_of_node(error)
-        for each in [seat, *(self._idle_beside(seat) if of_node else ())]:
+        for each in [seat, *(seat.idle_beside(self._seats) if of_node else ())]:
             self._seats.remove(each)
             ray.kill(each.foreman)  # it may be only out of reach
         self._looked = -math.inf
@@ -260,44 +242,15 @@ class RayExecutor:
             )
         # A worker that died before it began was not killed by its task.
         if (key := seat.key) is not None and seat.begun:
-            (self._lost_nodes if of_node else self._died)[key] += 1
-            yield from self._given_up(key, f"node {_address(seat)}: {cause_of(error)}")
-
-    def _idle_beside(self, seat: _Seat) -> list[_Seat]:
-        """Those on the same node that have no task, and will not tell by themselves that they are gone."""
-        here = seat.place.node if seat.place is not None else None
-        return [
-            other
-            for other in self._seats
-            if other is not seat
-            and other.key is None
-            and other.place is not None
-            and other.place.node == here
-        ]
+            (self._losses.nodes if of_node else self._losses.workers)[key] += 1
+            yield from self._given_up(key, f"node {seat.address}: {cause_of(error)}")
 
     def _given_up(self, key: str, how: str) -> Iterator[Event]:
         """The end of a task that has cost too much; until then it waits for another worker."""
-        died, nodes = self._died[key], self._lost_nodes[key]
-        if died >= self.tries or nodes >= NODES:
+        if (end := self._losses.given_up(key, self.tries, how)) is not None:
             self._forget(key)
-            yield GivenUp(key, f"{died} workers died and {nodes} nodes were lost; the last {how}")
-
-    def _free(self, seat: _Seat) -> None:
-        seat.key = seat.awaited = None
+            yield end
 
     def _forget(self, key: str) -> None:
-        del self._tasks[key], self._died[key], self._lost_nodes[key]
-
-
-def _ended(kind: str, content: Any) -> Iterator[Event]:
-    if kind == "user error":
-        what, where, remedy = content
-        raise UserError(what, where=where, remedy=remedy)
-    if kind == "failed":
-        raise TaskFailedError(content)
-    assert isinstance(content, Finished)
-    yield content
-
-
-def _address(seat: _Seat) -> str:
-    return "unknown" if seat.place is None else seat.place.address
+        del self._tasks[key]
+        self._losses.forget(key)

@@ -168,6 +168,22 @@ class Foreman:
                 return None
 
 
+def ending(kind: str, content: Any) -> Finished:
+    """The result that a foreman's last message holds.
+
+    Raises:
+        UserError: if the task raised one.
+        TaskFailedError: if it raised anything else.
+    """
+    if kind == "user error":
+        what, where, remedy = content
+        raise UserError(what, where=where, remedy=remedy)
+    if kind == "failed":
+        raise TaskFailedError(content)
+    assert isinstance(content, Finished)
+    return content
+
+
 def unpickled(argument: tuple[bytes, Sequence[str], Path | None]) -> Perform:
     """A worker's function for pickled tasks of pickled work, whose files are in a folder of this node."""
     work, path, folder = argument
