@@ -44,6 +44,9 @@ CONFIG = StudyConfig(
 TOTAL = 3 + 3 * 3 * 2
 IMAGES = 1000
 
+OBEYED = "\x1b[31m\0"
+"""What a terminal obeys, and no SVG can hold."""
+
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(2)> & `"'{{ 7 * 7 }}"]);alert(3);//"""
 """What would run or break the page if it were not escaped."""
 
@@ -184,7 +187,8 @@ def hostile(parent: Path) -> Path:
     )
     studied(folder, config)
     _tampered(folder / DATABASE)
-    measured(folder, [replace(each, name=each.name + HOSTILE) for each in ROWS[1:3]] + list(ROWS[3:]))
+    named = [replace(each, name=each.name + HOSTILE + OBEYED) for each in ROWS[1:3]]
+    measured(folder, [*named, *ROWS[3:]])
     path = audited(folder, HOSTILE.replace("/", ""))
     stored = json.loads(path.read_text())
     stored["verdict"] = stored["rule"] = stored["target"]["name"] = HOSTILE

@@ -202,3 +202,12 @@ def test_the_settings_of_a_round_are_a_study_file(tmp_path: Path) -> None:
     config = following(replace(StudyConfig(), search=SETTINGS), ended(0.2, 0.3))
     config_file.write(config, tmp_path / "study.yaml")
     assert config_file.read(tmp_path / "study.yaml") == config
+
+
+def test_a_studys_own_folder_holds_no_rounds(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "study.yaml").touch()
+    assert main(["coevolve", "--config", str(study_file), "--out", str(tmp_path)]) == 2
+    assert "a study's own folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]

@@ -438,6 +438,11 @@ def test_hostile_names_are_only_text(broken: Path) -> None:
     assert all(json.loads(script) for script in page.scripts[:-1])
     assert any(HOSTILE in text for script in page.scripts[:-1] for text in texts(json.loads(script)))
     assert "vegaEmbed" not in page.text
+    assert r"\x1b[31m\x00" in page.text
+    figures = list(broken.with_suffix(".figures").glob("*.svg"))
+    assert figures
+    for path in (broken, *figures):
+        assert not set("\x1b\0") & set(path.read_text())
 
 
 # Files and wrong input.

@@ -18,7 +18,7 @@ from contragrad.evolution.search import State
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.recipes import best
 from contragrad.watch.events import Said, Watcher
-from contragrad.workspace import TABLE, Workspace
+from contragrad.workspace import CONFIGURATION, TABLE, Workspace
 
 
 def coevolve(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -> tuple[evaluate.Row, ...]:
@@ -64,6 +64,12 @@ def search_rounds(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -
 
 def _entered(config: StudyConfig, number: int, out: Path, watch: Watcher) -> tuple[Workspace, Dataset]:
     _require_sources(config)
+    if (out / CONFIGURATION).exists():
+        raise UserError(
+            "this is a study's own folder",
+            where=str(out),
+            remedy="another --out: rounds lie in it side by side",
+        )
     dataset, workspace = run.entered(config, out / f"round-{number}", watch)
     _adopt(workspace, out / f"round-{number - 1}")
     watch(Said(f"round {number}, against {', '.join(config.training.sources)}"))

@@ -10,6 +10,7 @@ import vl_convert
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from contragrad.legible import legible
 from contragrad.page.blocks import Section
 from contragrad.page.theme import THEMES
 
@@ -27,7 +28,7 @@ def page(title: str, subtitle: str, sections: Sequence[Section], stills: Mapping
     """
     script = _script()
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.filters["coded"] = _coded
     policy = (
@@ -56,8 +57,14 @@ def _script() -> str:
     return vl_convert.javascript_bundle(_resource("page.js")).replace("</script", "<\\/script")
 
 
+def _shown(value: object) -> object:
+    """What a page shows of a value: a text without control characters, which no browser need bear."""
+    return legible(value, lines=True) if type(value) is str else value
+
+
 def _coded(text: str) -> Markup:
     """Escaped text, with what stands between backticks as code."""
+    text = legible(text, lines=True)
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return Markup.escape(text)

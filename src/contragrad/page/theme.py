@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from contragrad.legible import legible
 from contragrad.page.blocks import Chart
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif'
@@ -83,9 +84,22 @@ def finished(plot: alt.LayerChart | alt.FacetChart, name: str, title: str, capti
     wide = plot.properties(
         width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), description=caption
     )
-    specification = wide.to_dict()
+    specification = _legible(wide.to_dict())
     specification.pop("config", None)
     return Chart(name=f"{name}.svg", title=title, caption=caption, specification=specification)
+
+
+def _legible(part: Any) -> Any:
+    """The same without control characters, at which the SVG writer ends the whole process."""
+    match part:
+        case str():
+            return legible(part, lines=True)
+        case dict():
+            return {_legible(key): _legible(value) for key, value in part.items()}
+        case list():
+            return [_legible(each) for each in part]
+        case _:
+            return part
 
 
 def drawn(chart: Chart) -> str:
