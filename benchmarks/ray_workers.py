@@ -12,17 +12,17 @@ unless it is told not to, which matters where the machine has other work.
 import tempfile
 import time
 from contextlib import closing
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 from prepared import prepared
 from timing import options, publish
 
-from contragrad import tasks
-from contragrad.engine.executors import Executor, Processes
+from contragrad import run
+from contragrad.choices import ExecutorName
+from contragrad.engine.executors import Executor
 from contragrad.engine.ray_cluster import connected
 from contragrad.engine.ray_executor import RayExecutor
-from contragrad.engine.ray_files import Files
 from contragrad.engine.study import run_tasks
 from contragrad.engine.work import Perform, Work
 from contragrad.evolution.genome import parse
@@ -31,10 +31,6 @@ from contragrad.workspace import Workspace
 
 GENOME = "conv(16,3) pool(max,2) conv(32,3) sum(2,3) fc(64)"
 MESSAGES = 300
-
-
-def on_ray(work: Work, files: Files | None) -> RayExecutor:
-    return RayExecutor(work=work, workers=2, threads=1, files=files)
 
 
 def seconds_of(executor: Executor, count: int) -> float:
@@ -65,7 +61,8 @@ def talkative(argument: None) -> Perform:
 
 
 def message_seconds() -> float:
-    with closing(on_ray(Work("ray_workers:talkative", None), None)) as executor:
+    work = Work("ray_workers:talkative", None)
+    with closing(RayExecutor(work=work, workers=1, threads=1)) as executor:
         run_tasks([("warm", 1)], executor=executor)
         begun = time.perf_counter()
         run_tasks([("told", MESSAGES)], executor=executor)
@@ -79,24 +76,17 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as parent, connected("local", 2):
         workspace: Workspace = prepared(Path(parent) / "run", ("--reference.epochs=1",))
-        work = Work(setup="contragrad.tasks:prepare", argument=workspace)
-        files = Files(
-            folder=workspace.folder,
-            mark="artefacts/.ray.tmp",
-            reads=partial(tasks.reads, workspace=workspace),
-            makes=partial(tasks.makes, workspace=workspace),
-        )
-        found: dict[str, list[float]] = {"processes": [], "ray": []}
+        found: dict[ExecutorName, list[float]] = {"local": [], "ray": []}
         for _ in range(chosen.repeats):
-            with closing(Processes(work, workers=2, threads=1)) as processes:
-                found["processes"].append(seconds_of(processes, chosen.evaluations))
-            with closing(on_ray(work, files)) as ray:
-                found["ray"].append(seconds_of(ray, chosen.evaluations))
+            for name, times in found.items():
+                config = replace(workspace.config, executor=name, workers=2)
+                with run.executor_of(replace(workspace, config=config)) as executor:
+                    times.append(seconds_of(executor, chosen.evaluations))
         message = message_seconds()
     rows = [
         {"workers": name, "least seconds": min(times), "most": max(times)} for name, times in found.items()
     ]
-    summary = {"ray_time": min(found["ray"]) / min(found["processes"]), "messages_ms": 1e3 * message}
+    summary = {"ray_time": min(found["ray"]) / min(found["local"]), "messages_ms": 1e3 * message}
     publish("ray_workers", rows, summary, as_json=chosen.json)
 
 
