@@ -1,9 +1,9 @@
 """A run folder, which driver and workers share: what lies in it, and under which fingerprints.
 
-    study.yaml                  the configuration
-    study.db                    the memo: every evaluation
-    artefacts/                  splits, reference, directions, adversarial sets, networks
-    table.json                  the result
+study.yaml                  the configuration
+study.db                    the memo: every evaluation
+artefacts/                  splits, reference, directions, adversarial sets, networks
+table.json                  the result
 """
 
 from dataclasses import dataclass, replace
