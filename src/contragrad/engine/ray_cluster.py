@@ -60,7 +60,8 @@ def connected(address: str, workers: int) -> Iterator[None]:
             raise UserError(
                 f"there is no Ray cluster to join: {str(error).splitlines()[0]}",
                 where=f"address: {address}",
-                remedy="`ray start --head` on one machine, `ray start --address` on the others and on this",
+                remedy="`ray start --head` on one machine, `ray start --address` on the others and on this;"
+                " RAY_AUTH_MODE=token for all of them if it spoke of token authentication",
             ) from error
         try:
             yield
