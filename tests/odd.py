@@ -162,7 +162,7 @@ def study_file(random: Random) -> bytes:
     settings = {
         key: value if random.random() < 0.95 else plain(random)
         for key, value in config_file.dotted(StudyConfig()).items()
-        if random.random() < 0.3
+        if random.random() < (0.01 if key in config_file._trusting() else 0.3)  # those are refused
     }
     nested: dict[str, object] = {}
     for key, value in settings.items():

@@ -196,7 +196,7 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
 def test_what_is_no_npz_is_named(tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     refused("npz", path, "No such file", at=path)
-    refused("npz", tmp_path, "directory", at=tmp_path)
+    refused("npz", tmp_path, "this is no file", at=tmp_path)
     for content in (b"", b"hello", npz_bytes()[:200], npz_bytes()[:-30]):
         path.write_bytes(content)
         refused("npz", path, "npz", at=path)
