@@ -51,7 +51,7 @@ lowest-list: install-dev  ## requirements/lowest.txt: the lowest versions that p
 
 # What libraries deprecate in each other, old ones in new ones, is no failure.
 lowest: install-dev  ## all tests with these versions, in an environment in LOWEST; 8 GB, and the time of make test
-	$(BIN)/uv venv --quiet --allow-existing --python 3.11 $(LOWEST)
+	$(BIN)/uv venv --quiet --seed --allow-existing --python 3.11 $(LOWEST)
 	$(BIN)/uv pip sync --python $(LOWEST) requirements/lowest.txt
 	$(BIN)/uv pip install --no-deps --python $(LOWEST) .
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python $(TEST) -W ignore::DeprecationWarning
