@@ -63,6 +63,9 @@ Source = SourceName | str
 """A name, or `surrogate GENOME`."""
 
 
+SURROGATE_OF = "surrogate "
+
+
 def is_source(text: str) -> bool:
     """Whether a text says a source; its genome is looked at where it is built."""
     return text in get_args(SourceName) or surrogate_genome(text) is not None
@@ -73,6 +76,11 @@ def is_surrogate(source: Source) -> bool:
     return source == "surrogate" or surrogate_genome(source) is not None
 
 
+def surrogate_of(genome: str) -> Source:
+    """The surrogate that has this architecture."""
+    return f"{SURROGATE_OF}{genome}"
+
+
 def surrogate_genome(source: Source) -> str | None:
     """The architecture of a surrogate that has one of its own."""
-    return source.removeprefix("surrogate ") if source.startswith("surrogate ") else None
+    return source.removeprefix(SURROGATE_OF) if source.startswith(SURROGATE_OF) else None

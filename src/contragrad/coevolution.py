@@ -11,6 +11,7 @@ from math import isinf
 from pathlib import Path
 
 from contragrad import evaluate, run
+from contragrad.choices import surrogate_of
 from contragrad.config import StudyConfig
 from contragrad.data.dataset import Dataset
 from contragrad.errors import UserError
@@ -89,7 +90,7 @@ def following(config: StudyConfig, final: State) -> StudyConfig:
         )
     sources = config.training.sources
     keys = sources[-1:] if sources[-1] == "key" else ()
-    joined = (*sources[: len(sources) - len(keys)], f"surrogate {winner.trial.genome}", *keys)
+    joined = (*sources[: len(sources) - len(keys)], surrogate_of(str(winner.trial.genome)), *keys)
     standing = tuple(str(member.trial.genome) for member in final.population)
     return replace(
         config,
@@ -99,12 +100,11 @@ def following(config: StudyConfig, final: State) -> StudyConfig:
 
 
 def _require_sources(config: StudyConfig) -> None:
-    parts = OBJECTIVES[config.training.objective]
-    if parts.penalty is None and not parts.fixed:
+    if not OBJECTIVES[config.training.objective].takes_sources:
         raise UserError(
             f"{config.training.objective} is trained against no source that could join",
             where="training.objective",
-            remedy=", ".join(name for name, each in OBJECTIVES.items() if each.penalty or each.fixed),
+            remedy=", ".join(name for name, parts in OBJECTIVES.items() if parts.takes_sources),
         )
 
 

@@ -82,7 +82,7 @@ class FullTraining:
             against.append(self.objective)
         if parts.fixed:
             against.append(origin.adversarial)
-        if (parts.penalty is not None or parts.fixed) and origin.sources:
+        if parts.takes_sources and origin.sources:
             against.append(origin.sources)
         if parts.inputs is not None:
             against.append(origin.epsilon)

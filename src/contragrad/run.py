@@ -10,13 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from contragrad import config_file, evaluate, extras, table4, tasks
-from contragrad.choices import is_surrogate
+from contragrad.choices import surrogate_genome
 from contragrad.config import StudyConfig
 from contragrad.contents import (
     directions,
     load_reference,
     material,
-    normalisation,
     of_sources,
     store_splits,
     untrained_reference,
@@ -31,6 +30,7 @@ from contragrad.engine.shared import remembering, require_shareable
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.evolution import search
+from contragrad.evolution.genome import parse
 from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
@@ -47,7 +47,7 @@ from contragrad.history import (
 )
 from contragrad.material import make_reference, make_sources
 from contragrad.networks.inference import resolve_device
-from contragrad.reference import construct, require_usable
+from contragrad.reference import require_usable
 from contragrad.report import outcome_text
 from contragrad.watch.announcing import Announcing
 from contragrad.watch.events import (
@@ -61,7 +61,7 @@ from contragrad.watch.events import (
     Watcher,
     epoch_of,
 )
-from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace, source_architecture
+from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
 
 
 def create(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[evaluate.Row, ...]:
@@ -154,10 +154,11 @@ def _untrained(workspace: Workspace, dataset: Dataset) -> None:
     settings = workspace.config.reference
     where = f"reference.factory: {settings.factory}" if settings.factory else "reference.architecture"
     require_usable(network, workspace.problem, where)
-    for source in filter(is_surrogate, workspace.config.training.sources):
-        text = source_architecture(settings, source)
+    for source in workspace.config.training.sources:
+        if (genome := surrogate_genome(source)) is None:
+            continue
         try:
-            construct(text, workspace.problem, normalisation(splits.train), 0)
+            parse(genome)
         except ValueError as error:
             where = f"training.sources: {source}"
             raise UserError(str(error), where=where, remedy="surrogate, or with a genome's text") from error

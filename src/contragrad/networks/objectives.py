@@ -44,6 +44,11 @@ class Parts:
     inputs: Callable[[float], Inputs] | None = None
     beside: bool = False
 
+    @property
+    def takes_sources(self) -> bool:
+        """Whether it takes gradients or examples of the reference, or of others in its place."""
+        return self.penalty is not None or self.fixed
+
 
 @dataclass(frozen=True, slots=True)
 class Material:
