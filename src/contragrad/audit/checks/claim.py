@@ -65,14 +65,20 @@ def strong_sources(findings: Findings) -> Result:
 
 
 def worst_case(findings: Findings) -> Result:
-    """The worst case is taken per image; it must not be better than any single attempt."""
-    every = [each for tried in findings.tried.values() for each in tried]
-    if len(every) < 2:
-        return unknown(f"{len(every)} attempts")
+    """Each attacker's figure is the worst case of several attempts, image by image, not the best one's."""
+    run = {key: tried for key, tried in findings.tried.items() if tried}
+    if not run:
+        return unknown("no attempt was made")
+    every = [each for tried in run.values() for each in tried]
     lowest = min(int((findings.clean & each.held.right).sum()) for each in every)
     together = int(findings.survivors(every).sum())
     figure = f"right under all {len(every)} attempts: {together}; under the worst single one: {lowest}"
-    return decided(together <= lowest, figure)
+    single = [key for key, tried in run.items() if len(tried) == 1]
+    if len(single) == len(run):
+        return decided(False, f"every attacker made one attempt, so no worst case was taken; {figure}")
+    if single:
+        return unknown(f"{figure}; of one attempt alone: {', '.join(single)}")
+    return decided(True, figure)
 
 
 def enough(findings: Findings) -> Result:
@@ -134,7 +140,12 @@ CHECKS: tuple[Check, ...] = (
         source=CARLINI,
         judge=strong_sources,
     ),
-    Check(number=5, question="The worst case is taken for each image", source=CARLINI, judge=worst_case),
+    Check(
+        number=5,
+        question="The worst case of several attempts is taken for each image",
+        source=CARLINI,
+        judge=worst_case,
+    ),
     Check(
         number=6,
         question="1,000 images, three seeds, and a test set that chose nothing",
