@@ -19,7 +19,7 @@ from rich.table import Table
 
 import contragrad
 from contragrad import calibrate, config_file, evaluate, run
-from contragrad.cli import main
+from contragrad.cli import COMMANDS, EXIT_USER_ERROR, main
 from contragrad.config import DataSettings, StudyConfig
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
@@ -288,6 +288,25 @@ def begun(tmp_path: Path) -> Path:
     settings = DataSettings(source="npz", path=str(tmp_path / "data.npz"))
     config_file.write(StudyConfig(data=settings), folder / CONFIGURATION)
     return folder
+
+
+def test_a_folder_that_holds_studies_is_told_from_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (2, 1):
+        (tmp_path / f"round-{number}").mkdir()
+        (tmp_path / f"round-{number}" / "study.yaml").touch()
+    assert main(["show", str(tmp_path)]) == EXIT_USER_ERROR
+    assert "try: one of the studies in it: round-1, round-2" in capsys.readouterr().err
+
+
+def test_a_command_that_makes_studies_says_where_their_settings_are_listed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for each in (each for each in COMMANDS if each.takes_settings and not each.own_help):
+        with pytest.raises(SystemExit):
+            main([each.name, "--help"])
+        assert "contragrad evolve --help lists them" in " ".join(capsys.readouterr().out.split())
 
 
 def test_show_on_a_folder_without_a_table(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:

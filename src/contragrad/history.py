@@ -192,9 +192,9 @@ def stored_path(folder: Path) -> Path:
     """
     path = folder / CONFIGURATION
     if not path.is_file():
-        raise UserError(
-            "there is no study in this folder", where=str(folder), remedy="a folder made by evolve"
-        )
+        inside = sorted(each.parent.name for each in folder.glob(f"*/{CONFIGURATION}"))
+        remedy = f"one of the studies in it: {', '.join(inside)}" if inside else "a folder made by evolve"
+        raise UserError("there is no study in this folder", where=str(folder), remedy=remedy)
     return path
 
 

@@ -20,7 +20,7 @@ from contragrad.watch.events import (
     best_fitness,
     evaluations,
 )
-from contragrad.watch.scene import Running, Scene, advance
+from contragrad.watch.scene import Running, Scene, advance, counted
 
 INTERVAL = 10.0
 """Seconds between two lines about running work."""
@@ -34,8 +34,9 @@ def line(event: Event) -> str:
         case Searching(state):
             settings = state.settings
             return (
-                f"evolving: {settings.population} candidates, {settings.generations} generations, "
-                f"{settings.children} children each, {evaluations(state)} evaluations"
+                f"evolving: {counted(settings.population, 'candidate')}, "
+                f"{counted(settings.generations, 'generation')}, "
+                f"{settings.children} children each, {counted(evaluations(state), 'evaluation')}"
             )
         case Told(_, outcome, _, after):
             best = percent(best_fitness(after))
