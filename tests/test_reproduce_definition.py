@@ -258,6 +258,19 @@ def test_numbers_of_an_attack_may_be_fractions() -> None:
     assert read_.attack == {"epsilon": Fraction(4, 255), "step_size": Fraction(1, 255)}
 
 
+def test_data_sets_may_have_an_epsilon_of_their_own() -> None:
+    assert parsed(small(epsilons={"mnist": "0.3", "kmnist": "16/255"})).epsilons == {
+        "mnist": Fraction(3, 10),
+        "kmnist": Fraction(16, 255),
+    }
+    # What columns of a data set attack with is what its networks are trained with.
+    recipes = read("recipes")
+    for each in recipes.columns:
+        if each.source is not None:
+            own = config_file.read(config_file.shipped("reduced-data/reduced")).attack.epsilon
+            assert each.attack["epsilon"] == recipes.epsilons.get(each.data, own)  # type: ignore[arg-type]
+
+
 def column(**value: object) -> dict[str, Any]:
     return small(columns={"clean": None, "attacked": value})
 
@@ -309,6 +322,9 @@ MALFORMED: dict[str, tuple[object, str]] = {
         column(source="reference", attack={"step_size": "1/0"}),
         "small: attacked: attack.step_size",
     ),
+    "an epsilon of data that is text": (small(epsilons={"mnist": "eight"}), "small: epsilons.mnist"),
+    "an epsilon of unknown data": (small(epsilons={"svhn": "8/255"}), "small: epsilons.svhn"),
+    "epsilons without data": (small(epsilons=["8/255"]), "small: epsilons"),
     "an empty file": (None, "small"),
 }
 

@@ -1,6 +1,7 @@
 """Where the tables' studies find their data, their settings by scale and protocol, and their folders."""
 
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
 from typing import get_args
@@ -142,6 +143,15 @@ def test_other_data_change_nothing_but_the_data(tmp_path: Path) -> None:
     own, other = here.config("reduced-data", None), here.config("reduced-data", "kmnist")
     assert other.data.path == str(tmp_path / FILES["kmnist"])
     assert replace(other, data=own.data) == own
+
+
+def test_another_epsilon_is_that_of_a_study_of_its_own(tmp_path: Path) -> None:
+    here, epsilon = setup(tmp_path), Fraction(16, 255)
+    own, other = (here.config("reduced-data", "mnist", each) for each in (None, epsilon))
+    assert other == replace(own, attack=replace(own.attack, epsilon=epsilon))
+    assert here.folder("reduced-data", "mnist", epsilon).name == "seed-7-mnist-16-255"
+    given = replace(here, overrides=("--attack.epsilon=4/255",))
+    assert given.config("reduced-data", "mnist", epsilon).attack.epsilon == Fraction(4, 255)
 
 
 def test_options_override_the_scale(tmp_path: Path) -> None:

@@ -146,7 +146,9 @@ class World:
         return self.places[data]
 
     @contextmanager
-    def opened(self, setup: object, name: str, data: str | None, watch: object) -> Iterator[Place]:
+    def opened(
+        self, setup: object, name: str, data: str | None, watch: object, **_: object
+    ) -> Iterator[Place]:
         self.open.append(data or "own")
         try:
             yield self.place(data or "own")

@@ -1,7 +1,7 @@
 """What a table of the paper shows, as its file under studies/tables says."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -81,6 +81,8 @@ class Definition:
         columns: its figures.
         networks: the names of its networks, as `recipes.RECIPES` has them, and for each what the paper
             published, by column, in [0, 1].
+        epsilons: of the study's attack, and so of what is trained on examples, on data sets where they are
+            not the scale's.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Definition:
     experiment: Experiment
     columns: tuple[Column, ...]
     networks: Mapping[str, Mapping[str, float]]
+    epsilons: Mapping[DataName, Fraction] = field(default_factory=dict)
 
     @property
     def data(self) -> tuple[DataName | None, ...]:
@@ -111,7 +114,8 @@ def parse(name: str, text: str) -> Definition:
         UserError: naming the key that is wrong.
     """
     content = yaml.safe_load(text)
-    _require_keys(content, f"{name}", {"title", "experiment", "columns", "networks"}, all_of_them=True)
+    needed = {"title", "experiment", "columns", "networks"}
+    _require_keys(content, f"{name}", needed | {"epsilons"}, needed)
     experiment, title = content["experiment"], content["title"]
     _require(experiment in get_args(Experiment), f"{name}: experiment", f"one of {get_args(Experiment)}")
     _require(isinstance(title, str), f"{name}: title", "a text")
@@ -135,7 +139,26 @@ def parse(name: str, text: str) -> Definition:
     for column in calibrated:
         published = column in networks.get("reference", {})
         _require(published, f"{name}: reference.{column}", "the share that epsilon is calibrated to")
-    return Definition(name=name, title=title, experiment=experiment, columns=columns, networks=networks)
+    return Definition(
+        name=name,
+        title=title,
+        experiment=experiment,
+        columns=columns,
+        networks=networks,
+        epsilons=_epsilons(f"{name}: epsilons", content.get("epsilons") or {}),
+    )
+
+
+def _epsilons(where: str, value: dict[DataName, object]) -> dict[DataName, Fraction]:
+    _require_keys(value, where, set(get_args(DataName)))
+    return {data: _fraction(f"{where}.{data}", epsilon) for data, epsilon in value.items()}
+
+
+def _fraction(where: str, value: object, more: str = "") -> Fraction:
+    try:
+        return Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise _wrong(where, f"a number, a fraction such as 8/255{more}") from None
 
 
 def _column(where: str, name: str, value: dict[str, Any]) -> Column:
@@ -146,11 +169,8 @@ def _column(where: str, name: str, value: dict[str, Any]) -> Column:
     if calibrated:
         del attack["epsilon"]
     for key in attack.keys() & {"epsilon", "step_size"}:
-        try:
-            attack[key] = Fraction(str(attack[key]))
-        except (ValueError, ZeroDivisionError):
-            more = f", or {CALIBRATED}" if key == "epsilon" else ""
-            _require(False, f"{where}: attack.{key}", f"a number, a fraction such as 8/255{more}")
+        more = f", or {CALIBRATED}" if key == "epsilon" else ""
+        attack[key] = _fraction(f"{where}: attack.{key}", attack[key], more)
     found = {
         "measure": value.get("measure", "accuracy"),
         "source": value.get("source"),
@@ -168,19 +188,22 @@ def _column(where: str, name: str, value: dict[str, Any]) -> Column:
     return Column(name=name, attack=attack, calibrated=calibrated, **found)
 
 
-def _require_keys(value: object, where: str, known: set[str], *, all_of_them: bool = False) -> None:
+def _require_keys(value: object, where: str, known: set[str], needed: Iterable[str] = ()) -> None:
     if not isinstance(value, dict):
-        _require(False, where, "a mapping")
-        return
+        raise _wrong(where, "a mapping")
     for key in value:
         _require(key in known, f"{where}.{key}", f"one of {', '.join(sorted(known))}")
-    for key in sorted(known) if all_of_them else ():
+    for key in sorted(needed):
         _require(key in value, f"{where}: {key}", "a value for it")
 
 
 def _require(holds: bool, where: str, remedy: str) -> None:
     if not holds:
-        raise UserError("the definition is wrong", where=where, remedy=remedy)
+        raise _wrong(where, remedy)
+
+
+def _wrong(where: str, remedy: str) -> UserError:
+    return UserError("the definition is wrong", where=where, remedy=remedy)
 
 
 def names() -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from contragrad import config_file, run
@@ -74,8 +75,10 @@ class Setup:
         """The folder of all that has the same scale and protocol."""
         return self.out / (f"{self.scale}-paper-protocol" if self.paper_protocol else self.scale)
 
-    def config(self, experiment: Experiment, data: DataName | None) -> StudyConfig:
-        """The settings of the experiment, on its own data or on others.
+    def config(
+        self, experiment: Experiment, data: DataName | None, epsilon: Fraction | None = None
+    ) -> StudyConfig:
+        """The settings of the experiment, on its own data or on others, with its own epsilon or another.
 
         Raises:
             UserError: if an override is wrong, or the data set is not in the folder.
@@ -89,13 +92,16 @@ class Setup:
                 )
         # The best epoch of a training would be chosen on the test images.
         protocol = ("--fitness_split=test", "--refine.keep=last") if self.paper_protocol else ()
+        radius = () if epsilon is None else (f"--attack.epsilon={epsilon}",)
         path = config_file.shipped(f"{experiment}/{self.scale}")
-        config = config_file.read(path, (f"--seed={self.seed}", *protocol, *self.overrides))
+        config = config_file.read(path, (f"--seed={self.seed}", *protocol, *radius, *self.overrides))
         return replace(config, data=data_settings(data or OWN, config.data, self.data))
 
-    def folder(self, experiment: Experiment, data: DataName | None) -> Path:
+    def folder(self, experiment: Experiment, data: DataName | None, epsilon: Fraction | None = None) -> Path:
         """The run folder."""
-        return self.base / experiment / (f"seed-{self.seed}" if data is None else f"seed-{self.seed}-{data}")
+        radius = None if epsilon is None else str(epsilon).replace("/", "-")
+        parts = ("seed", self.seed, data, radius)
+        return self.base / experiment / "-".join(str(part) for part in parts if part is not None)
 
 
 def data_settings(name: DataName, base: DataSettings, folder: Path) -> DataSettings:
@@ -144,13 +150,21 @@ class Place:
 
 
 @contextmanager
-def opened(setup: Setup, experiment: Experiment, data: DataName | None, watch: Watcher) -> Iterator[Place]:
+def opened(
+    setup: Setup,
+    experiment: Experiment,
+    data: DataName | None,
+    watch: Watcher,
+    *,
+    epsilon: Fraction | None = None,
+) -> Iterator[Place]:
     """A study's run folder, made if it is not there, with workers, until the block ends.
 
     Raises:
         UserError: for whatever in the settings or the data is wrong.
     """
-    config, folder = setup.config(experiment, data), setup.folder(experiment, data)
+    config = setup.config(experiment, data, epsilon)
+    folder = setup.folder(experiment, data, epsilon)
     dataset, workspace = run.entered(config, folder, watch)
     with run.opened(workspace, dataset, watch) as (memo, splits), run.executor_of(workspace) as executor:
         yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor)

@@ -114,7 +114,8 @@ def grounds(definition: Definition, setups: Sequence[Setup]) -> tuple[Ground, ..
     rank = max((RECIPES[name].rank for name in definition.networks), default=1)
     # The networks come from the experiment's own data, whatever those of the columns are.
     for data in dict.fromkeys((None, *definition.data)):
-        configs = [setup.config(definition.experiment, data) for setup in setups]
+        epsilon = definition.epsilons.get(data) if data else None
+        configs = [setup.config(definition.experiment, data, epsilon) for setup in setups]
         if (population := configs[0].search.population) < rank:
             raise UserError(
                 f"{definition.name} has {rank} networks of a population, which is to have {population}",
@@ -124,7 +125,7 @@ def grounds(definition: Definition, setups: Sequence[Setup]) -> tuple[Ground, ..
         dataset, workspace = run.open_data(configs[0], Path())  # the same for every seed
         images = _images(dataset, configs[0])
         for setup, config in zip(setups, configs, strict=True):
-            folder = setup.folder(definition.experiment, data)
+            folder = setup.folder(definition.experiment, data, epsilon)
             own = replace(workspace, config=config, folder=folder)
             found.append(Ground(setup=setup, data=data, workspace=own, images=images))
     return tuple(found)
@@ -177,7 +178,7 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
         "title": f"{definition.title}, {extent}",
         "scale": of[0].setup.scale,
         "seeds": [ground.setup.seed for ground in of if ground.data == of[0].data],
-        "data": [_data(ground) for ground in first],
+        "data": [_data(ground, definition) for ground in first],
         "left_open": {
             key: value for key, value in settings.items() if key not in published and key not in UNSAID
         },
@@ -189,9 +190,10 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
     }
 
 
-def _data(ground: Ground) -> Content:
+def _data(ground: Ground, definition: Definition) -> Content:
     config = ground.workspace.config
     name = ground.data or OWN
+    own_epsilon = ground.data is not None and ground.data in definition.epsilons
     return {
         "name": name,
         "evolved_on": ground.data is None,
@@ -199,6 +201,7 @@ def _data(ground: Ground) -> Content:
         "fingerprint": ground.workspace.data,
         "images": dict(ground.images),
         "note": CUT if (name, config.data.source) == ("kmnist", "npz") else None,
+        "epsilon": str(config.attack.epsilon) if own_epsilon else None,
     }
 
 
@@ -208,8 +211,10 @@ def lines(shown: Content) -> list[str]:
     for data in shown["data"]:
         images = ", ".join(f"{count:,} {part}" for part, count in data["images"].items())
         evolved = ", on which the networks are evolved" if data["evolved_on"] else ""
+        epsilon = f", attack.epsilon {data['epsilon']}" if data["epsilon"] else ""
         found.append(
-            f"data: {data['name']}{evolved}: {images} images; {data['source']}, {data['fingerprint']}"
+            f"data: {data['name']}{evolved}: {images} images; {data['source']}, "
+            f"{data['fingerprint']}{epsilon}"
         )
         if data["note"]:
             found.append(f"  {data['note']}")
