@@ -6,7 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from contragrad import config_file, run
-from contragrad.history import require_continuation, stored_config
+from contragrad.history import stored_config
+from contragrad.notes import require_continuation
 from contragrad.watch.live import display
 from contragrad.workspace import TABLE, Workspace
 

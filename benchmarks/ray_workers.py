@@ -18,7 +18,7 @@ from pathlib import Path
 from prepared import prepared
 from timing import options, publish
 
-from contragrad import run
+from contragrad import workers
 from contragrad.choices import ExecutorName
 from contragrad.engine.executors import Executor
 from contragrad.engine.ray_cluster import connected
@@ -80,7 +80,7 @@ def main() -> None:
         for _ in range(chosen.repeats):
             for name, times in found.items():
                 config = replace(workspace.config, executor=name, workers=2)
-                with run.executor_of(replace(workspace, config=config)) as executor:
+                with workers.executor_of(replace(workspace, config=config)) as executor:
                     times.append(seconds_of(executor, chosen.evaluations))
         message = message_seconds()
     rows = [

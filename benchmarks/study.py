@@ -21,7 +21,6 @@ import torch
 from prepared import prepared
 from timing import options, publish
 
-from contragrad import run
 from contragrad.contents import context, load_reference, load_splits
 from contragrad.engine import study
 from contragrad.engine.executors import Processes
@@ -30,6 +29,7 @@ from contragrad.engine.work import Work
 from contragrad.evolution import search
 from contragrad.evolution.genome import Genome
 from contragrad.search_settings import SearchSettings
+from contragrad.workers import worker_count
 from contragrad.workspace import Workspace
 
 
@@ -54,7 +54,7 @@ def straight(workspace: Workspace, settings: SearchSettings, seed: int) -> float
 def by_contragrad(workspace: Workspace, settings: SearchSettings, seed: int, memo: SqliteMemo) -> float:
     """The best fitness of B."""
     work = Work(setup="contragrad.tasks:prepare", argument=workspace)
-    executor = Processes(work, workers=run.worker_count(workspace), threads=1)
+    executor = Processes(work, workers=worker_count(workspace), threads=1)
     try:
         final = study.run(
             search.start(settings, workspace.problem, seed),

@@ -22,9 +22,9 @@ from contragrad.evaluate import Row
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.search import start
 from contragrad.evolution.shapes import Problem
-from contragrad.history import note_origin
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.randomness import isolated
+from contragrad.notes import note_origin
 from contragrad.reference import construct
 from contragrad.tasks import task_name
 from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace

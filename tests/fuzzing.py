@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from contragrad import config_file, evaluate, history, outside
+from contragrad import config_file, evaluate, notes, outside
 from contragrad.config import StudyConfig
 from contragrad.data import idx, npz, pictures
 from contragrad.engine import rows
@@ -156,9 +156,9 @@ def sound(text: str) -> bool:
 
 def read_notes(content: bytes, folder: Path) -> object:
     memo = DictMemo()
-    for key, value in parts(content, history.PROBLEM, NOTES).items():
+    for key, value in parts(content, notes.PROBLEM, NOTES).items():
         memo.set_meta(key, value if isinstance(value, str) else json.dumps(value))
-    return history._workspace(memo, folder, StudyConfig()), history._looks(memo)
+    return notes.noted_workspace(memo, folder, StudyConfig()), notes.looks_of(memo)
 
 
 def read_database(content: bytes, folder: Path) -> object:

@@ -18,7 +18,7 @@ import safetensors.torch
 from PIL import Image
 from torch import nn
 
-from contragrad import config_file, history
+from contragrad import config_file, notes
 from contragrad.config import StudyConfig
 from contragrad.data import npz, pictures
 from contragrad.engine.memo import SqliteMemo
@@ -259,10 +259,10 @@ OUTCOMES: tuple[dict[str, object], ...] = (
     {"given_up": "ended its workers"},
 )
 NOTES = {
-    history.DATA: "the data",
-    history.PROBLEM: json.dumps(asdict(TINY)),
-    history.SETTINGS: json.dumps({"seed": 0, "search.generations": 1}),
-    history.SEEN: json.dumps([{"reference": "a"}]),
+    notes.DATA: "the data",
+    notes.PROBLEM: json.dumps(asdict(TINY)),
+    notes.SETTINGS: json.dumps({"seed": 0, "search.generations": 1}),
+    notes.SEEN: json.dumps([{"reference": "a"}]),
 }
 
 
@@ -277,7 +277,7 @@ def row_of(random: Random) -> bytes:
 def notes_of(random: Random) -> bytes:
     """A memo's notes."""
     found: dict[str, object] = dict(NOTES)
-    for key in (history.PROBLEM, history.SETTINGS, history.SEEN):
+    for key in (notes.PROBLEM, notes.SETTINGS, notes.SEEN):
         found[key] = json_of(json.loads(NOTES[key]))(random).decode("utf-8", "replace")
     return json.dumps(twisted(random, found)).encode()
 

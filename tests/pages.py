@@ -26,7 +26,7 @@ from contragrad.engine.study import Told
 from contragrad.engine.work import Work
 from contragrad.evaluate import Row, wilson
 from contragrad.evolution.search import start
-from contragrad.history import note_look, note_origin
+from contragrad.notes import note_look, note_origin
 from contragrad.page import cards
 from contragrad.page.cards import PICTURES
 from contragrad.recipes import best

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from contragrad import config_file, run
+from contragrad import config_file, workers
 from contragrad.config import StudyConfig
 from contragrad.engine import executors
 from contragrad.engine.work import Work
@@ -51,7 +51,7 @@ def config_of(folder: Path, **changes: str) -> StudyConfig:
 
 @contextmanager
 def in_process(workspace: Workspace) -> Iterator[executors.Executor]:
-    """An executor without other processes, in the place of `run.executor_of`."""
+    """An executor without other processes, in the place of `workers.executor_of`."""
     executor = executors.InProcess(Work(setup="contragrad.tasks:prepare", argument=workspace))
     try:
         yield executor
@@ -61,4 +61,4 @@ def in_process(workspace: Workspace) -> Iterator[executors.Executor]:
 
 def without_workers(patch: pytest.MonkeyPatch) -> None:
     """Every study of this process evaluates in it."""
-    patch.setattr(run, "executor_of", in_process)
+    patch.setattr(workers, "executor_of", in_process)

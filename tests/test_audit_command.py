@@ -22,7 +22,7 @@ from contragrad.engine.memo import SqliteMemo
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.evolution.search import start
-from contragrad.history import note_origin
+from contragrad.notes import note_origin
 from contragrad.watch.events import nobody
 from contragrad.workspace import CONFIGURATION, DATABASE
 from strategies import small_settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from contragrad import config_file, history, run
+from contragrad import config_file, history, run, workers
 from contragrad.engine.executors import TRIES, Executor, Processes
 from contragrad.engine.study import Told
 from contragrad.engine.work import Work
@@ -56,7 +56,7 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
         with closing(Processes(work, workers=2, threads=1)) as executor:
             yield executor
 
-    monkeypatch.setattr(run, "executor_of", executor_of)
+    monkeypatch.setattr(workers, "executor_of", executor_of)
 
 
 def test_a_network_that_ends_every_worker_is_given_up_and_the_study_is_not(

@@ -19,7 +19,8 @@ from contragrad.errors import UserError
 from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
-from contragrad.history import History, load, note_look, note_origin, placement, stored_config
+from contragrad.history import History, load, placement, stored_config
+from contragrad.notes import note_look, note_origin
 from contragrad.workspace import CONFIGURATION, DATABASE, Workspace
 from strategies import CIFAR, small_settings
 

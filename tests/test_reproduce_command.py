@@ -19,7 +19,7 @@ from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Measured as Outcome
 from contragrad.evolution.trial import Trial
-from contragrad.history import LOOKS
+from contragrad.notes import LOOKS
 from contragrad.recipes import Found
 from contragrad.reproduce import command, experiment, figure3, table
 from contragrad.reproduce.command import choices, reproduce

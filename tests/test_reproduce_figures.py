@@ -30,7 +30,7 @@ from contragrad.evolution.trial import Measured as Outcome
 from contragrad.evolution.trial import Trial
 from contragrad.explain import pixel_distance, relative
 from contragrad.fingerprint import fingerprint, stream_seed
-from contragrad.history import SEEN
+from contragrad.notes import SEEN
 from contragrad.recipes import RECIPES, Found
 from contragrad.reference import architecture
 from contragrad.refine import FullTraining

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from contragrad import config_file, history, run
+from contragrad import config_file, history, run, workers
 from contragrad.engine.evaluations import task_text
 from contragrad.engine.memo import WRITER, DictMemo, Memo, Record, SqliteMemo
 from contragrad.engine.shared import FROM, SharedMemo, remembering, require_shareable
@@ -358,7 +358,7 @@ def test_another_study_trains_only_what_the_first_did_not(tmp_path: Path) -> Non
             ),
         )
         dataset, workspace = run.entered(config, tmp_path / name, nobody)
-        with run.opened(workspace, dataset, nobody) as (memo, _), run.executor_of(workspace) as executor:
+        with run.opened(workspace, dataset, nobody) as (memo, _), workers.executor_of(workspace) as executor:
             final = run.evolve(workspace, memo, executor, nobody)
             assert final.finished
         with SqliteMemo(tmp_path / name / DATABASE, read_only=True) as own:

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from contragrad import config_file, evaluate, history, load, outside, report
+from contragrad import config_file, evaluate, history, load, notes, outside, report
 from contragrad.cli import main
 from contragrad.config import DataSettings, StudyConfig
 from contragrad.data import npz, pictures, sources
@@ -357,14 +357,14 @@ def test_a_column_may_hold_anything(column: str, value: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("key", "content"),
     [
-        (history.PROBLEM, '{"channels": "3); import os", "height": 8, "width": 8, "classes": 2}'),
-        (history.PROBLEM, '{"channels": 3, "height": 99999999, "width": 8, "classes": 2}'),
-        (history.PROBLEM, '{"channels": true, "height": 8, "width": 8, "classes": 2}'),
-        (history.PROBLEM, "[]"),
-        (history.SETTINGS, "[1]"),
-        (history.SETTINGS, "[" * 9000),
-        (history.SEEN, '{"a": 1}'),
-        (history.SEEN, "[1]"),
+        (notes.PROBLEM, '{"channels": "3); import os", "height": 8, "width": 8, "classes": 2}'),
+        (notes.PROBLEM, '{"channels": 3, "height": 99999999, "width": 8, "classes": 2}'),
+        (notes.PROBLEM, '{"channels": true, "height": 8, "width": 8, "classes": 2}'),
+        (notes.PROBLEM, "[]"),
+        (notes.SETTINGS, "[1]"),
+        (notes.SETTINGS, "[" * 9000),
+        (notes.SEEN, '{"a": 1}'),
+        (notes.SEEN, "[1]"),
     ],
 )
 def test_a_damaged_note_is_named(key: str, content: str, tmp_path: Path) -> None:

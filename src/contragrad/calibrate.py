@@ -7,7 +7,7 @@ from statistics import mean
 
 from rich.table import Table
 
-from contragrad import run
+from contragrad import run, workers
 from contragrad.config import StudyConfig
 from contragrad.engine import executors, study
 from contragrad.engine.memo import Memo
@@ -80,7 +80,7 @@ def _tried(workspace: Workspace, memo: Memo, watch: Watcher) -> Tried:
     def announce(key: str, trial: Trial) -> None:
         watch(Begun(key, key[:6], trial.epochs, trial))
 
-    with run.executor_of(workspace) as executor:
+    with workers.executor_of(workspace) as executor:
         announcing = Announcing(executor, announce)
         found = study.outcomes(
             trials, memo=memo, executor=announcing, key_of=workspace.evaluation_name, on_event=on_event

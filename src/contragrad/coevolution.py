@@ -10,7 +10,7 @@ from dataclasses import replace
 from math import isinf
 from pathlib import Path
 
-from contragrad import evaluate, run
+from contragrad import evaluate, run, workers
 from contragrad.choices import surrogate_of
 from contragrad.config import StudyConfig
 from contragrad.data.dataset import Dataset
@@ -56,7 +56,7 @@ def search_rounds(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -
                 where=str(table),
                 remedy=f"--rounds {number}, or another --out",
             )
-        with run.opened(workspace, dataset, watch) as (memo, _), run.executor_of(workspace) as executor:
+        with run.opened(workspace, dataset, watch) as (memo, _), workers.executor_of(workspace) as executor:
             final = run.evolve(workspace, memo, executor, watch)
         if number < rounds:
             config = following(config, final)

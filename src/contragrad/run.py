@@ -3,13 +3,11 @@
 data -> reference -> adversarial examples -> search -> refine, baselines -> test -> table
 """
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 
-from contragrad import config_file, evaluate, extras, table4, tasks
+from contragrad import config_file, evaluate, table4, workers
 from contragrad.choices import surrogate_genome
 from contragrad.config import StudyConfig
 from contragrad.contents import (
@@ -27,7 +25,6 @@ from contragrad.engine import executors, study
 from contragrad.engine.lock import lock_folder
 from contragrad.engine.memo import Memo
 from contragrad.engine.shared import remembering, require_shareable
-from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.genome import parse
@@ -37,16 +34,10 @@ from contragrad.evolution.trial import Trial
 from contragrad.files import new_folder
 from contragrad.fingerprint import file_fingerprint
 from contragrad.fitness import measure
-from contragrad.history import (
-    LOOKS,
-    note_look,
-    note_origin,
-    require_continuation,
-    stored_config,
-    stored_path,
-)
+from contragrad.history import stored_config, stored_path
 from contragrad.material import make_reference, make_sources
 from contragrad.networks.inference import resolve_device
+from contragrad.notes import LOOKS, note_look, note_origin, require_continuation
 from contragrad.reference import require_usable
 from contragrad.report import outcome_text
 from contragrad.watch.announcing import Announcing
@@ -125,11 +116,7 @@ def open_data(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
         UserError: if the device is not there, or the data or the reference's weights cannot be read.
     """
     resolve_device(config.device)
-    if config.executor == "ray":
-        extras.require(["ray"], "ray", job="--executor ray", where="executor")
-        from contragrad.engine.ray_cluster import require_reachable
-
-        require_reachable(config.address)
+    workers.require_cluster(config)
     dataset = load(config.data)
     problem = Problem(*dataset.shape, dataset.classes)
     weights = config.reference.weights
@@ -167,7 +154,7 @@ def _untrained(workspace: Workspace, dataset: Dataset) -> None:
 def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[evaluate.Row, ...]:
     """Takes an entered study to its end, and returns its table."""
     with opened(workspace, dataset, watch) as (memo, splits):
-        with executor_of(workspace) as executor:
+        with workers.executor_of(workspace) as executor:
             final = evolve(workspace, memo, executor, watch)
             tasks = table4.final_trainings(workspace, final)
             trained = table4.train(workspace, tasks, executor, watch)
@@ -189,7 +176,7 @@ def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[t
         UserError: if the folder is in use, or holds another study.
     """
     config, folder = workspace.config, workspace.folder
-    with lock_folder(folder), _cluster_of(config), remembering(folder / DATABASE, config.memo) as memo:
+    with lock_folder(folder), workers.cluster_of(config), remembering(folder / DATABASE, config.memo) as memo:
         note_origin(memo, workspace)
         config_file.write(config, folder / CONFIGURATION)
         watch(Opened(folder, config))
@@ -204,59 +191,6 @@ def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[t
         own = measure(load_reference(workspace, splits), splits.validation, attacked)
         watch(Stage(f"the reference on the {config.fitness_split} images: {outcome_text(own)}"))
         yield memo, splits
-
-
-def worker_count(workspace: Workspace) -> int:
-    """Worker processes: as many as the settings say, or one for each core, or one for an accelerator."""
-    if workspace.config.workers:
-        return workspace.config.workers
-    return (os.cpu_count() or 1) if workspace.device.type == "cpu" else 1
-
-
-@contextmanager
-def _cluster_of(config: StudyConfig) -> Iterator[None]:
-    """A block that is connected to the cluster of the settings, if they say one."""
-    if config.executor == "local":
-        yield
-        return
-    from contragrad.engine.ray_cluster import connected
-
-    with connected(config.address, config.workers):
-        yield
-
-
-@contextmanager
-def executor_of(workspace: Workspace) -> Iterator[executors.Executor]:
-    """Workers for the workspace's tasks, here or on a Ray cluster, stopped when the block ends.
-
-    Raises:
-        UserError: if there is no such cluster.
-    """
-    config, work = workspace.config, Work(setup="contragrad.tasks:prepare", argument=workspace)
-    with ExitStack() as stack:
-        executor: executors.Executor
-        if config.executor == "ray":
-            from contragrad.engine.ray_executor import RayExecutor
-            from contragrad.engine.ray_files import Files
-
-            stack.enter_context(_cluster_of(config))
-            executor = RayExecutor(
-                work=work,
-                workers=config.workers,
-                threads=1,
-                gpus=config.worker_gpus,
-                files=Files(
-                    folder=workspace.folder,
-                    mark="artefacts/.ray.tmp",
-                    reads=partial(tasks.reads, workspace=workspace),
-                    makes=partial(tasks.makes, workspace=workspace),
-                ),
-                grows=config.address != "local",
-            )
-        else:
-            executor = executors.Processes(work, workers=worker_count(workspace), threads=1)
-        stack.callback(executor.close)
-        yield executor
 
 
 def evolve(workspace: Workspace, memo: Memo, executor: executors.Executor, watch: Watcher) -> State:

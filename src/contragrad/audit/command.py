@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from contragrad import config_file, history, run
+from contragrad import config_file, history, run, workers
 from contragrad.attack_library import norm_of
 from contragrad.audit import card, target
 from contragrad.audit.arsenal import WEIGHTS, Arsenal, seconds, untrained
@@ -89,7 +89,7 @@ def audit(
         chosen = model or target.of_run(workspace, splits, training)
         looks = history.load(folder).looks if of_run else None
         selected = config.fitness_split == "test" if of_run else None
-        with run.executor_of(workspace) as executor:
+        with workers.executor_of(workspace) as executor:
             arsenal = Arsenal(
                 workspace=workspace,
                 splits=splits,

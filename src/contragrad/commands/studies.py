@@ -142,6 +142,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 def _show(options: argparse.Namespace, overrides: list[str]) -> None:
     from contragrad import evaluate, history, report
+    from contragrad.notes import LOOKS
     from contragrad.results import study_table
     from contragrad.workspace import TABLE
 
@@ -168,7 +169,7 @@ def _show(options: argparse.Namespace, overrides: list[str]) -> None:
     if rows:
         console.print(study_table(rows))
     if found.looks > 1:
-        console.print(history.LOOKS.format(found.looks), soft_wrap=True)
+        console.print(LOOKS.format(found.looks), soft_wrap=True)
 
 
 def _resumed(options: argparse.Namespace) -> str:

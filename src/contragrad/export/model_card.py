@@ -15,10 +15,10 @@ from contragrad.export.check import Agreement
 from contragrad.export.names import FormatName
 from contragrad.export.plain import plain
 from contragrad.export.record import Record, Verdict
-from contragrad.history import LOOKS
 from contragrad.legible import legible
 from contragrad.networks.network import parameter_count
 from contragrad.networks.objectives import OBJECTIVES
+from contragrad.notes import LOOKS
 from contragrad.report import percent
 from contragrad.workspace import Workspace
 

@@ -2,7 +2,7 @@
 
 from contragrad.evaluate import Interval, Row
 from contragrad.evolution.trial import Measured
-from contragrad.history import LOOKS
+from contragrad.notes import LOOKS
 from contragrad.page.blocks import Block, Section, Words
 from contragrad.page.cards import Card
 from contragrad.page.story import Story, attack_text, crafted_on

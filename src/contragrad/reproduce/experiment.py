@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from contragrad import config_file, run
+from contragrad import config_file, run, workers
 from contragrad.choices import Scale
 from contragrad.coevolution import search_rounds
 from contragrad.config import DataSettings, StudyConfig
@@ -166,7 +166,7 @@ def opened(
     config = setup.config(experiment, data, epsilon)
     folder = setup.folder(experiment, data, epsilon)
     dataset, workspace = run.entered(config, folder, watch)
-    with run.opened(workspace, dataset, watch) as (memo, splits), run.executor_of(workspace) as executor:
+    with run.opened(workspace, dataset, watch) as (memo, splits), workers.executor_of(workspace) as executor:
         yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor)
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from contragrad import explain, table4
 from contragrad.contents import load_reference, normalisation
 from contragrad.explain import integrated_gradients, pixel_distance, relative
-from contragrad.history import LOOKS, note_look
 from contragrad.networks.inference import predict
+from contragrad.notes import LOOKS, note_look
 from contragrad.reproduce import experiment, provenance
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup

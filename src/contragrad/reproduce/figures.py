@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
-from contragrad.history import note_look
+from contragrad.notes import note_look
 from contragrad.recipes import RECIPES, SEARCHES, Found
 from contragrad.reproduce import experiment
 from contragrad.reproduce.asking import CLEAN, Asking

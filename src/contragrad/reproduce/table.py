@@ -14,8 +14,8 @@ from rich.text import Text
 from contragrad.errors import UserError
 from contragrad.evaluate import Share, wilson
 from contragrad.files import write_text
-from contragrad.history import LOOKS
 from contragrad.legible import legible
+from contragrad.notes import LOOKS
 from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.reproduce import provenance
 from contragrad.reproduce.definition import ITSELF, SURROGATE, Column, Definition
