@@ -99,7 +99,7 @@ def test_every_option_of_the_command_line_is_an_argument(capsys: pytest.CaptureF
         with pytest.raises(SystemExit):
             main([word, "--help"])
         said = capsys.readouterr().out
-        options = {line.split()[0] for line in said.splitlines() if line.strip().startswith("--")}
+        options = {line.split()[0] for line in said.splitlines() if line.startswith("  --")}
         options = {option.strip("-,").replace("-", "_") for option in options} - {"json", "best"}
         assert options
         assert options <= set(inspect.signature(getattr(api, word)).parameters)

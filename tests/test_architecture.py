@@ -38,7 +38,8 @@ ORDER = (
     "audit.attackers",
     "audit.bouts", "audit.arsenal", "audit.probes", "audit.findings", "audit.runner", "audit.checks.check",
     "audit.checks.claim", "audit.checks.attack", "audit.checks.masking", "audit.checks.transfer",
-    "audit.checks.baselines", "audit.checks.every", "audit.card", "audit.plots", "audit.command",
+    "audit.checks.baselines", "audit.checks.every", "audit.verdict", "audit.card", "audit.plots",
+    "audit.shown", "audit.asked", "audit.command",
     "export.*", "results", "api",
     "page.*", "reproduce.*", "doctor", "machine", "commands.*", "cli",
 )

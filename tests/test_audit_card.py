@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from contragrad.audit import card, sources
+from contragrad.audit import card, sources, verdict
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.check import said
 from contragrad.audit.checks.every import judged
-from contragrad.audit.command import printed
 from contragrad.audit.findings import Findings, Tried, shares
 from contragrad.audit.plots import PICTURES, curve, matrix
+from contragrad.audit.shown import printed
 from contragrad.evaluate import Share
 from found import (
     CORRECT,
@@ -58,12 +58,12 @@ def one_line(text: str) -> str:
 
 
 def test_the_title_is_what_was_measured() -> None:
-    assert card.title(sound()) == "transfer resistance of NE+GM 1 from hand-engineered-a"
+    assert verdict.title(sound()) == "transfer resistance of NE+GM 1 from hand-engineered-a"
     assert "transfer resistance of NE+GM 1 from hand-engineered-a" in text_of(sound()).splitlines()[0]
 
 
 def test_the_verdict_names_the_strongest_withstood_and_the_weakest_who_defeats() -> None:
-    text = card.verdict(sound())
+    text = verdict.verdict(sound())
     strongest = re.search(r"The strongest attacker it withstands: ([\w ]+), who fools (\S+) %", text)
     weakest = re.search(r"The weakest attacker who defeats it: ([\w ]+), who fools (\S+) %", text)
     assert strongest is not None
@@ -85,7 +85,7 @@ def test_the_verdict_says_of_every_attacker_how_it_stands_with_him(standings: di
     found = figures({key: counts[standing] for key, standing in standings.items()})
     for key in [key for key, standing in standings.items() if standing == "inconclusive"]:
         found = fought(found, key, 10, own=10)
-    text = card.verdict(found)
+    text = verdict.verdict(found)
     # Who attacks the network itself cannot be inconclusive.
     real = {key: found.standing(key) for key in KEYS}
     told = {
@@ -113,7 +113,7 @@ def test_the_verdict_says_of_every_attacker_how_it_stands_with_him(standings: di
 
 
 def test_the_threat_models_of_the_attackers_named_stand_beside_them() -> None:
-    text = card.verdict(sound())
+    text = verdict.verdict(sound())
     threats = {attacker.key: attacker.threat for attacker in ATTACKERS}
     assert threats["recipe and architecture"] in text
     assert threats["queries"] in text
@@ -121,27 +121,27 @@ def test_the_threat_models_of_the_attackers_named_stand_beside_them() -> None:
 
 
 def test_who_was_not_run_is_said_to_be_unknown() -> None:
-    text = card.verdict(without(sound(), "recipe", "white box"))
+    text = verdict.verdict(without(sound(), "recipe", "white box"))
     assert "Not run, so nothing is known of: recipe, white box." in text
-    assert "Not run" not in card.verdict(sound())
+    assert "Not run" not in verdict.verdict(sound())
 
 
 def test_gradient_masking_is_said_when_the_white_box_is_not_the_strongest() -> None:
-    text = card.verdict(fought(sound(), "white box", 10))
+    text = verdict.verdict(fought(sound(), "white box", 10))
     assert "gradient masking" in text
     assert "too good" in text
-    assert "masking" not in card.verdict(sound())
+    assert "masking" not in verdict.verdict(sound())
 
 
 @pytest.mark.parametrize(("right", "at_chance"), [(0, True), (100, True), (118, True), (119, False)])
 def test_a_network_at_chance_is_said_to_be_no_classifier(right: int, at_chance: bool) -> None:
-    text = card.verdict(replace(sound(), clean=first(right)))
+    text = verdict.verdict(replace(sound(), clean=first(right)))
     assert ("not above chance" in text) == at_chance
 
 
 def test_the_gain_over_the_twin_stands_in_the_verdict() -> None:
-    assert "Its undefended twin classifies 20.0 %" in card.verdict(sound())
-    assert "twin classifies" not in card.verdict(replace(sound(), compared={}))
+    assert "Its undefended twin classifies 20.0 %" in verdict.verdict(sound())
+    assert "twin classifies" not in verdict.verdict(replace(sound(), compared={}))
 
 
 EXTREMES: dict[str, Callable[[], Findings]] = {
@@ -166,8 +166,8 @@ some_extremes = pytest.mark.parametrize(
 @each_extreme
 def test_a_network_is_never_called_robust(case: str) -> None:
     found = EXTREMES[case]()
-    assert "robust" not in card.verdict(found).lower()
-    assert "robust" not in card.title(found).lower()
+    assert "robust" not in verdict.verdict(found).lower()
+    assert "robust" not in verdict.title(found).lower()
     assert "robust" not in text_of(found).lower()
 
 
@@ -193,7 +193,7 @@ def test_the_card_is_json_and_its_figures_are_those_that_were_found(case: str) -
     found = EXTREMES[case]()
     values = card.content(found)
     assert json.loads(json.dumps(values, allow_nan=False)) == values
-    assert (values["title"], values["verdict"]) == (card.title(found), card.verdict(found))
+    assert (values["title"], values["verdict"]) == (verdict.title(found), verdict.verdict(found))
     assert share(values["clean_accuracy"]) == shares(found.clean)
     assert (values["withstood"], values["defeated_by"]) == (found.withstood, found.defeated_by)
     assert (values["epsilon"], values["l2_epsilon"], values["images"]) == ("8/255", "1/2", found.images)
@@ -269,7 +269,7 @@ def test_what_was_left_out_stands_with_the_attacker_whose_it_was_and_with_all() 
 
 
 def test_the_rule_has_the_numbers_that_decide() -> None:
-    text = card.rule(replace(sound(), settings=replace(SETTINGS, tolerated=0.15)))
+    text = verdict.rule(replace(sound(), settings=replace(SETTINGS, tolerated=0.15)))
     for word in ("at most 15 %", "95 % Wilson", "half", "90%"):
         assert word in text
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from contragrad import config_file, extras, run
-from contragrad.audit import command, target
-from contragrad.audit.command import is_run
+from contragrad.audit import asked, command, target
+from contragrad.audit.asked import is_run
 from contragrad.audit.settings import AuditSettings
 from contragrad.cli import main
 from contragrad.config import AttackSettings, DataSettings, RefineSettings, StudyConfig
@@ -205,7 +205,7 @@ def test_no_reference_is_trained_that_nobody_named_nor_on_images_that_nobody_did
 def test_a_reference_is_not_trained_for_longer_than_the_audit_may_take(
     data: DataSettings, tmp_path: Path
 ) -> None:
-    words = [*command.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
+    words = [*asked.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
 
     def _require_time(config: StudyConfig, minutes: float) -> None:
         dataset, workspace = run.open_data(config, tmp_path / "run")
@@ -228,16 +228,16 @@ def test_files_of_other_kinds_are_no_models_and_no_runs(
 
 
 def test_a_models_images_are_a_file_or_a_folder(tmp_path: Path) -> None:
-    assert command.of_model(str(tmp_path), None, None) == [
+    assert asked.of_model(str(tmp_path), None, None) == [
         "--data.source=image-folder",
         f"--data.path={tmp_path}",
     ]
-    assert command.of_model(str(tmp_path / "x.npz"), "vgg16_bn", None) == [
+    assert asked.of_model(str(tmp_path / "x.npz"), "vgg16_bn", None) == [
         "--data.source=npz",
         f"--data.path={tmp_path / 'x.npz'}",
         "--reference.architecture=vgg16_bn",
     ]
-    assert command.of_model(None, None, None) == []
+    assert asked.of_model(None, None, None) == []
 
 
 def test_what_goes_together_is_taken(
@@ -245,7 +245,7 @@ def test_what_goes_together_is_taken(
 ) -> None:
     monkeypatch.setattr(target, "of_file", lambda *what: None)
     (begun.parent / "mine.onnx").touch()
-    own = [*command.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
+    own = [*asked.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
     cases: list[tuple[str, dict[str, Any]]] = [
         (str(begun.parent / "mine.onnx"), {"overrides": own}),
         ("package.module:function", {"overrides": own, "weights": weights}),
@@ -259,7 +259,7 @@ def test_what_goes_together_is_taken(
 def test_a_model_is_opened_before_a_reference_is_trained_and_blamed_by_its_own_name(
     begun: Path, data: DataSettings, weights: Path
 ) -> None:
-    own = [*command.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
+    own = [*asked.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
     out = begun.parent / "out"
     (begun.parent / "text.onnx").write_text("no network")
     for given, options in (
@@ -286,16 +286,16 @@ def test_a_missing_extra_is_named_at_once(name: str, begun: Path, monkeypatch: p
 
 def test_epsilon_is_the_studys_unless_it_is_given() -> None:
     config = replace(CONFIG, attack=AttackSettings(epsilon=Fraction(16, 255)))
-    assert command._settings({}, config) == AuditSettings(epsilon=Fraction(16, 255))
+    assert asked.depth_of({}, config) == AuditSettings(epsilon=Fraction(16, 255))
     for given, expected in (("4/255", Fraction(4, 255)), ("0.03", Fraction(3, 100)), ("1", Fraction(1))):
-        found = command._settings({"epsilon": given, "steps": 3}, config)
+        found = asked.depth_of({"epsilon": given, "steps": 3}, config)
         assert found == AuditSettings(epsilon=expected, steps=3)
 
 
 @pytest.mark.parametrize("name", ["fgsm", "linf-pgd", "mi-fgsm"])
 def test_the_epsilon_of_any_linf_attack_is_an_audits(name: Any) -> None:
     config = replace(CONFIG, attack=AttackSettings(name=name, epsilon=Fraction(2, 255)))
-    assert command._settings({}, config).epsilon == Fraction(2, 255)
+    assert asked.depth_of({}, config).epsilon == Fraction(2, 255)
 
 
 def test_a_study_in_another_norm_leaves_epsilon_to_be_given(begun: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from audits import CONFIG, SETTINGS, Constant, Flipping, Place, Stepped, opened
 from contragrad.artefacts import Artefacts
-from contragrad.audit import card, sources
+from contragrad.audit import card, sources, verdict
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.attempts import Attempt, Field, Named
 from contragrad.audit.checks.every import judged
@@ -152,7 +152,7 @@ def test_a_constant_network_is_no_classifier_whatever_it_withstands(place: Place
     assert found[2] == "FAIL"
     assert found[15] == "FAIL"
     assert findings.probes.zero_gradients == 1
-    assert "not above chance" in card.verdict(findings)
+    assert "not above chance" in verdict.verdict(findings)
 
 
 def test_hidden_gradients_are_called_so(place: Place) -> None:
@@ -160,7 +160,7 @@ def test_hidden_gradients_are_called_so(place: Place) -> None:
     found = verdicts(findings)
     assert found[13] == found[15] == "FAIL"
     assert findings.fooled(findings.tried["reference"]).hits > 20
-    text = card.verdict(findings)
+    text = verdict.verdict(findings)
     assert "gradient masking" in text
     assert "too good" in text
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from contragrad import config_file, run
-from contragrad.audit import command
+from contragrad.audit import asked, command
 from contragrad.config import StudyConfig
 from contragrad.engine.memory import keep_freed_memory
 from contragrad.errors import UserError
@@ -142,7 +142,7 @@ def audit(
         "tolerated": tolerated,
         "minutes": budget,
     }
-    of_model = command.of_model(
+    of_model = asked.of_model(
         *(None if given is None else str(given) for given in (data, reference, reference_weights))
     )
     with _working(progress) as watch:

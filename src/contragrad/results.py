@@ -10,8 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from contragrad.audit import card, command
+from contragrad.audit import card, shown
 from contragrad.audit.findings import Findings
+from contragrad.audit.verdict import verdict
 from contragrad.evaluate import Row
 from contragrad.report import accuracy_table
 
@@ -50,7 +51,7 @@ class Audit:
     @property
     def verdict(self) -> str:
         """What it comes to, in a few sentences."""
-        return card.verdict(self.findings)
+        return verdict(self.findings)
 
     @property
     def card(self) -> dict[str, Any]:
@@ -60,7 +61,7 @@ class Audit:
     def __str__(self) -> str:
         console = _page()
         with console.capture() as captured:
-            command.printed(self.findings, console)
+            shown.printed(self.findings, console)
         return captured.get().rstrip()
 
 

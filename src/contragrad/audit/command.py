@@ -1,39 +1,27 @@
 """`contragrad audit`: from a run or a model to a report card."""
 
-import io
-import json
 import time
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from contragrad import config_file, history, run, workers
-from contragrad.attack_library import norm_of
-from contragrad.audit import card, target
+from contragrad.audit import target
 from contragrad.audit.arsenal import WEIGHTS, Arsenal, seconds, untrained
-from contragrad.audit.checks.every import judged
+from contragrad.audit.asked import depth_of, is_run, require_fitting, require_named
 from contragrad.audit.findings import Facts, Findings
-from contragrad.audit.plots import PICTURES
 from contragrad.audit.runner import Runner, sample
-from contragrad.audit.settings import AuditSettings, radius
+from contragrad.audit.settings import radius
+from contragrad.audit.shown import write
 from contragrad.audit.target import Target
-from contragrad.config import StudyConfig
 from contragrad.data.balance import chance
 from contragrad.data.dataset import Dataset, Examples
 from contragrad.errors import UserError
 from contragrad.extras import require
-from contragrad.files import named, write_text
 from contragrad.fingerprint import fingerprint
 from contragrad.reference import architecture
 from contragrad.watch.events import Watcher
 from contragrad.workspace import Workspace
-
-CARD = "card.json"
-TEXT = "card.txt"
 
 
 def audit(
@@ -69,20 +57,20 @@ def audit(
     """
     begun = time.monotonic()
     of_run = is_run(given)
-    _require_fitting(of_run, network, weights, study_file, out, overrides)
+    require_fitting(of_run, network, weights, study_file, out, overrides)
     if not of_run:
         target.require_file(given, weights)
-        _require_named(study_file, overrides)
+        require_named(study_file, overrides)
     folder = Path(given) if of_run else Path(str(out))
     config = history.stored_config(folder) if of_run else config_file.read(study_file, overrides)
-    depth = _settings(settings, config)
+    depth = depth_of(settings, config)
     require(("foolbox", "matplotlib", "pyautoattack"), "audit", job="the audit", where="audit")
     # Before a reference is trained for it.
     model = None
     if not of_run:
-        images, place = run.open_data(config, folder)
-        model = target.of_file(place, given, weights)
-        _require_time(place, images, depth.minutes)
+        images, unmade = run.open_data(config, folder)
+        model = target.of_file(unmade, given, weights)
+        _require_time(unmade, images, depth.minutes)
     dataset, workspace = run.entered(config, folder, watch)
     training = target.training_of(workspace, network) if of_run else None
     with run.opened(workspace, dataset, watch) as (_, splits):
@@ -101,80 +89,9 @@ def audit(
             audited = sample(splits.test, depth.images, config.seed)
             known = facts(workspace, audited, chosen, selected=selected, looks=looks)
             found = Runner(arsenal=arsenal, begun=begun).run(known)
-    return found, _written(found, folder / "audit" / _slug(chosen.name) / _slug(radius(depth.epsilon)))
-
-
-def _settings(given: Mapping[str, Any], config: StudyConfig) -> AuditSettings:
-    """The audit's settings; without an epsilon, the study's.
-
-    Raises:
-        UserError: if a value is wrong, or if the study's epsilon is that of another norm.
-    """
-    if "epsilon" not in given and norm_of(config.attack.name) != "linf":
-        raise UserError(
-            f"the study's attack {config.attack.name} has no L_inf radius",
-            where="--epsilon",
-            remedy="an L_inf radius, such as 8/255",
-        )
-    radii = {
-        name: _radius(given[name], f"--{name.replace('_', '-')}")
-        for name in ("epsilon", "l2_epsilon")
-        if name in given
-    }
-    return AuditSettings(**{"epsilon": config.attack.epsilon, **given, **radii})
-
-
-def _radius(text: str, where: str) -> Fraction:
-    try:
-        return config_file.fraction(text)
-    except ValueError as error:
-        raise UserError(f"{text} is no number", where=where, remedy="a number, or such as 8/255") from error
-
-
-def _require_fitting(
-    of_run: bool,
-    network: str | None,
-    weights: Path | None,
-    study_file: Path | None,
-    out: Path | None,
-    overrides: Sequence[str],
-) -> None:
-    """Refuses what belongs to the other kind of target.
-
-    Raises:
-        UserError: naming the option.
-    """
-    wrong: dict[str, object]
-    if of_run:
-        wrong = {
-            "--weights": weights,
-            "--config": study_file,
-            "--out": out,
-            " ".join(overrides): tuple(overrides) or None,
-        }
-        remedy = "leave it out: a run has its settings, data and weights"
-    else:
-        wrong, remedy = {"--network": network}, "leave it out: a model is one network"
-    for option, value in wrong.items():
-        if value is not None:
-            raise UserError(f"{option} does not go with such a target", where=option, remedy=remedy)
-    if not of_run and out is None:
-        raise UserError("there is no folder for the audit", where="--out", remedy="a folder to make")
-
-
-def _require_named(study_file: Path | None, overrides: Sequence[str]) -> None:
-    """Refuses to train a reference that nobody asked for, on images that nobody named.
-
-    Raises:
-        UserError: if a model's data or reference stand nowhere.
-    """
-    for what in ("data", "reference"):
-        if study_file is None and not any(word.startswith(f"--{what}.") for word in overrides):
-            raise UserError(
-                f"the model's {what} is not named",
-                where=f"--{what}",
-                remedy="--data and --reference, or a study file with both as --config",
-            )
+    place = folder / "audit" / _slug(chosen.name) / _slug(radius(depth.epsilon))
+    write(found, place)
+    return found, place
 
 
 def facts(
@@ -218,52 +135,6 @@ def _require_time(workspace: Workspace, dataset: Dataset, minutes: float | None)
             where="--budget",
             remedy="--reference-weights, --reference.epochs, or a larger budget",
         )
-
-
-def of_model(data: str | None, reference: str | None, weights: str | None) -> list[str]:
-    """The settings that name a model's data and reference.
-
-    Args:
-        data: an npz file, or an image folder.
-        reference: an architecture's name, or a factory `package.module:function`.
-        weights: the reference's, a safetensors file.
-    """
-    found = []
-    if data is not None:
-        kind = "image-folder" if Path(data).expanduser().is_dir() else "npz"
-        found += [f"--data.source={kind}", f"--data.path={data}"]
-    if reference is not None:
-        found.append(f"--reference.{'factory' if ':' in reference else 'architecture'}={reference}")
-    if weights is not None:
-        found.append(f"--reference.weights={weights}")
-    return found
-
-
-def is_run(given: str) -> bool:
-    """Whether a run folder is meant, not a model."""
-    return Path(given).is_dir() or (":" not in given and not Path(given).suffix)
-
-
-def printed(findings: Findings, console: Console) -> None:
-    """Shows the card."""
-    console.rule(Text(card.title(findings)), align="left")
-    console.print(Text(card.verdict(findings)))
-    console.print(card.attackers_table(findings))
-    console.print(Text(card.notes(findings)))
-    console.print(card.checks_table(judged(findings)))
-
-
-def _written(findings: Findings, folder: Path) -> Path:
-    with named(folder, "the folder cannot be made"):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / CARD, json.dumps(card.content(findings), indent=1) + "\n")
-    page = Console(width=120, file=io.StringIO())
-    with page.capture() as text:
-        printed(findings, page)
-    write_text(folder / TEXT, text.get())
-    for name, draw in PICTURES.items():
-        draw(findings, folder / name)
-    return folder
 
 
 def _slug(name: str) -> str:

@@ -60,10 +60,10 @@ def _add_depth(group: "argparse._ArgumentGroup") -> None:
 
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
-    from contragrad.audit import card, command
+    from contragrad.audit import asked, card, command, shown
     from contragrad.watch.live import display
 
-    of_model = command.of_model(options.data, options.reference, options.reference_weights)
+    of_model = asked.of_model(options.data, options.reference, options.reference_weights)
     given = {setting.name: getattr(options, setting.name) for setting in fields(AuditSettings)}
     with display(Console(stderr=True)) as watch:
         found, folder = command.audit(
@@ -80,7 +80,7 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
         print(json.dumps(card.content(found)))
         return
     console = Console() if sys.stdout.isatty() else Console(width=120)
-    command.printed(found, console)
+    shown.printed(found, console)
     console.print(f"written: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,0 +1,119 @@
+"""The report card as people see it: on the terminal, as a text file, and with its pictures."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from contragrad.audit.attackers import ATTACKERS
+from contragrad.audit.card import content
+from contragrad.audit.checks.baselines import NEITHER
+from contragrad.audit.checks.check import Check, Result, said
+from contragrad.audit.checks.every import judged
+from contragrad.audit.findings import Findings, Standing, shares
+from contragrad.audit.plots import PICTURES
+from contragrad.audit.verdict import rule, title, verdict
+from contragrad.evaluate import Share
+from contragrad.files import named, write_text
+
+CARD = "card.json"
+TEXT = "card.txt"
+
+WORDS: dict[Standing, str] = {
+    "withstood": "withstands him",
+    "inconclusive": "inconclusive",
+    "weakened": "is weakened",
+    "defeated": "is defeated",
+    "not run": "not run",
+}
+"""How the network stands, as its row says it."""
+
+
+def printed(findings: Findings, console: Console) -> None:
+    """Shows the card."""
+    console.rule(Text(title(findings)), align="left")
+    console.print(Text(verdict(findings)))
+    console.print(attackers_table(findings))
+    console.print(Text(notes(findings)))
+    console.print(checks_table(judged(findings)))
+
+
+def write(findings: Findings, folder: Path) -> None:
+    """Writes the card and its pictures into a folder, which is made if it is not there.
+
+    Raises:
+        UserError: if a file cannot be written.
+    """
+    with named(folder, "the folder cannot be made"):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / CARD, json.dumps(content(findings), indent=1) + "\n")
+    page = Console(width=120, file=io.StringIO())
+    with page.capture() as text:
+        printed(findings, page)
+    write_text(folder / TEXT, text.get())
+    for name, draw in PICTURES.items():
+        draw(findings, folder / name)
+
+
+def attackers_table(findings: Findings) -> Table:
+    """A row for each attacker, from weak to strong."""
+    table = Table(title="attackers, from weak to strong", title_justify="left", caption=rule(findings))
+    for column in (
+        "attacker",
+        "sources",
+        "fools his sources",
+        "accuracy (all images)",
+        "fooled",
+        "the network",
+    ):
+        table.add_column(column, overflow="fold")
+    colours: dict[Standing, str] = {
+        "withstood": "green",
+        "inconclusive": "blue",
+        "weakened": "yellow",
+        "defeated": "red",
+        "not run": "dim",
+    }
+    for attacker in ATTACKERS:
+        tried, standing = findings.tried.get(attacker.key, ()), findings.standing(attacker.key)
+        sources = len({each.attempt.source for each in tried})
+        table.add_row(
+            attacker.key,
+            str(sources),
+            said(max((findings.source_fooled(each) for each in tried), key=_strength)) if tried else "–",
+            said(shares(findings.survivors(tried))) if tried else "–",
+            said(findings.fooled(tried)) if tried else "–",
+            f"[{colours[standing]}]{WORDS[standing]}[/]",
+        )
+    return table
+
+
+def _strength(share: Share) -> float:
+    return share.share or 0.0
+
+
+def notes(findings: Findings) -> str:
+    """What each attacker knows and does, and what was left out and why, a line each."""
+    threats = [f"{attacker.key}: {attacker.threat}" for attacker in ATTACKERS]
+    left = [f"left out, {what}: {why}" for what, why in findings.missing.items()]
+    return "\n".join([*threats, *left])
+
+
+def checks_table(judgements: Sequence[tuple[Check, Result]]) -> Table:
+    """A row for each check."""
+    table = Table(title="checks", title_justify="left", caption=NEITHER)
+    for column in ("", "check", "verdict", "figure"):
+        table.add_column(column, overflow="fold")
+    colours = {"PASS": "green", "FAIL": "red", "UNKNOWN": "dim"}
+    for check, result in judgements:
+        table.add_row(
+            str(check.number),
+            check.question,
+            f"[{colours[result.verdict]}]{result.verdict}[/]",
+            Text(result.figure),  # a string would be read as markup
+        )
+    return table
