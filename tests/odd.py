@@ -18,7 +18,7 @@ import safetensors.torch
 from PIL import Image
 from torch import nn
 
-from contragrad import config_file, notes
+from contragrad import config_file, notes, setting_checks
 from contragrad.config import StudyConfig
 from contragrad.data import npz, pictures
 from contragrad.engine.memo import SqliteMemo
@@ -162,7 +162,7 @@ def study_file(random: Random) -> bytes:
     settings = {
         key: value if random.random() < 0.95 else plain(random)
         for key, value in config_file.dotted(StudyConfig()).items()
-        if random.random() < (0.01 if key in config_file._trusting() else 0.3)  # those are refused
+        if random.random() < (0.01 if key in setting_checks.trusting() else 0.3)  # those are refused
     }
     nested: dict[str, object] = {}
     for key, value in settings.items():

@@ -19,7 +19,7 @@ LONGEST_MODULE = 400
 # fmt: off
 ORDER = (
     "legible", "errors", "extras", "files", "outside", "control_groups", "fingerprint", "choices",
-    "search_settings", "config", "config_file",
+    "search_settings", "config", "setting_checks", "config_file",
     "evolution.genome", "evolution.shapes", "evolution.spectrum",
     "evolution.mutation", "evolution.population", "evolution.trial", "evolution.search",
     "evolution.lookahead",

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 import contragrad
-from contragrad import calibrate, config_file, evaluate, run
+from contragrad import calibrate, config_file, evaluate, run, setting_checks
 from contragrad.cli import COMMANDS, EXIT_USER_ERROR, main
 from contragrad.config import DataSettings, StudyConfig
 from contragrad.errors import UserError
@@ -79,7 +79,7 @@ def exits(words: Sequence[str | Path]) -> int:
     [
         (["--help"], ("demo", "evolve", "resume", "show", "--version")),
         (["demo", "--help"], ("--out",)),
-        (["evolve", "--help"], ("--config", "--out", *(f"--{key} " for key in config_file.kinds()))),
+        (["evolve", "--help"], ("--config", "--out", *(f"--{key} " for key in setting_checks.kinds()))),
         (["evolve", "-h", "--seed", "1"], ("--search.limits.flops",)),
         (["resume", "--help"], ("run folder",)),
         (["show", "--help"], ("--json",)),

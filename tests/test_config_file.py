@@ -11,7 +11,7 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from contragrad import __version__, config_file
+from contragrad import __version__, config_file, setting_checks
 from contragrad.choices import (
     AttackName,
     DataSource,
@@ -173,8 +173,8 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
 def test_a_written_file_holds_every_setting(study: Path) -> None:
     write(StudyConfig(), study)
     content = yaml.safe_load(study.read_text())
-    said = config_file.kinds().keys() - TRUSTING.keys()
-    assert set(config_file._keys(content)) == {*said, "version", "contragrad"}
+    said = setting_checks.kinds().keys() - TRUSTING.keys()
+    assert set(setting_checks._keys(content)) == {*said, "version", "contragrad"}
     assert content["version"] == config_file.VERSION
     assert content["contragrad"] == __version__
     assert content["attack"]["epsilon"] == "8/255"
@@ -356,16 +356,16 @@ def test_an_unknown_key_on_the_command_line_is_named_with_the_nearest(word: str)
     assert error.value.remedy == "search.generations"
 
 
-@given(st.sampled_from(sorted(config_file.kinds())), st.integers(0, 100), st.sampled_from("xyz_"))
+@given(st.sampled_from(sorted(setting_checks.kinds())), st.integers(0, 100), st.sampled_from("xyz_"))
 def test_a_slip_in_any_key_is_named_with_a_key_that_is_as_near(key: str, place: int, letter: str) -> None:
     place %= len(key)
     slip = key[:place] + letter + key[place + 1 :]
-    assume(slip not in config_file.kinds())
+    assume(slip not in setting_checks.kinds())
     with pytest.raises(UserError) as error:
         read(None, [f"--{slip}", "1"])
     found = error.value.remedy
     assert len(found) == len(slip) or found == key
-    assert found in config_file.kinds()
+    assert found in setting_checks.kinds()
 
 
 ILL_TYPED = [
@@ -413,7 +413,7 @@ def test_a_path_is_text(study: Path) -> None:
     assert read(None, ["--data.path", "5"]).data.path == "5"
 
 
-@pytest.mark.parametrize("key", sorted(config_file.kinds()))
+@pytest.mark.parametrize("key", sorted(setting_checks.kinds()))
 def test_null_is_refused_where_a_value_must_be(key: str, study: Path) -> None:
     optional = {
         *("data.path", "data.image_size", "data.train_per_class", "data.test_per_class"),

@@ -21,7 +21,7 @@ from types import ModuleType
 import pytest
 from markdown_it import MarkdownIt
 
-from contragrad import cli, config_file
+from contragrad import cli, config_file, setting_checks
 from contragrad.audit.settings import AuditSettings
 from contragrad.export.formats import FORMATS
 from contragrad.export.network_file import Description
@@ -192,7 +192,7 @@ def test_every_setting_is_told_with_what_it_means(written: ModuleType) -> None:
         line.split(" | ") for line in "\n".join(written.settings()).splitlines() if line.startswith("| `")
     ]
     told = {row[0].strip("| `"): row[-1].strip(" |") for row in rows}
-    assert told.keys() == {key for key, kind in config_file.kinds().items() if not is_dataclass(kind)}
+    assert told.keys() == {key for key, kind in setting_checks.kinds().items() if not is_dataclass(kind)}
     assert all(told.values())
 
 

@@ -15,7 +15,7 @@ import docstring_parser
 from sphinx.application import Sphinx
 
 import contragrad
-from contragrad import cli, config_file
+from contragrad import cli, setting_checks
 from contragrad.audit.settings import AuditSettings
 from contragrad.commands.command import Command
 from contragrad.config import StudyConfig
@@ -34,7 +34,7 @@ def settings(record: type = StudyConfig, prefix: str = "", level: int = 2) -> It
     rows = [field for field in fields(record) if not is_dataclass(hints[field.name])]
     yield "\n| setting | takes | default | |\n|---|---|---|---|"
     for field in rows:
-        key, kind = f"{prefix}{field.name}", config_file.kind_text(hints[field.name])
+        key, kind = f"{prefix}{field.name}", setting_checks.kind_text(hints[field.name])
         yield f"| `{key}` | {_cell(kind)} | {_default(field)} | {_cell(says[field.name])} |"
     for field in fields(record):
         kind = hints[field.name]

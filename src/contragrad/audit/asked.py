@@ -5,11 +5,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from contragrad import config_file
 from contragrad.attack_library import norm_of
 from contragrad.audit.settings import AuditSettings
 from contragrad.config import StudyConfig
 from contragrad.errors import UserError
+from contragrad.setting_checks import fraction
 
 
 def is_run(given: str) -> bool:
@@ -58,7 +58,7 @@ def depth_of(given: Mapping[str, Any], config: StudyConfig) -> AuditSettings:
 
 def _radius(text: str, where: str) -> Fraction:
     try:
-        return config_file.fraction(text)
+        return fraction(text)
     except ValueError as error:
         raise UserError(f"{text} is no number", where=where, remedy="a number, or such as 8/255") from error
 
