@@ -271,6 +271,17 @@ def test_data_sets_may_have_an_epsilon_of_their_own() -> None:
             assert each.attack["epsilon"] == recipes.epsilons.get(each.data, own)  # type: ignore[arg-type]
 
 
+def test_a_worst_case_stands_after_its_columns() -> None:
+    attacked = {
+        name: {"source": "reference", "attack": {"steps": steps}} for name, steps in (("a", 1), ("b", 2))
+    }
+    columns = {"clean": None, **attacked, "last": {"source": "itself"}}
+    found = parsed(small(columns=columns, networks={"reference": None}, worst_cases={"worst": ["a", "b"]}))
+    assert found.worst_cases == {"worst": ("a", "b")}
+    assert found.shown == ("clean", "a", "b", "worst", "last")
+    assert read("table4").shown == tuple(columns_of("table4"))
+
+
 def column(**value: object) -> dict[str, Any]:
     return small(columns={"clean": None, "attacked": value})
 
@@ -324,6 +335,23 @@ MALFORMED: dict[str, tuple[object, str]] = {
     ),
     "an epsilon of data that is text": (small(epsilons={"mnist": "eight"}), "small: epsilons.mnist"),
     "an epsilon of unknown data": (small(epsilons={"svhn": "8/255"}), "small: epsilons.svhn"),
+    "a worst case of one column": (
+        small(worst_cases={"worst": ["attacked"]}),
+        "small: worst_cases.worst",
+    ),
+    "a worst case of clean images": (
+        small(worst_cases={"worst": ["clean", "attacked"]}),
+        "small: worst_cases.worst",
+    ),
+    "a worst case over two data sets": (
+        small(
+            columns={"attacked": {"source": "reference"}, "other": {"source": "reference", "data": "mnist"}},
+            networks={"reference": None},
+            worst_cases={"worst": ["attacked", "other"]},
+        ),
+        "small: worst_cases.worst",
+    ),
+    "worst cases without names": (small(worst_cases=["attacked"]), "small: worst_cases"),
     "epsilons without data": (small(epsilons=["8/255"]), "small: epsilons"),
     "an empty file": (None, "small"),
 }

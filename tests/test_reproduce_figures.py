@@ -288,6 +288,31 @@ def test_columns_may_be_crafted_on_the_row_itself_and_on_what_an_attacker_trains
     assert len(set(world.trained)) == len(world.trained) == 2 + 3
 
 
+def test_a_worst_case_counts_the_images_that_hold_in_each_of_its_columns(world: World) -> None:
+    definition = definitions.parse("own", OWN + "worst_cases: {worst of two: [white box, adaptive]}")
+    found = measured(definition)
+    place = world.place("own")
+    labels = place.splits.test.labels
+    for name in definition.networks:
+        task = surrogate(name, RECIPES[name].training(name, CONFIG, FOUND), CONFIG)
+        own, other = (
+            answers(name, place, on(source, CONFIG.attack)) == labels
+            for source in (made(name, "own")[0], made_by(task, "own"))
+        )
+        worst = found.figures[name]["worst of two"]
+        assert worst == Share(int((own & other).sum()), IMAGES)
+    assert definition.shown == ("white box", "adaptive", "worst of two")
+
+
+def test_a_worst_case_without_one_of_its_columns_is_missing(world: World) -> None:
+    definition = definitions.parse("own", OWN + "worst_cases: {worst of two: [white box, adaptive]}")
+    world.diverged = ("surrogate of reference+GM",)
+    rows = measured(definition).figures
+    assert rows["reference+GM"]["worst of two"] == rows["reference+GM"]["adaptive"]
+    assert isinstance(rows["reference+GM"]["worst of two"], str)
+    assert isinstance(rows["reference"]["worst of two"], Share)
+
+
 def test_a_filtered_network_has_no_columns_of_its_own() -> None:
     with pytest.raises(UserError) as error:
         definitions.parse("own", OWN.replace("reference+GM: ", "JPEG compression: "))

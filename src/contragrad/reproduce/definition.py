@@ -1,6 +1,6 @@
 """What a table of the paper shows, as its file under studies/tables says."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from importlib import resources
@@ -83,6 +83,8 @@ class Definition:
             published, by column, in [0, 1].
         epsilons: of the study's attack, and so of what is trained on examples, on data sets where they are
             not the scale's.
+        worst_cases: accuracies, by name, of whoever has the examples of several columns: an image counts
+            if all of them are given its label.
     """
 
     name: str
@@ -91,6 +93,16 @@ class Definition:
     columns: tuple[Column, ...]
     networks: Mapping[str, Mapping[str, float]]
     epsilons: Mapping[DataName, Fraction] = field(default_factory=dict)
+    worst_cases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The names of all figures of a network: each worst case after the last column that it is of."""
+        found: list[str] = []
+        for column in self.columns:
+            found.append(column.name)
+            found += [name for name, of in self.worst_cases.items() if of[-1] == column.name]
+        return tuple(found)
 
     @property
     def data(self) -> tuple[DataName | None, ...]:
@@ -115,7 +127,7 @@ def parse(name: str, text: str) -> Definition:
     """
     content = yaml.safe_load(text)
     needed = {"title", "experiment", "columns", "networks"}
-    _require_keys(content, f"{name}", needed | {"epsilons"}, needed)
+    _require_keys(content, f"{name}", needed | {"epsilons", "worst_cases"}, needed)
     experiment, title = content["experiment"], content["title"]
     _require(experiment in get_args(Experiment), f"{name}: experiment", f"one of {get_args(Experiment)}")
     _require(isinstance(title, str), f"{name}: title", "a text")
@@ -146,7 +158,23 @@ def parse(name: str, text: str) -> Definition:
         columns=columns,
         networks=networks,
         epsilons=_epsilons(f"{name}: epsilons", content.get("epsilons") or {}),
+        worst_cases=_worst_cases(f"{name}: worst_cases", content.get("worst_cases") or {}, columns),
     )
+
+
+def _worst_cases(where: str, value: object, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
+    attacked = {
+        column.name: column
+        for column in columns
+        if column.source is not None and column.measure == "accuracy"
+    }
+    found = {}
+    for name, of in _mapping(value, where).items():
+        known = isinstance(of, list) and len(of) > 1 and all(each in attacked for each in of)
+        _require(known, f"{where}.{name}", f"two or more of {', '.join(attacked)}")
+        _require(len({attacked[each].data for each in of}) == 1, f"{where}.{name}", "columns of one data set")
+        found[name] = tuple(of)
+    return found
 
 
 def _epsilons(where: str, value: dict[DataName, object]) -> dict[DataName, Fraction]:
@@ -188,9 +216,14 @@ def _column(where: str, name: str, value: dict[str, Any]) -> Column:
     return Column(name=name, attack=attack, calibrated=calibrated, **found)
 
 
-def _require_keys(value: object, where: str, known: set[str], needed: Iterable[str] = ()) -> None:
+def _mapping(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _wrong(where, "a mapping")
+    return value
+
+
+def _require_keys(value: object, where: str, known: set[str], needed: Iterable[str] = ()) -> None:
+    value = _mapping(value, where)
     for key in value:
         _require(key in known, f"{where}.{key}", f"one of {', '.join(sorted(known))}")
     for key in sorted(needed):

@@ -1,6 +1,9 @@
 """A table's figures for one seed: networks trained where they are not, examples crafted, answers counted."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import torch
 
 from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
@@ -103,5 +106,20 @@ def _of_data(
                 crafted[column.name] = min(
                     crafted.get(column.name, strength), strength, key=lambda each: each.fooled.share or 0.0
                 )
+    for worst, of in definition.worst_cases.items():
+        members = [column for column in columns if column.name in of]
+        for name, cells in figures.items() if members else ():
+            cells[worst] = _worst(asking, name, members, cells)
     looks = note_look(place.memo, asking.trained())
     return Measured(figures=figures, crafted=crafted, calibration=asking.calibration, looks=looks)
+
+
+def _worst(
+    asking: Asking, network: str, columns: Sequence[Column], cells: Mapping[str, Share | str]
+) -> Share | str:
+    """The share of images that the network is right on in all of the columns, or why there is none."""
+    for column in columns:
+        if isinstance(gap := cells[column.name], str):
+            return gap
+    right = torch.stack([asking.right(network, asking.shown(network, column)) for column in columns]).all(0)
+    return Share(int(right.sum()), len(right))

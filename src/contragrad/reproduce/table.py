@@ -18,7 +18,7 @@ from contragrad.legible import legible
 from contragrad.notes import LOOKS
 from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.reproduce import provenance
-from contragrad.reproduce.definition import ITSELF, SURROGATE, Column, Definition
+from contragrad.reproduce.definition import ITSELF, SURROGATE, Definition
 from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.provenance import Content, Ground, told
@@ -40,22 +40,23 @@ def content(
             for each in (seed.calibration for seed in found)
         ],
         "looks": max(seed.looks for seed in found),
-        "columns": {column.name: _column(column, found) for column in definition.columns},
+        "columns": {name: _column(name, definition, found) for name in definition.shown},
         "networks": {
-            name: {
-                column.name: _entry(
-                    definition.networks[name].get(column.name),
-                    [seed.figures[name][column.name] for seed in found],
-                )
-                for column in definition.columns
+            network: {
+                name: _entry(published.get(name), [seed.figures[network][name] for seed in found])
+                for name in definition.shown
             }
-            for name in definition.networks
+            for network, published in definition.networks.items()
         },
     }
 
 
-def _column(column: Column, found: Sequence[Measured]) -> Content:
+def _column(name: str, definition: Definition, found: Sequence[Measured]) -> Content:
     """What a column shows, and each seed's examples with the success that they have on their own source."""
+    columns = {column.name: column for column in definition.columns}
+    if of := definition.worst_cases.get(name):
+        return {"measure": "accuracy", "source": None, "data": columns[of[0]].data, "worst_of": list(of)}
+    column = columns[name]
     shown: Content = {"measure": column.measure, "source": column.source, "data": column.data}
     if column.source is None:
         return shown
@@ -135,6 +136,11 @@ def as_text(table: Content) -> Group:
     for name, row in table["networks"].items():
         shown.add_row(Text(legible(name)), *(_figure(row[column]) for column in table["columns"]))
     lines = [_examples(name, column) for name, column in table["columns"].items() if column["source"]]
+    lines += [
+        f"{name}: images that are right in each of {', '.join(column['worst_of'])}"
+        for name, column in table["columns"].items()
+        if "worst_of" in column
+    ]
     lines += _missing(table)
     lines += [
         f"calibrated ε, seed {seed}: {each['greys']}/{GREYS}, where the reference classifies "
