@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from contragrad.cli import main
-from contragrad.reproduce.definition import DataName, Definition, parse
+from contragrad.reproduce.definition import DataName, Definition
+from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.experiment import FILES, Setup
 
 TEXT = """

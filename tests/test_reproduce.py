@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from contragrad.reproduce.command import RECIPES_TABLE
-from contragrad.reproduce.definition import Definition, names, read
+from contragrad.reproduce.definition import Definition
+from contragrad.reproduce.definition_file import names, read
 from reproductions import call, require_whole, table
 
 PUBLISHED = [name for name in names() if name != RECIPES_TABLE]

@@ -12,7 +12,8 @@ from contragrad.choices import Scale
 from contragrad.config import AttackSettings, StudyConfig
 from contragrad.errors import UserError
 from contragrad.recipes import RECIPES
-from contragrad.reproduce.definition import Column, Definition, Experiment, names, parse, read
+from contragrad.reproduce.definition import Column, Definition, Experiment
+from contragrad.reproduce.definition_file import names, parse, read
 
 REF, REF_GM, HE_GM = "reference", "reference+GM", "hand-engineered+GM"
 NE_1, NE_2 = "NE+GM 1", "NE+GM 2"

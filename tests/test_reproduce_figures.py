@@ -35,8 +35,9 @@ from contragrad.recipes import RECIPES, Found
 from contragrad.reference import architecture
 from contragrad.refine import FullTraining
 from contragrad.reproduce import asking, experiment, figure3, figures
-from contragrad.reproduce import definition as definitions
-from contragrad.reproduce.definition import Column, Definition, names, read
+from contragrad.reproduce import definition_file as definitions
+from contragrad.reproduce.definition import Column, Definition
+from contragrad.reproduce.definition_file import names, read
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.figures import Measured

@@ -17,7 +17,8 @@ from contragrad import config_file
 from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
 from contragrad.reproduce import epsilon, experiment, figures
-from contragrad.reproduce.definition import Column, Measure, parse
+from contragrad.reproduce.definition import Column, Measure
+from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.epsilon import STRONGEST, Calibration, nearest
 from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell

@@ -14,7 +14,8 @@ from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.recipes import RECIPES
 from contragrad.reproduce import provenance
-from contragrad.reproduce.definition import Definition, names, parse, read
+from contragrad.reproduce.definition import Definition
+from contragrad.reproduce.definition_file import names, parse, read
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.provenance import Ground, grounds, lines, told
 from contragrad.workspace import Workspace

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from contragrad.reproduce.command import RECIPES_TABLE
-from contragrad.reproduce.definition import read
+from contragrad.reproduce.definition_file import read
 from reproductions import call, require_whole, table
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared_data, pytest.mark.timeout(3000)]

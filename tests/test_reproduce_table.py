@@ -19,7 +19,8 @@ from rich.console import Console
 from contragrad.config import AttackSettings
 from contragrad.evaluate import Share, wilson
 from contragrad.reproduce import table
-from contragrad.reproduce.definition import Definition, parse
+from contragrad.reproduce.definition import Definition
+from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Crafted, Figures, Measured

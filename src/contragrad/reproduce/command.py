@@ -12,7 +12,8 @@ from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.recipes import RECIPES
 from contragrad.reproduce import figure3, figure4, provenance, table
-from contragrad.reproduce.definition import Definition, names, read
+from contragrad.reproduce.definition import Definition
+from contragrad.reproduce.definition_file import names, read
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4

@@ -1,0 +1,167 @@
+"""The files under studies/tables: what each table of the paper shows."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from fractions import Fraction
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from contragrad.choices import AttackName
+from contragrad.config import AttackSettings
+from contragrad.errors import UserError
+from contragrad.recipes import RECIPES
+from contragrad.reproduce.definition import (
+    ITSELF,
+    SOURCES,
+    SURROGATE,
+    Column,
+    DataName,
+    Definition,
+    Experiment,
+    Measure,
+)
+
+CALIBRATED = "calibrated"
+"""In the place of an epsilon: the one at which the reference is as often right as the published one."""
+
+
+def read(name: str) -> Definition:
+    """The definition of that name, one of `names`, that ships with the package.
+
+    Raises:
+        UserError: if its file is wrong.
+    """
+    return parse(name, (folder() / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def parse(name: str, text: str) -> Definition:
+    """The definition in a file's text.
+
+    Raises:
+        UserError: naming the key that is wrong.
+    """
+    content = yaml.safe_load(text)
+    needed = {"title", "experiment", "columns", "networks"}
+    _require_keys(content, f"{name}", needed | {"epsilons", "worst_cases"}, needed)
+    experiment, title = content["experiment"], content["title"]
+    _require(experiment in get_args(Experiment), f"{name}: experiment", f"one of {get_args(Experiment)}")
+    _require(isinstance(title, str), f"{name}: title", "a text")
+    for section in ("columns", "networks"):
+        _require(isinstance(content[section], dict), f"{name}: {section}", "a mapping of names")
+    columns = tuple(_column(f"{name}: {key}", key, value or {}) for key, value in content["columns"].items())
+    known = [column.name for column in columns]
+    networks = {}
+    for network, published in content["networks"].items():
+        _require(network in RECIPES, f"{name}: networks.{network}", f"one of {', '.join(RECIPES)}")
+        networks[network] = dict(published or {})
+        _require_keys(networks[network], f"{name}: {network}", set(known))
+        for column, share in networks[network].items():
+            fits = isinstance(share, int | float) and 0 <= share <= 1
+            _require(fits, f"{name}: {network}.{column}", "a share in [0, 1]")
+    own = [column.name for column in columns if column.source in (ITSELF, SURROGATE)]
+    filtered = [network for network in networks if RECIPES[network].filter is not None]
+    _require(not (own and filtered), f"{name}: columns", "no source of the row's own for a filtered network")
+    calibrated = [column.name for column in columns if column.calibrated]
+    _require(len(calibrated) <= 1, f"{name}: columns", "one calibrated epsilon")
+    for column in calibrated:
+        published = column in networks.get("reference", {})
+        _require(published, f"{name}: reference.{column}", "the share that epsilon is calibrated to")
+    return Definition(
+        name=name,
+        title=title,
+        experiment=experiment,
+        columns=columns,
+        networks=networks,
+        epsilons=_epsilons(f"{name}: epsilons", content.get("epsilons") or {}),
+        worst_cases=_worst_cases(f"{name}: worst_cases", content.get("worst_cases") or {}, columns),
+    )
+
+
+def _worst_cases(where: str, value: object, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
+    attacked = {
+        column.name: column
+        for column in columns
+        if column.source is not None and column.measure == "accuracy"
+    }
+    found = {}
+    for name, of in _mapping(value, where).items():
+        known = isinstance(of, list) and len(of) > 1 and all(each in attacked for each in of)
+        _require(known, f"{where}.{name}", f"two or more of {', '.join(attacked)}")
+        _require(len({attacked[each].data for each in of}) == 1, f"{where}.{name}", "columns of one data set")
+        found[name] = tuple(of)
+    return found
+
+
+def _epsilons(where: str, value: dict[DataName, object]) -> dict[DataName, Fraction]:
+    _require_keys(value, where, set(get_args(DataName)))
+    return {data: _fraction(f"{where}.{data}", epsilon) for data, epsilon in value.items()}
+
+
+def _fraction(where: str, value: object, more: str = "") -> Fraction:
+    try:
+        return Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise _wrong(where, f"a number, a fraction such as 8/255{more}") from None
+
+
+def _column(where: str, name: str, value: dict[str, Any]) -> Column:
+    _require_keys(value, where, {"measure", "source", "data", "attack"})
+    attack = dict(value.get("attack", {}))
+    _require_keys(attack, f"{where}: attack", {field.name for field in fields(AttackSettings)})
+    calibrated = attack.get("epsilon") == CALIBRATED
+    if calibrated:
+        del attack["epsilon"]
+    for key in attack.keys() & {"epsilon", "step_size"}:
+        more = f", or {CALIBRATED}" if key == "epsilon" else ""
+        attack[key] = _fraction(f"{where}: attack.{key}", attack[key], more)
+    found = {
+        "measure": value.get("measure", "accuracy"),
+        "source": value.get("source"),
+        "data": value.get("data"),
+    }
+    choices = {
+        "measure": get_args(Measure),
+        "source": (None, *SOURCES),
+        "data": (None, *get_args(DataName)),
+    }
+    for key, chosen in found.items():
+        _require(chosen in choices[key], f"{where}: {key}", f"one of {', '.join(map(str, choices[key]))}")
+    names_ = get_args(AttackName)
+    _require(attack.get("name", names_[0]) in names_, f"{where}: attack", f"one of {', '.join(names_)}")
+    return Column(name=name, attack=attack, calibrated=calibrated, **found)
+
+
+def _mapping(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _wrong(where, "a mapping")
+    return value
+
+
+def _require_keys(value: object, where: str, known: set[str], needed: Iterable[str] = ()) -> None:
+    value = _mapping(value, where)
+    for key in value:
+        _require(key in known, f"{where}.{key}", f"one of {', '.join(sorted(known))}")
+    for key in sorted(needed):
+        _require(key in value, f"{where}: {key}", "a value for it")
+
+
+def _require(holds: bool, where: str, remedy: str) -> None:
+    if not holds:
+        raise _wrong(where, remedy)
+
+
+def _wrong(where: str, remedy: str) -> UserError:
+    return UserError("the definition is wrong", where=where, remedy=remedy)
+
+
+def names() -> list[str]:
+    """The names of all tables."""
+    return sorted(path.stem for path in folder().glob("*.yaml"))
+
+
+def folder() -> Path:
+    """Where the definitions are."""
+    return Path(str(resources.files("contragrad.studies"))) / "tables"
