@@ -62,7 +62,7 @@ def commands() -> Iterator[str]:
         command: Command | None = parser.get_default("command")
         takes = command is not None and command.takes_settings
         yield f"## `{parser.prog}`\n\n```text\n{parser.format_help().strip()}\n```\n"
-        yield "Takes every setting of a study too, as `--key value`.\n" if takes else ""
+        yield "Takes the settings of a study that it makes, as `--key value`.\n" if takes else ""
 
 
 def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
