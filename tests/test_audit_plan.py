@@ -225,6 +225,8 @@ def test_a_training_step_costs_what_it_takes_beside_cross_entropy() -> None:
     assert step_cost("gm") == step_cost("orthogonal") == 2.5
     assert step_cost("fixed-adversarial+gm") == 3.5
     assert step_cost("mixed-adversarial") == 3
+    assert step_cost("pgd-adversarial") == 6
+    assert step_cost("mixed-pgd-adversarial") == 7
     assert step_cost("ensemble-adversarial+orthogonal") == 5.5
 
 

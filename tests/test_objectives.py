@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.choices import Objective
+from contragrad.choices import IN_LINF_BALLS, Objective
 from contragrad.config import AttackSettings, StudyConfig, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
@@ -17,7 +17,7 @@ from contragrad.evolution.genome import parse
 from contragrad.fingerprint import stream_seed
 from contragrad.networks.misalignment import losses, orthogonal
 from contragrad.networks.network import Normalisation, build
-from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, Material, clean, fast, free
+from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, Material, clean, fast, free, pgd
 from contragrad.networks.randomness import isolated
 from contragrad.networks.training import begin, restore, snapshot, step, train_epoch
 from strategies import MNIST
@@ -184,6 +184,31 @@ def test_fast_inputs_end_on_the_side_of_the_ball_that_a_linear_network_fears(
     assert ((found - images).abs() <= epsilon + 1e-6).all()
 
 
+@given(st.floats(0, 0.5), st.integers(0, 5))
+def test_pgd_inputs_end_in_the_corner_of_the_ball_that_a_linear_network_fears(
+    epsilon: float, seed: int
+) -> None:
+    layer, labels = linear(), torch.arange(6) % 2
+    images = torch.rand(6, 1, 4, 4, generator=generator(seed))
+    with isolated(seed, "test"):
+        (found,) = pgd(epsilon)(layer, images, labels)
+    assert not found.requires_grad
+    # All steps go the same way, and together they cross the ball from any start.
+    corner = (images + epsilon * normal(layer, labels)).clamp(0, 1)
+    torch.testing.assert_close(found, corner)
+
+
+def test_pgd_inputs_are_worse_for_a_network_than_those_of_one_step() -> None:
+    data, layer = examples(), network().eval()
+    images, labels = data.images / 255, data.labels
+    losses_ = []
+    for make in (fast, pgd):
+        with isolated(0, "test"):
+            (found,) = make(0.1)(layer, images, labels)
+        losses_.append(F.cross_entropy(layer(found), labels).item())
+    assert losses_[1] > losses_[0]
+
+
 def test_free_inputs_follow_the_gradient_of_their_own_step_from_batch_to_batch() -> None:
     layer, labels = linear(), torch.arange(6) % 2
     images = torch.full((6, 1, 4, 4), 0.5)
@@ -216,10 +241,14 @@ def test_clean_inputs_are_the_images() -> None:
 
 @pytest.mark.parametrize(
     "objective",
-    ["free-adversarial", "fast-adversarial", "mixed-adversarial", "ensemble-adversarial+orthogonal"],
+    IN_LINF_BALLS,
 )
 def test_adversarial_training_in_another_ball_than_the_attack_is_refused(objective: Objective) -> None:
     training, attack = TrainingSettings(objective=objective), AttackSettings(name="l2-pgd")
     with pytest.raises(UserError, match=r"training\.objective"):
         StudyConfig(training=training, attack=attack)
     assert StudyConfig(training=training).training.objective == objective
+
+
+def test_the_objectives_with_a_ball_are_those_that_make_inputs_in_it() -> None:
+    assert set(IN_LINF_BALLS) == {name for name, parts in OBJECTIVES.items() if parts.inputs is not None}

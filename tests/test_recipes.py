@@ -83,6 +83,7 @@ EXPECTED: dict[str, tuple[str, Objective, int]] = {
     "reference+GM, key": (REF_TEXT, "gm", REF_SEED),
     "reference+orthogonal, key": (REF_TEXT, "orthogonal", REF_SEED),
     "mixed adversarial training": (REF_TEXT, "mixed-adversarial", REF_SEED),
+    "mixed PGD adversarial training": (REF_TEXT, "mixed-pgd-adversarial", REF_SEED),
     "reference+mixed+orthogonal": (REF_TEXT, "mixed-adversarial+orthogonal", REF_SEED),
     "ensemble adversarial training": (REF_TEXT, "ensemble-adversarial", REF_SEED),
     "reference+ensemble+orthogonal": (REF_TEXT, "ensemble-adversarial+orthogonal", REF_SEED),

@@ -37,11 +37,25 @@ Objective = Literal[
     "fixed-adversarial+orthogonal",
     "free-adversarial",
     "fast-adversarial",
+    "pgd-adversarial",
     "mixed-adversarial",
     "mixed-adversarial+orthogonal",
+    "mixed-pgd-adversarial",
     "ensemble-adversarial",
     "ensemble-adversarial+orthogonal",
 ]
+IN_LINF_BALLS: tuple[Objective, ...] = (
+    "free-adversarial",
+    "fast-adversarial",
+    "pgd-adversarial",
+    "mixed-adversarial",
+    "mixed-adversarial+orthogonal",
+    "mixed-pgd-adversarial",
+    "ensemble-adversarial",
+    "ensemble-adversarial+orthogonal",
+)
+"""Objectives that train on the network's own examples, which are made in an L_inf ball."""
+
 Optimiser = Literal["adam", "adamw", "sgd"]
 Precision = Literal["float32", "bfloat16"]
 Scale = Literal["smoke", "reduced", "full"]

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import get_args
 
 from contragrad.choices import (
+    IN_LINF_BALLS,
     AttackName,
     DataSource,
     Device,
@@ -135,9 +136,9 @@ class TrainingSettings:
         batch_size: images in a step.
         objective: what the evolved networks are trained for. `gm` points input gradients away from the
             reference's, eq. (2); `orthogonal` makes them orthogonal; `cross-entropy` leaves them. The
-            `fixed-adversarial` ones train on adversarial examples of the reference as well, and `free-` and
-            `fast-adversarial` on the network's own; `mixed-adversarial` on images and the network's own, and
-            `ensemble-adversarial` on images, the reference's and the network's own.
+            `fixed-adversarial` ones train on adversarial examples of the reference as well, and `free-`,
+            `fast-` and `pgd-adversarial` on the network's own; the `mixed` ones on images and the network's
+            own, and `ensemble-adversarial` on images, the reference's and the network's own.
         sources: the networks whose input gradients and adversarial examples the objective takes; of several,
             the mean of the penalties, and for each image one at random. `another-seed` is the reference's
             architecture from another seed, an architecture's name is one of that, both trained as a reference
@@ -268,8 +269,7 @@ class StudyConfig:
             f"{self.search.population} or fewer",
         )
         require(
-            not any(kind in self.training.objective for kind in ("free", "fast", "mixed", "ensemble"))
-            or self.attack.name != "l2-pgd",
+            self.training.objective not in IN_LINF_BALLS or self.attack.name != "l2-pgd",
             "training.objective",
             f"{self.training.objective} trains in an L_inf ball, and {self.attack.name} has another",
             "attack.name: linf-pgd",

@@ -193,6 +193,7 @@ RECIPES: dict[str, Recipe] = {
     "reference+GM, key": Recipe(of="reference", objective="gm", sources=KEY),
     "reference+orthogonal, key": Recipe(of="reference", objective="orthogonal", sources=KEY),
     "mixed adversarial training": Recipe(of="reference", objective="mixed-adversarial"),
+    "mixed PGD adversarial training": Recipe(of="reference", objective="mixed-pgd-adversarial"),
     "reference+mixed+orthogonal": Recipe(of="reference", objective="mixed-adversarial+orthogonal"),
     "ensemble adversarial training": Recipe(
         of="reference", objective="ensemble-adversarial", sources=SEVERAL

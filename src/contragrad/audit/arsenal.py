@@ -20,7 +20,7 @@ from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.material import make_material
-from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, free
+from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, PGD_STEPS, Inputs, fast, free, pgd
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
@@ -38,6 +38,9 @@ WEIGHTS = 1.5
 
 GM_STEP = 2.5
 """What a training step with a penalty costs, in plain ones."""
+
+GRADIENTS: dict[Callable[[float], Inputs], int] = {fast: 1, pgd: PGD_STEPS, free: FREE_REPLAYS - 1}
+"""How much dearer a step is by the inputs that are made for it, in gradients."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -186,9 +189,9 @@ class Arsenal:
 def step_cost(objective: Objective) -> float:
     """What a training step of the objective costs, in those of cross-entropy."""
     parts = OBJECTIVES[objective]
-    # Inputs that are made take a gradient, those of free training the step's own.
-    passes = FREE_REPLAYS if parts.inputs is free else 1 + (parts.inputs is not None)
-    passes += parts.fixed + parts.beside
+    passes = 1 + parts.fixed + parts.beside
+    if parts.inputs is not None:
+        passes += GRADIENTS[parts.inputs]
     return passes + (GM_STEP - 1 if parts.penalty is not None else 0.0)
 
 
