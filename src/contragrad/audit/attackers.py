@@ -62,6 +62,12 @@ class Attacker:
             for group in self.attempts(source, settings)
         ]
 
+    def joined_bouts(self, settings: AuditSettings) -> list[Bout]:
+        """His bouts with all sources together, if he has any."""
+        if self.joined is None:
+            return []
+        return [Bout(source=self.joined, attempts=group) for group in self.attempts(self.joined, settings)]
+
 
 def pgd(settings: AuditSettings) -> AttackSettings:
     """The attack that all attackers have."""

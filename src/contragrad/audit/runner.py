@@ -89,8 +89,8 @@ class Runner:
             waiting = self._round([*waiting, *bouts], arena)
         for attacker in ATTACKERS:
             if attacker.joined and arsenal.join(attacker.joined, attacker.sources(settings)):
-                for group in attacker.attempts(attacker.joined, settings):
-                    self._round([(attacker.key, Bout(source=attacker.joined, attempts=group))], arena)
+                for bout in attacker.joined_bouts(settings):
+                    self._round([(attacker.key, bout)], arena)
         arsenal.watch(Stage("measuring the network itself"))
         clean = self._clean(examples)
         return Findings(

@@ -1,8 +1,9 @@
 """Checks 24 to 29: what it is compared with, and what a reader can do with it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from contragrad.audit.attackers import REFERENCE
+from contragrad.audit.attackers import ATTACKERS, REFERENCE
 from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
 from contragrad.audit.findings import Findings, mcnemar, shares
 from contragrad.audit.sources import TWIN, stranger, surrogate
@@ -97,10 +98,22 @@ def released(findings: Findings) -> Result:
 
 
 def statement(findings: Findings) -> Result:
-    """The card says what checks are not, and what was left out."""
+    """What every attacker was to try was tried, or the card says why not; and it says what checks are not."""
+    if silent := list(_left_out_in_silence(findings)):
+        return decided(False, f"not tried, and nobody says why: {', '.join(silent)}. {NEITHER}")
     if findings.missing:
         return unknown(f"{NEITHER} Left out: {', '.join(findings.missing)}.")
     return decided(True, NEITHER)
+
+
+def _left_out_in_silence(findings: Findings) -> Iterator[str]:
+    for attacker in ATTACKERS:
+        tried = {each.attempt for each in findings.tried.get(attacker.key, ())}
+        excused = any(what.startswith(f"{attacker.key}: ") for what in findings.missing)
+        for bout in (*attacker.bouts(findings.settings), *attacker.joined_bouts(findings.settings)):
+            # Of attacks that not every source can be crafted on, some of a group may be missing.
+            if not (tried & set(bout.attempts) or bout.source in findings.missing or excused):
+                yield f"{attacker.key} on {bout.source}"
 
 
 CHECKS: tuple[Check, ...] = (
@@ -126,7 +139,7 @@ CHECKS: tuple[Check, ...] = (
     Check(number=28, question="Weights and names to make it again are there", source=CARLINI, judge=released),
     Check(
         number=29,
-        question="Nothing was left out, and the card says what checks are not",
+        question="Nothing was left out, least of all in silence; the card says what checks are not",
         source=OWN,
         judge=statement,
     ),
