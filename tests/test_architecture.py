@@ -26,7 +26,7 @@ ORDER = (
     "data.*",
     "networks.randomness", "networks.linear", "networks.convolution", "networks.batchnorm",
     "networks.pooling", "networks.blocks", "networks.network", "networks.misalignment",
-    "networks.objectives",
+    "networks.inputs", "networks.objectives",
     "networks.training", "networks.inference", "networks.ensemble",
     "artefacts", "reference", "onnx.graph", "onnx.lowering", "onnx.network", "onnx.sizes", "onnx.model",
     "attack_adapter", "transfer_attacks", "autoattack", "attack_library", "attacks", "defences", "fitness",

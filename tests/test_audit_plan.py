@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
 from contragrad.audit import sources
-from contragrad.audit.arsenal import Arsenal, step_cost
+from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, TRANSFER, Bout, curve, pgd
 from contragrad.audit.attempts import Attempt, Field, Named
 from contragrad.audit.bouts import AUTOATTACK, SHARE, affordable, fits, gradients, rounds
@@ -216,18 +216,6 @@ def test_autoattack_takes_longer_where_the_network_is_firm(one: float, other: fl
 
 def test_nothing_costs_nothing() -> None:
     assert gradients([]) == 0
-
-
-def test_a_training_step_costs_what_it_takes_beside_cross_entropy() -> None:
-    assert step_cost("cross-entropy") == 1
-    assert step_cost("fast-adversarial") == 2
-    assert step_cost("free-adversarial") == 4
-    assert step_cost("gm") == step_cost("orthogonal") == 2.5
-    assert step_cost("fixed-adversarial+gm") == 3.5
-    assert step_cost("mixed-adversarial") == 3
-    assert step_cost("pgd-adversarial") == 6
-    assert step_cost("mixed-pgd-adversarial") == 7
-    assert step_cost("ensemble-adversarial+orthogonal") == 5.5
 
 
 # The settings.

@@ -15,9 +15,10 @@ from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.fingerprint import stream_seed
+from contragrad.networks.inputs import FREE_REPLAYS, clean, fast, free, pgd
 from contragrad.networks.misalignment import losses, orthogonal
 from contragrad.networks.network import Normalisation, build
-from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, Material, clean, fast, free, pgd
+from contragrad.networks.objectives import OBJECTIVES, Material, step_cost
 from contragrad.networks.randomness import isolated
 from contragrad.networks.training import begin, restore, snapshot, step, train_epoch
 from strategies import MNIST
@@ -252,3 +253,15 @@ def test_adversarial_training_in_another_ball_than_the_attack_is_refused(objecti
 
 def test_the_objectives_with_a_ball_are_those_that_make_inputs_in_it() -> None:
     assert set(IN_LINF_BALLS) == {name for name, parts in OBJECTIVES.items() if parts.inputs is not None}
+
+
+def test_a_training_step_costs_what_it_takes_beside_cross_entropy() -> None:
+    assert step_cost("cross-entropy") == 1
+    assert step_cost("fast-adversarial") == 2
+    assert step_cost("free-adversarial") == 4
+    assert step_cost("gm") == step_cost("orthogonal") == 2.5
+    assert step_cost("fixed-adversarial+gm") == 3.5
+    assert step_cost("mixed-adversarial") == 3
+    assert step_cost("pgd-adversarial") == 6
+    assert step_cost("mixed-pgd-adversarial") == 7
+    assert step_cost("ensemble-adversarial+orthogonal") == 5.5

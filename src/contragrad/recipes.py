@@ -10,7 +10,7 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Abandoned
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
-from contragrad.networks.objectives import FREE_REPLAYS
+from contragrad.networks.inputs import FREE_REPLAYS
 from contragrad.reference import HAND_ENGINEERED, architecture
 from contragrad.refine import FullTraining
 

@@ -13,14 +13,13 @@ from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import UNCHANGED, Target
-from contragrad.choices import Objective
 from contragrad.contents import load_reference, normalisation
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.material import make_material
-from contragrad.networks.objectives import FREE_REPLAYS, OBJECTIVES, PGD_STEPS, Inputs, fast, free, pgd
+from contragrad.networks.objectives import step_cost
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
@@ -35,12 +34,6 @@ LONG = 0.05
 
 WEIGHTS = 1.5
 """What a plain training step costs, in input gradients: forward, by the input and by the weights."""
-
-GM_STEP = 2.5
-"""What a training step with a penalty costs, in plain ones."""
-
-GRADIENTS: dict[Callable[[float], Inputs], int] = {fast: 1, pgd: PGD_STEPS, free: FREE_REPLAYS - 1}
-"""How much dearer a step is by the inputs that are made for it, in gradients."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -184,15 +177,6 @@ class Arsenal:
             self.missing[name] = error.what
             self.lost.add(name)
         self.watch(Ended(name))
-
-
-def step_cost(objective: Objective) -> float:
-    """What a training step of the objective costs, in those of cross-entropy."""
-    parts = OBJECTIVES[objective]
-    passes = 1 + parts.fixed + parts.beside
-    if parts.inputs is not None:
-        passes += GRADIENTS[parts.inputs]
-    return passes + (GM_STEP - 1 if parts.penalty is not None else 0.0)
 
 
 def untrained(text: str, problem: Problem) -> nn.Module:

@@ -10,9 +10,10 @@ from torch.nn import functional as F
 from contragrad.choices import Optimiser
 from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples, pixels
+from contragrad.networks.inputs import Logits, clean
 from contragrad.networks.misalignment import losses
 from contragrad.networks.network import memory_format, placed
-from contragrad.networks.objectives import OBJECTIVES, Logits, Material, clean
+from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.randomness import generator, isolated
 
 

@@ -17,6 +17,7 @@ from contragrad.defences import FILTERS, Filtered
 from contragrad.fingerprint import fingerprint
 from contragrad.material import make_material
 from contragrad.networks.inference import predict
+from contragrad.networks.objectives import step_cost
 from contragrad.recipes import RECIPES, Found
 from contragrad.refine import FullTraining
 from contragrad.reproduce import answers
@@ -162,6 +163,8 @@ class Asking:
         workspace = self.place.workspace
         if not tasks:
             return
+        # The longest first, so that no worker is left alone with one at the end.
+        tasks = sorted(tasks, key=lambda task: task.epochs * step_cost(task.objective), reverse=True)
         make_material(workspace, self.place.splits, tasks, self.watch)
         trained = table4.train(workspace, tasks, self.place.executor, self.watch)
         normal = normalisation(self.place.splits.train)
