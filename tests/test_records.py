@@ -26,7 +26,9 @@ def test_a_recorded_study_is_told(path: Path, tmp_path: Path) -> None:
         shutil.copy(path.with_name(name), tmp_path)
     told = history.load(tmp_path)
     assert told.state is not None
-    assert len(told.told) == told.state.step > 0
+    assert len(told.told) == told.state.step
+    # A study that only retrains what another found has no search of its own.
+    assert told.state.step > 0 or path.parent.name.startswith("seed-0-")
 
 
 @pytest.mark.parametrize("path", DATABASES, ids=named)

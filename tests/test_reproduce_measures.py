@@ -226,7 +226,7 @@ networks:
         return Measured(figures={}, crafted={}, calibration=chosen, looks=1)
 
     monkeypatch.setattr(experiment, "searched", lambda *where: None)
-    monkeypatch.setattr(experiment, "opened", lambda *where: nullcontext())
+    monkeypatch.setattr(experiment, "opened", lambda *where, **more: nullcontext())
     monkeypatch.setattr(figures, "_of_data", of_data)
     nowhere: Any = None
     assert figures.measured(parse("small", text), nowhere, nowhere).calibration == CALIBRATION
