@@ -71,9 +71,9 @@ def require_whole(folder: Path, definition: Definition) -> None:
     found = table(folder, definition.name)
     assert found["networks"].keys() == definition.networks.keys()
     for name, row in found["networks"].items():
-        for column in definition.columns:
-            entry = row[column.name]
-            assert entry["published"] == definition.networks[name].get(column.name)
+        for column in definition.shown:
+            entry = row[column]
+            assert entry["published"] == definition.networks[name].get(column)
             (measured,) = entry["measured"]
             assert 0 <= measured["hits"] <= measured["count"]
     assert (folder / definition.name / "seeds-0" / "table.txt").read_text().count("│") > len(

@@ -255,7 +255,7 @@ def test_what_was_left_out_stands_with_the_attacker_whose_it_was_and_with_all() 
         sources.SURROGATES: "there are no two sources to join",
         "white box: autoattack": "it would take about 9.0 minutes, and 1.0 were left",
         "stronger transfer: mi-fgsm, ni-fgsm": "no time",
-        f"{TARGET}: more steps or other epsilons": "no time",
+        f"more steps or other epsilons on {TARGET}": "no time",
     }
     values = card.content(replace(sound(), missing=missing))
     assert values["left_out"] == missing

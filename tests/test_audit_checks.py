@@ -247,6 +247,19 @@ FAILS: list[tuple[int, str, Change]] = [
         "the reason is another attacker's",
         lambda found: replace(without(found, "queries"), missing={"white box: autoattack": "no time"}),
     ),
+    (
+        29,
+        "the reason is of what only checks need",
+        lambda found: replace(
+            without(found, "reference"), missing={f"more steps or other epsilons on {REFERENCE}": "no time"}
+        ),
+    ),
+    (
+        29,
+        "the reason is that of one of his two attacks",
+        lambda found: replace(without(found, "queries"), missing={"queries: square": "no time"}),
+    ),
+    (29, "one of two starts was not made", lambda found: one_attempt(found, "white box")),
 ]
 
 
@@ -355,7 +368,10 @@ UNKNOWNS: list[tuple[int, str, Change]] = [
     (
         29,
         "an attacker had no time",
-        lambda found: replace(without(found, "queries"), missing={"queries: square": "no time"}),
+        lambda found: replace(
+            without(found, "queries"),
+            missing={"queries: square": "no time", "queries: hop-skip-jump": "no time"},
+        ),
     ),
 ]
 

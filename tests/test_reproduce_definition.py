@@ -260,10 +260,9 @@ def test_numbers_of_an_attack_may_be_fractions() -> None:
 
 
 def test_data_sets_may_have_an_epsilon_of_their_own() -> None:
-    assert parsed(small(epsilons={"mnist": "0.3", "kmnist": "16/255"})).epsilons == {
-        "mnist": Fraction(3, 10),
-        "kmnist": Fraction(16, 255),
-    }
+    found = parsed(column(source="reference", data="mnist") | {"epsilons": {"mnist": "0.3"}})
+    assert found.epsilons == {"mnist": Fraction(3, 10)}
+    assert (found.epsilon_of("mnist"), found.epsilon_of(None)) == (Fraction(3, 10), None)
     # What columns of a data set attack with is what its networks are trained with.
     recipes = read("recipes")
     for each in recipes.columns:
@@ -272,12 +271,17 @@ def test_data_sets_may_have_an_epsilon_of_their_own() -> None:
             assert each.attack["epsilon"] == recipes.epsilons.get(each.data, own)  # type: ignore[arg-type]
 
 
-def test_a_worst_case_stands_after_its_columns() -> None:
+def two_attacks(**changes: Any) -> dict[str, Any]:
+    """A definition with two columns that are attacked, a and b."""
     attacked = {
         name: {"source": "reference", "attack": {"steps": steps}} for name, steps in (("a", 1), ("b", 2))
     }
     columns = {"clean": None, **attacked, "last": {"source": "itself"}}
-    found = parsed(small(columns=columns, networks={"reference": None}, worst_cases={"worst": ["a", "b"]}))
+    return small(columns=columns, networks={"reference": None}, **changes)
+
+
+def test_a_worst_case_stands_after_its_columns() -> None:
+    found = parsed(two_attacks(worst_cases={"worst": ["b", "a"]}))
     assert found.worst_cases == {"worst": ("a", "b")}
     assert found.shown == ("clean", "a", "b", "worst", "last")
     assert read("table4").shown == tuple(columns_of("table4"))
@@ -334,8 +338,21 @@ MALFORMED: dict[str, tuple[object, str]] = {
         column(source="reference", attack={"step_size": "1/0"}),
         "small: attacked: attack.step_size",
     ),
-    "an epsilon of data that is text": (small(epsilons={"mnist": "eight"}), "small: epsilons.mnist"),
-    "an epsilon of unknown data": (small(epsilons={"svhn": "8/255"}), "small: epsilons.svhn"),
+    "an epsilon of data that is text": (
+        column(source="reference", data="mnist") | {"epsilons": {"mnist": "eight"}},
+        "small: epsilons.mnist",
+    ),
+    "a negative epsilon of data": (
+        column(source="reference", data="mnist") | {"epsilons": {"mnist": "-8/255"}},
+        "small: epsilons.mnist",
+    ),
+    "an epsilon of data that no column has": (small(epsilons={"mnist": "8/255"}), "small: epsilons.mnist"),
+    "a worst case that is called as a column": (
+        two_attacks(worst_cases={"clean": ["a", "b"]}),
+        "small: worst_cases.clean",
+    ),
+    "a worst case of one column twice": (two_attacks(worst_cases={"w": ["a", "a"]}), "small: worst_cases.w"),
+    "a worst case of no names": (two_attacks(worst_cases={"w": [["a"], "b"]}), "small: worst_cases.w"),
     "a worst case of one column": (
         small(worst_cases={"worst": ["attacked"]}),
         "small: worst_cases.worst",

@@ -151,7 +151,9 @@ def test_another_epsilon_is_that_of_a_study_of_its_own(tmp_path: Path) -> None:
     assert other == replace(own, attack=replace(own.attack, epsilon=epsilon))
     assert here.folder("reduced-data", "mnist", epsilon).name == "seed-7-mnist-16-255"
     given = replace(here, overrides=("--attack.epsilon=4/255",))
-    assert given.config("reduced-data", "mnist", epsilon).attack.epsilon == Fraction(4, 255)
+    assert given.config("reduced-data", "mnist").attack.epsilon == Fraction(4, 255)
+    with pytest.raises(UserError, match="is no option of a table whose data sets"):
+        given.config("reduced-data", "mnist", epsilon)
 
 
 def test_options_override_the_scale(tmp_path: Path) -> None:

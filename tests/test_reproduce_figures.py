@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,14 @@ from contragrad.evolution.trial import Measured as Outcome
 from contragrad.evolution.trial import Trial
 from contragrad.explain import pixel_distance, relative
 from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.networks.objectives import step_cost
 from contragrad.notes import SEEN
 from contragrad.recipes import RECIPES, Found
 from contragrad.reference import architecture
 from contragrad.refine import FullTraining
 from contragrad.reproduce import asking, experiment, figure3, figures
 from contragrad.reproduce import definition_file as definitions
+from contragrad.reproduce.asking import TRAINED_AT_ONCE
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.definition_file import names, read
 from contragrad.reproduce.epsilon import Calibration
@@ -128,8 +131,10 @@ class World:
     folder: Path
     diverged: Sequence[str] = ()
     places: dict[str, Place] = field(default_factory=dict)
+    epsilons: dict[str, object] = field(default_factory=dict)
     open: list[str] = field(default_factory=list)
     trained: list[str] = field(default_factory=list)
+    groups: list[Sequence[FullTraining]] = field(default_factory=list)
 
     def place(self, data: str) -> Place:
         if data not in self.places:
@@ -148,8 +153,9 @@ class World:
 
     @contextmanager
     def opened(
-        self, setup: object, name: str, data: str | None, watch: object, **_: object
+        self, setup: object, name: str, data: str | None, watch: object, *, epsilon: object = None
     ) -> Iterator[Place]:
+        self.epsilons[data or "own"] = epsilon
         self.open.append(data or "own")
         try:
             yield self.place(data or "own")
@@ -161,6 +167,7 @@ class World:
     ) -> tuple[FullTraining, ...]:
         assert self.open == [there.data], "trained in another folder than the one that is open"
         self.trained += [task.name for task in tasks]
+        self.groups.append(tasks)
         return tuple(task for task in tasks if task.name not in self.diverged)
 
 
@@ -312,6 +319,24 @@ def test_a_worst_case_without_one_of_its_columns_is_missing(world: World) -> Non
     assert rows["reference+GM"]["worst of two"] == rows["reference+GM"]["adaptive"]
     assert isinstance(rows["reference+GM"]["worst of two"], str)
     assert isinstance(rows["reference"]["worst of two"], Share)
+
+
+def test_a_data_set_with_an_epsilon_of_its_own_is_opened_with_it(world: World) -> None:
+    text = OWN.replace("{source: itself}", "{source: itself, data: mnist}") + "epsilons: {mnist: 16/255}"
+    measured(definitions.parse("own", text))
+    assert world.epsilons == {"own": None, "mnist": Fraction(16, 255)}
+
+
+def test_networks_are_trained_several_at_once_the_longest_first(world: World) -> None:
+    measured(read("table4"))
+    at_once = TRAINED_AT_ONCE * Pair.slots
+    # The reference is asked among the first, and is there.
+    assert [len(group) for group in world.groups[:-1]] == [at_once - 1, *[at_once] * (len(world.groups) - 2)]
+    assert len(world.groups) > 1
+    for group in world.groups:
+        costs = [task.epochs * step_cost(task.objective) for task in group]
+        assert costs == sorted(costs, reverse=True)
+    assert len({task.objective for task in world.groups[0]}) > 1
 
 
 def test_a_filtered_network_has_no_columns_of_its_own() -> None:

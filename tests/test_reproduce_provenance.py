@@ -2,7 +2,8 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from contragrad import config_file, workspace
 from contragrad.config import DataSettings
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
+from contragrad.fingerprint import fingerprint
 from contragrad.recipes import RECIPES
 from contragrad.reproduce import provenance
 from contragrad.reproduce.definition import Definition
@@ -119,6 +121,33 @@ CHANGED_DEFINITIONS = {
 def test_another_definition_is_another_table(name: str, text: str, setup: Setup) -> None:
     assert (name, text) != ("small", TEXT)
     assert identity(parse(name, text), [setup]) != identity(DEFINITION, [setup])
+
+
+OTHER_DATA = TEXT.replace("{source: reference}", "{source: reference, data: mnist}")
+
+
+def test_what_older_definitions_knew_nothing_of_is_named_only_where_it_is(setup: Setup) -> None:
+    plain = parse("small", OTHER_DATA)
+    with_epsilon = parse("small", f"{OTHER_DATA}epsilons: {{mnist: 16/255}}\n")
+    with_worst = replace(plain, worst_cases={"worst": ("clean", "attacked")})
+    assert len({identity(each, [setup]) for each in (plain, with_epsilon, with_worst)}) == 3
+    content = asdict(plain)
+    del content["epsilons"], content["worst_cases"]
+    of = grounds(plain, [setup])
+    assert provenance.identity(plain, of) == fingerprint(
+        provenance.TABLE, content, [provenance._names(plain, ground) for ground in of]
+    )
+
+
+def test_a_data_set_s_own_epsilon_is_in_its_study_its_folder_and_what_is_told(setup: Setup) -> None:
+    definition = parse("small", f"{OTHER_DATA}epsilons: {{mnist: 16/255}}\n")
+    own, other = grounds(definition, [setup])
+    assert own.workspace.config.attack.epsilon == Fraction(8, 255)
+    assert other.workspace.config.attack.epsilon == Fraction(16, 255)
+    assert (own.workspace.folder.name, other.workspace.folder.name) == ("seed-0", "seed-0-mnist-16-255")
+    found = told(definition, [own, other])
+    assert [data["epsilon"] for data in found["data"]] == [None, "16/255"]
+    assert [line.endswith(", attack.epsilon 16/255") for line in lines(found)[:2]] == [False, True]
 
 
 CHANGED_SETUPS: dict[str, Callable[[Setup], list[Setup]]] = {

@@ -70,14 +70,14 @@ def content(definition: Definition, setups: Sequence[Setup], found: Sequence[Mea
 
 
 def test_a_worst_case_is_shown_with_what_it_is_of(setup: Setup) -> None:
-    definition = replace(DEFINITION, worst_cases={"worst": ("attacked",)})
+    definition = replace(DEFINITION, worst_cases={"worst": ("clean", "attacked")})
     shares = {"reference": Share(10, 200), "NE+GM 1": Share(90, 200), "NE 1 without GM": Share(0, 200)}
     figures: Figures = {name: cells | {"worst": shares[name]} for name, cells in FIRST.figures.items()}
     found = content(definition, [setup], [replace(FIRST, figures=figures)])
     assert list(found["columns"]) == ["clean", "attacked", "worst"]
-    assert found["columns"]["worst"]["worst_of"] == ["attacked"]
+    assert found["columns"]["worst"]["worst_of"] == ["clean", "attacked"]
     assert found["networks"]["NE+GM 1"]["worst"]["mean"] == 0.45
-    assert "worst: images that are right in each of attacked" in table.printed(found)
+    assert "worst: images that are right in each of clean, attacked" in table.printed(found)
 
 
 def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:

@@ -17,7 +17,6 @@ from sphinx.application import Sphinx
 import contragrad
 from contragrad import cli, setting_checks
 from contragrad.audit.settings import AuditSettings
-from contragrad.commands.command import Command
 from contragrad.config import StudyConfig
 from contragrad.fingerprint import canonical
 
@@ -59,10 +58,7 @@ def audit_settings() -> Iterator[str]:
 def commands() -> Iterator[str]:
     """What each command says when it is asked for help."""
     for parser in _parsers(cli.whole_parser()):
-        command: Command | None = parser.get_default("command")
-        takes = command is not None and command.takes_settings
         yield f"## `{parser.prog}`\n\n```text\n{parser.format_help().strip()}\n```\n"
-        yield "Takes the settings of a study that it makes, as `--key value`.\n" if takes else ""
 
 
 def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

@@ -26,8 +26,6 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
 
-SETTINGS = "Settings of a study that it makes are given as --key value: contragrad evolve --help lists them."
-
 COMPLETION = completion(lambda: whole_parser())
 COMMANDS = (
     DEMO,
@@ -98,7 +96,7 @@ def whole_parser() -> argparse.ArgumentParser:
             command.name,
             help=command.help,
             description=command.description or command.help,
-            epilog=SETTINGS if command.takes_settings else None,
+            epilog=command.settings_help if command.takes_settings else None,
             allow_abbrev=False,
             add_help=not command.own_help,
         )

@@ -15,6 +15,9 @@ from contragrad.evolution.search import State
 from contragrad.notes import looks_of, noted_workspace
 from contragrad.workspace import CONFIGURATION, DATABASE, Workspace
 
+NAMED = 5
+"""Studies in a folder that are named to somebody who took it for one."""
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -43,10 +46,18 @@ def stored_path(folder: Path) -> Path:
     """
     path = folder / CONFIGURATION
     if not path.is_file():
-        inside = sorted(each.parent.name for each in folder.glob(f"*/{CONFIGURATION}"))
-        remedy = f"one of the studies in it: {', '.join(inside)}" if inside else "a folder made by evolve"
+        inside = sorted((each.parent for each in folder.glob(f"*/{CONFIGURATION}")), key=_natural)
+        more = f" and {len(inside) - NAMED} more" if len(inside) > NAMED else ""
+        named = ", ".join(str(each) for each in inside[:NAMED])
+        remedy = f"a study in it: {named}{more}" if inside else "a folder made by evolve"
         raise UserError("there is no study in this folder", where=str(folder), remedy=remedy)
     return path
+
+
+def _natural(folder: Path) -> tuple[int, str]:
+    """Orders round-2 before round-10."""
+    number = folder.name.rpartition("-")[2]
+    return int(number) if number.isascii() and number.isdigit() else 0, folder.name
 
 
 def stored_config(folder: Path) -> StudyConfig:

@@ -19,7 +19,7 @@ from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.material import make_material
-from contragrad.networks.objectives import step_cost
+from contragrad.networks.objectives import PLAIN_STEP, step_cost
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
@@ -31,9 +31,6 @@ TIMED = (2, 50)
 
 LONG = 0.05
 """Seconds for few images from which on more are not asked."""
-
-WEIGHTS = 1.5
-"""What a plain training step costs, in input gradients: forward, by the input and by the weights."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,11 +102,11 @@ class Arsenal:
             return 0.0
         step = self._pace_of_training(name)
         if name == sources.DISTILLED:
-            return self.workspace.config.reference.epochs * self.settings.distilled * WEIGHTS * step
+            return self.workspace.config.reference.epochs * self.settings.distilled * PLAIN_STEP * step
         task = self.tasks[name]
         work = task.epochs * len(self.splits.train) * step_cost(task.objective)
         # Timed with all cores, trained on one each; and a step has its weights' gradients too.
-        return work * WEIGHTS * step * torch.get_num_threads() / self.executor.slots
+        return work * PLAIN_STEP * step * torch.get_num_threads() / self.executor.slots
 
     def seconds_for_gradient(self, name: str) -> float:
         """How long an input gradient of the source takes for an image."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from contragrad.audit.attackers import ATTACKERS, Bout
+from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, Bout
 from contragrad.audit.attempts import Attempt
 from contragrad.audit.settings import AuditSettings
 from contragrad.choices import AttackName
@@ -36,6 +36,16 @@ def rounds(settings: AuditSettings, architectures: Mapping[str, str]) -> list[li
 def _fitting(bout: Bout, architectures: Mapping[str, str]) -> Bout:
     text = architectures.get(bout.source, "")
     return replace(bout, attempts=tuple(attempt for attempt in bout.attempts if fits(attempt, text)))
+
+
+def left_out_as(key: str, bout: Bout) -> str:
+    """What a bout is called where it is said to have been left out.
+
+    A source is named by itself; a network that is always there is not missing for those whose attacks on it
+    fit, so that these name the attacks.
+    """
+    attacks = ", ".join(dict.fromkeys(attempt.label for attempt in bout.attempts))
+    return f"{key}: {attacks}" if bout.source in (REFERENCE, TARGET) else bout.source
 
 
 def fits(attempt: Attempt, architecture: str) -> bool:

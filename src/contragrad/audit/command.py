@@ -7,7 +7,7 @@ from typing import Any
 
 from contragrad import config_file, history, run, workers
 from contragrad.audit import target
-from contragrad.audit.arsenal import WEIGHTS, Arsenal, seconds, untrained
+from contragrad.audit.arsenal import Arsenal, seconds, untrained
 from contragrad.audit.asked import depth_of, is_run, require_fitting, require_named
 from contragrad.audit.findings import Facts, Findings
 from contragrad.audit.runner import Runner, sample
@@ -19,6 +19,7 @@ from contragrad.data.dataset import Dataset, Examples
 from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.fingerprint import fingerprint
+from contragrad.networks.objectives import PLAIN_STEP
 from contragrad.reference import architecture
 from contragrad.watch.events import Watcher
 from contragrad.workspace import Workspace
@@ -128,7 +129,7 @@ def _require_time(workspace: Workspace, dataset: Dataset, minutes: float | None)
     if minutes is None or there or config.reference.weights is not None:
         return
     network = untrained(architecture(config.reference), workspace.problem)
-    steps = config.reference.epochs * len(dataset.train) * WEIGHTS
+    steps = config.reference.epochs * len(dataset.train) * PLAIN_STEP
     if (taken := steps * seconds(network, dataset.test) / 60) > minutes:
         raise UserError(
             f"to train the reference takes about {taken:.0f} minutes, and the audit may take {minutes:g}",

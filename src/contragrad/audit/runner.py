@@ -12,7 +12,7 @@ from contragrad.audit import attackers, sources
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, Bout
 from contragrad.audit.attempts import Attempt, Field, Named
-from contragrad.audit.bouts import affordable, gradients, rounds
+from contragrad.audit.bouts import affordable, gradients, left_out_as, rounds
 from contragrad.audit.findings import Compared, Facts, Findings, Tried
 from contragrad.audit.probes import probe
 from contragrad.data.dataset import Examples
@@ -134,9 +134,7 @@ class Runner:
         left = self.left()
         fits = affordable(costs, left)
         for (key, bout), cost, fit in zip(there, costs, fits, strict=True):
-            # A network that is there is not missing for those whose attacks on it fit.
-            attacks = ", ".join(dict.fromkeys(attempt.label for attempt in bout.attempts))
-            what = f"{key}: {attacks}" if bout.source in (REFERENCE, TARGET) else bout.source
+            what = left_out_as(key, bout)
             arsenal.missing.pop(what, None)
             if not fit:
                 arsenal.missing[what] = (
@@ -182,7 +180,7 @@ class Runner:
                 continue
             cost = self._crafting(Bout(source=source, attempts=attempts), arena)
             if not affordable([cost], self.left())[0]:
-                arsenal.missing[f"{source}: more steps or other epsilons"] = (
+                arsenal.missing[f"more steps or other epsilons on {source}"] = (
                     f"it would take about {cost / 60:.1f} minutes"
                 )
                 continue

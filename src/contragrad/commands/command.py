@@ -20,6 +20,7 @@ class Command:
         call: does it; takes the options, and the words that are none of them.
         description: what its own help says first; `help` if left out.
         takes_settings: whether a study's settings may stand among the words, as `--key value`.
+        settings_help: what its help says of them.
         own_help: whether it shows its help itself.
         way_on: what to say of how an interrupted one goes on.
     """
@@ -30,6 +31,7 @@ class Command:
     call: Callable[[argparse.Namespace, list[str]], None]
     description: str | None = None
     takes_settings: bool = False
+    settings_help: str = "A study's settings are given as --key value: contragrad evolve --help lists them."
     own_help: bool = False
     way_on: Callable[[argparse.Namespace], str] = _nothing
 

@@ -12,7 +12,10 @@ from contragrad.commands.command import Command, same_command
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", help="table1 to table7, figure3, figure4, or all")
+    parser.add_argument(
+        "what",
+        help="table1 to table7, figure3, figure4, or all of these; recipes, which is no table of the paper",
+    )
     parser.add_argument(
         "--scale",
         choices=get_args(Scale),

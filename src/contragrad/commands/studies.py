@@ -207,6 +207,8 @@ RESUME = Command(
     add=_add_resume,
     call=_resume,
     takes_settings=True,
+    settings_help="Where it runs, where its files lie, --search.generations and --refine.* may be given "
+    "anew, as --key value: contragrad evolve --help lists them.",
     way_on=_resumed,
 )
 SHOW = Command(name="show", help="what a study has found so far", add=_add_show, call=_show)

@@ -13,8 +13,8 @@ from contragrad.networks.misalignment import Penalty, opposite, orthogonal
 GM_STEP = 2.5
 """What a training step with a penalty costs, in plain ones."""
 
-GRADIENTS: dict[Callable[[float], Inputs], int] = {fast: 1, pgd: PGD_STEPS, free: FREE_REPLAYS - 1}
-"""How much dearer a step is by the inputs that are made for it, in gradients."""
+PLAIN_STEP = 1.5
+"""What a plain training step costs, in input gradients: forward, by the input and by the weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,16 @@ class Parts:
         fixed: the cross-entropy is that of fixed adversarial examples of the reference too, in equal parts.
         inputs: given epsilon, what is trained on in the place of the images.
         beside: the inputs are trained on beside the images, in equal parts.
+        gradients: input gradients that the making of a batch's inputs takes, beside the steps on them.
+        replays: steps that are taken on each batch.
     """
 
     penalty: Penalty | None = None
     fixed: bool = False
     inputs: Callable[[float], Inputs] | None = None
     beside: bool = False
+    gradients: int = 0
+    replays: int = 1
 
     @property
     def takes_sources(self) -> bool:
@@ -81,23 +85,23 @@ OBJECTIVES: dict[Objective, Parts] = {
     "fixed-adversarial": Parts(fixed=True),
     "fixed-adversarial+gm": Parts(penalty=opposite, fixed=True),
     "fixed-adversarial+orthogonal": Parts(penalty=orthogonal, fixed=True),
-    "free-adversarial": Parts(inputs=free),
-    "fast-adversarial": Parts(inputs=fast),
-    "pgd-adversarial": Parts(inputs=pgd),
+    "free-adversarial": Parts(inputs=free, replays=FREE_REPLAYS),
+    "fast-adversarial": Parts(inputs=fast, gradients=1),
+    "pgd-adversarial": Parts(inputs=pgd, gradients=PGD_STEPS),
     # Goodfellow et al. 2015: clean and adversarial examples in equal parts; the step is fast training's.
-    "mixed-adversarial": Parts(inputs=fast, beside=True),
-    "mixed-adversarial+orthogonal": Parts(penalty=orthogonal, inputs=fast, beside=True),
-    "mixed-pgd-adversarial": Parts(inputs=pgd, beside=True),
+    "mixed-adversarial": Parts(inputs=fast, beside=True, gradients=1),
+    "mixed-adversarial+orthogonal": Parts(penalty=orthogonal, inputs=fast, beside=True, gradients=1),
+    "mixed-pgd-adversarial": Parts(inputs=pgd, beside=True, gradients=PGD_STEPS),
     # Tramèr et al. 2018, "Ensemble adversarial training": those of static networks too, in each batch.
-    "ensemble-adversarial": Parts(fixed=True, inputs=fast, beside=True),
-    "ensemble-adversarial+orthogonal": Parts(penalty=orthogonal, fixed=True, inputs=fast, beside=True),
+    "ensemble-adversarial": Parts(fixed=True, inputs=fast, beside=True, gradients=1),
+    "ensemble-adversarial+orthogonal": Parts(
+        penalty=orthogonal, fixed=True, inputs=fast, beside=True, gradients=1
+    ),
 }
 
 
 def step_cost(objective: Objective) -> float:
     """What a training step of the objective costs, in those of cross-entropy."""
     parts = OBJECTIVES[objective]
-    passes = 1 + parts.fixed + parts.beside
-    if parts.inputs is not None:
-        passes += GRADIENTS[parts.inputs]
-    return passes + (GM_STEP - 1 if parts.penalty is not None else 0.0)
+    steps = parts.replays + parts.fixed + parts.beside
+    return steps + parts.gradients / PLAIN_STEP + (GM_STEP - 1 if parts.penalty is not None else 0.0)

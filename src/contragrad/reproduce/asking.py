@@ -45,7 +45,7 @@ CLEAN = Shown()
 
 TRAINED_AT_ONCE = 4
 """Networks a worker, which are trained before they are asked: more leave fewer workers idle at the end of a
-group, and more weights in memory.
+group, and more weights in memory, and in artefacts alone if it is killed.
 """
 
 
@@ -163,7 +163,7 @@ class Asking:
         workspace = self.place.workspace
         if not tasks:
             return
-        # The longest first, so that no worker is left alone with one at the end.
+        # The longest first, as far as objectives tell, so that no worker is left alone with one at the end.
         tasks = sorted(tasks, key=lambda task: task.epochs * step_cost(task.objective), reverse=True)
         make_material(workspace, self.place.splits, tasks, self.watch)
         trained = table4.train(workspace, tasks, self.place.executor, self.watch)

@@ -86,6 +86,10 @@ class Definition:
     epsilons: Mapping[DataName, Fraction] = field(default_factory=dict)
     worst_cases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def epsilon_of(self, data: DataName | None) -> Fraction | None:
+        """The study's epsilon on a data set where it is not the scale's."""
+        return None if data is None else self.epsilons.get(data)
+
     @property
     def shown(self) -> tuple[str, ...]:
         """The names of all figures of a network: each worst case after the last column that it is of."""

@@ -75,7 +75,7 @@ def parse(name: str, text: str) -> Definition:
         experiment=experiment,
         columns=columns,
         networks=networks,
-        epsilons=_epsilons(f"{name}: epsilons", content.get("epsilons") or {}),
+        epsilons=_epsilons(f"{name}: epsilons", content.get("epsilons") or {}, columns),
         worst_cases=_worst_cases(f"{name}: worst_cases", content.get("worst_cases") or {}, columns),
     )
 
@@ -88,16 +88,24 @@ def _worst_cases(where: str, value: object, columns: Sequence[Column]) -> dict[s
     }
     found = {}
     for name, of in _mapping(value, where).items():
-        known = isinstance(of, list) and len(of) > 1 and all(each in attacked for each in of)
-        _require(known, f"{where}.{name}", f"two or more of {', '.join(attacked)}")
+        _require(
+            name not in {column.name for column in columns}, f"{where}.{name}", "a name that no column has"
+        )
+        known = isinstance(of, list) and all(isinstance(each, str) and each in attacked for each in of)
+        _require(known and len(set(of)) > 1, f"{where}.{name}", f"two or more of {', '.join(attacked)}")
         _require(len({attacked[each].data for each in of}) == 1, f"{where}.{name}", "columns of one data set")
-        found[name] = tuple(of)
+        found[name] = tuple(each for each in attacked if each in of)
     return found
 
 
-def _epsilons(where: str, value: dict[DataName, object]) -> dict[DataName, Fraction]:
-    _require_keys(value, where, set(get_args(DataName)))
-    return {data: _fraction(f"{where}.{data}", epsilon) for data, epsilon in value.items()}
+def _epsilons(where: str, value: object, columns: Sequence[Column]) -> dict[DataName, Fraction]:
+    data_sets = {column.data for column in columns if column.data is not None}
+    _require_keys(value, where, set(data_sets))
+    given = _mapping(value, where)
+    found = {data: _fraction(f"{where}.{data}", given[data]) for data in data_sets & given.keys()}
+    for data, epsilon in found.items():
+        _require(0 < epsilon <= 1, f"{where}.{data}", "a radius above 0 and up to 1, such as 8/255")
+    return found
 
 
 def _fraction(where: str, value: object, more: str = "") -> Fraction:

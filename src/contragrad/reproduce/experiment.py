@@ -81,7 +81,7 @@ class Setup:
         """The settings of the experiment, on its own data or on others, with its own epsilon or another.
 
         Raises:
-            UserError: if an override is wrong, or the data set is not in the folder.
+            UserError: if an override is wrong or says another epsilon, or the data set is not in the folder.
         """
         options = {word[2:].partition("=")[0].rstrip("+") for word in self.overrides if word[:2] == "--"}
         for key, instead in ELSEWHERE.items():
@@ -90,6 +90,12 @@ class Setup:
                 raise UserError(
                     f"--{option} is no option of reproduce", where="the command line", remedy=instead
                 )
+        if epsilon is not None and "attack.epsilon" in options:
+            raise UserError(
+                "--attack.epsilon is no option of a table whose data sets have epsilons of their own",
+                where="the command line",
+                remedy="leave it out",
+            )
         # The best epoch of a training would be chosen on the test images.
         protocol = ("--fitness_split=test", "--refine.keep=last") if self.paper_protocol else ()
         radius = () if epsilon is None else (f"--attack.epsilon={epsilon}",)

@@ -61,7 +61,7 @@ def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
     found = experiment.searched(setup, definition.experiment, watch, *others)
     parts = []
     for data in definition.data:
-        epsilon = definition.epsilons.get(data) if data else None
+        epsilon = definition.epsilon_of(data)
         with experiment.opened(setup, definition.experiment, data, watch, epsilon=epsilon) as place:
             columns = [column for column in definition.columns if column.data == data]
             parts.append(_of_data(definition, columns, place, found, watch))

@@ -114,7 +114,7 @@ def grounds(definition: Definition, setups: Sequence[Setup]) -> tuple[Ground, ..
     rank = max((RECIPES[name].rank for name in definition.networks), default=1)
     # The networks come from the experiment's own data, whatever those of the columns are.
     for data in dict.fromkeys((None, *definition.data)):
-        epsilon = definition.epsilons.get(data) if data else None
+        epsilon = definition.epsilon_of(data)
         configs = [setup.config(definition.experiment, data, epsilon) for setup in setups]
         if (population := configs[0].search.population) < rank:
             raise UserError(
@@ -140,7 +140,12 @@ def _images(dataset: Dataset, config: StudyConfig) -> dict[str, int]:
 
 def identity(definition: Definition, of: Sequence[Ground]) -> str:
     """Names what a table depends on: its definition, the settings, and the content of data and weights."""
-    return fingerprint(TABLE, asdict(definition), [_names(definition, ground) for ground in of])
+    content = asdict(definition)
+    # What older definitions knew nothing of is no part of their names.
+    for later in ("epsilons", "worst_cases"):
+        if not content[later]:
+            del content[later]
+    return fingerprint(TABLE, content, [_names(definition, ground) for ground in of])
 
 
 def _names(definition: Definition, ground: Ground) -> list[object]:
@@ -193,7 +198,6 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
 def _data(ground: Ground, definition: Definition) -> Content:
     config = ground.workspace.config
     name = ground.data or OWN
-    own_epsilon = ground.data is not None and ground.data in definition.epsilons
     return {
         "name": name,
         "evolved_on": ground.data is None,
@@ -201,7 +205,7 @@ def _data(ground: Ground, definition: Definition) -> Content:
         "fingerprint": ground.workspace.data,
         "images": dict(ground.images),
         "note": CUT if (name, config.data.source) == ("kmnist", "npz") else None,
-        "epsilon": str(config.attack.epsilon) if own_epsilon else None,
+        "epsilon": None if (epsilon := definition.epsilon_of(ground.data)) is None else str(epsilon),
     }
 
 
@@ -211,7 +215,7 @@ def lines(shown: Content) -> list[str]:
     for data in shown["data"]:
         images = ", ".join(f"{count:,} {part}" for part, count in data["images"].items())
         evolved = ", on which the networks are evolved" if data["evolved_on"] else ""
-        epsilon = f", attack.epsilon {data['epsilon']}" if data["epsilon"] else ""
+        epsilon = f", attack.epsilon {data['epsilon']}" if data.get("epsilon") else ""
         found.append(
             f"data: {data['name']}{evolved}: {images} images; {data['source']}, "
             f"{data['fingerprint']}{epsilon}"

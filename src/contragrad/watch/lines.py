@@ -33,10 +33,11 @@ def line(event: Event) -> str:
             return text
         case Searching(state):
             settings = state.settings
+            children = "1 child" if settings.children == 1 else f"{settings.children} children"
             return (
                 f"evolving: {counted(settings.population, 'candidate')}, "
-                f"{counted(settings.generations, 'generation')}, "
-                f"{settings.children} children each, {counted(evaluations(state), 'evaluation')}"
+                f"{counted(settings.generations, 'generation')}, {children} each, "
+                f"{counted(evaluations(state), 'evaluation')}"
             )
         case Told(_, outcome, _, after):
             best = percent(best_fitness(after))
