@@ -177,6 +177,23 @@ def test_without_its_architecture_a_network_has_no_twin(place: Place) -> None:
     assert "not known" in findings.missing[sources.TWIN]
     assert verdicts(findings)[16] == "UNKNOWN"
     assert findings.standing("recipe") != "not run"
+    # What could not be had is said.
+    assert verdicts(findings)[29] == "UNKNOWN"
+
+
+def test_an_audit_with_time_for_everything_leaves_out_what_cannot_be_alone(copy: Findings) -> None:
+    assert SETTINGS.surrogates == 1
+    assert copy.missing.keys() == {sources.SURROGATES}
+    assert verdicts(copy)[29] == "UNKNOWN"
+    assert verdicts(replace(copy, missing={}))[29] == "FAIL"
+
+
+def test_an_audit_without_time_says_of_everything_that_it_was_left_out(place: Place) -> None:
+    network = Stepped(place.reference)
+    network.bias = nn.Parameter(torch.zeros(1))  # another network than the one that was audited
+    findings = place.audit(place.target(network), replace(SETTINGS, minutes=1.0))
+    assert not any(findings.tried.values())
+    assert verdicts(findings)[29] == "UNKNOWN"
 
 
 class Linear(nn.Module):
