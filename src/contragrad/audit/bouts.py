@@ -26,14 +26,15 @@ def rounds(settings: AuditSettings, architectures: Mapping[str, str]) -> list[li
         architectures: of the sources, by name, where they are known.
     """
     columns = [
-        [(attacker.key, _fitting(bout, architectures)) for bout in attacker.bouts(settings)]
+        [(attacker.key, fitting(bout, architectures)) for bout in attacker.bouts(settings)]
         for attacker in ATTACKERS
     ]
     longest = max(map(len, columns))
     return [[column[place] for column in columns if place < len(column)] for place in range(longest)]
 
 
-def _fitting(bout: Bout, architectures: Mapping[str, str]) -> Bout:
+def fitting(bout: Bout, architectures: Mapping[str, str]) -> Bout:
+    """The bout with those attacks that can be made on its source, as far as its architecture is known."""
     text = architectures.get(bout.source, "")
     return replace(bout, attempts=tuple(attempt for attempt in bout.attempts if fits(attempt, text)))
 

@@ -23,6 +23,7 @@ from contragrad.reproduce.definition import (
     Experiment,
     Measure,
 )
+from contragrad.setting_checks import fraction
 
 CALIBRATED = "calibrated"
 """In the place of an epsilon: the one at which the reference is as often right as the published one."""
@@ -110,8 +111,8 @@ def _epsilons(where: str, value: object, columns: Sequence[Column]) -> dict[Data
 
 def _fraction(where: str, value: object, more: str = "") -> Fraction:
     try:
-        return Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
+        return fraction(value)
+    except ValueError:
         raise _wrong(where, f"a number, a fraction such as 8/255{more}") from None
 
 

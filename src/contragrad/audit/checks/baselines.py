@@ -1,11 +1,10 @@
 """Checks 24 to 29: what it is compared with, and what a reader can do with it."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from contragrad.audit.attackers import ATTACKERS, REFERENCE
-from contragrad.audit.bouts import left_out_as
+from contragrad.audit.bouts import fitting, left_out_as
 from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
 from contragrad.audit.findings import Findings, mcnemar, shares
 from contragrad.audit.sources import TWIN, stranger, surrogate
@@ -113,9 +112,7 @@ def _left_out_in_silence(findings: Findings) -> Iterator[str]:
         tried = {each.attempt for each in findings.tried.get(attacker.key, ())}
         for bout in (*attacker.bouts(findings.settings), *attacker.joined_bouts(findings.settings)):
             # SGM is tried on some architectures alone, and nobody says so of the others.
-            always = replace(
-                bout, attempts=tuple(each for each in bout.attempts if each.attack.name != "sgm")
-            )
+            always = fitting(bout, {})
             named = {left_out_as(attacker.key, each) for each in (bout, always)}
             if not (tried >= set(always.attempts) or named & findings.missing.keys()):
                 yield f"{attacker.key} on {bout.source}"
