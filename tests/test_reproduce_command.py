@@ -118,6 +118,46 @@ def test_what_the_paper_has_not_is_refused(setup: Setup, studies: Studies) -> No
     assert nothing_made(setup, studies)
 
 
+OWN = """
+title: what I want to know
+experiment: reduced-data
+columns: {clean: {}, reference: {source: reference}}
+networks: {reference: , reference+GM: }
+"""
+
+
+def test_a_definition_of_ones_own_is_a_table_called_as_its_file(
+    setup: Setup, studies: Studies, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN)
+    text = said(str(tmp_path / "mine.yaml"), setup)
+    assert "what I want to know" in text
+    assert studies.asked == [("mine", 0)]
+    assert {path.name for path in (setup.base / "mine/seeds-0").iterdir()} == {"table.json", "table.txt"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("table4.yaml", OWN, "there is a table4 already"),
+        ("figure3.yaml", OWN, "there is a figure3 already"),
+        ("mine.yaml", "title: [", "the definition is no YAML"),
+        ("mine.yaml", OWN + "columns: {}", "the definition is no YAML: .*twice"),
+        ("mine.yaml", "", "the definition is wrong"),
+        ("mine.yaml", OWN.replace("clean: {}", "clean: {source: nobody}"), "the definition is wrong"),
+        ("missing.yaml", None, "the definition cannot be read"),
+    ],
+)
+def test_a_definition_of_ones_own_that_is_wrong_is_refused(
+    name: str, text: str | None, what: str, setup: Setup, studies: Studies, tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=what):
+        said(str(tmp_path / name), setup)
+    assert nothing_made(setup, studies)
+
+
 @pytest.mark.parametrize(
     ("what", "module"),
     [

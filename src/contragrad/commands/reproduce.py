@@ -14,7 +14,8 @@ from contragrad.commands.command import Command, same_command
 def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        help="table1 to table7, figure3, figure4, or all of these; recipes, which is no table of the paper",
+        help="table1 to table7, figure3, figure4, or all of these; recipes, which is no table of the paper; "
+        "or a definition file (YAML) of your own",
     )
     parser.add_argument(
         "--scale",

@@ -13,7 +13,7 @@ from contragrad.files import named, write_text
 from contragrad.recipes import RECIPES
 from contragrad.reproduce import figure3, figure4, provenance, table
 from contragrad.reproduce.definition import Definition
-from contragrad.reproduce.definition_file import names, read
+from contragrad.reproduce.definition_file import names, read, read_own
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4
@@ -57,7 +57,7 @@ def choices() -> list[str]:
 
 
 def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, watch: Watcher) -> None:
-    """Makes a table or figure, or `all`, prints it, and writes it below the setup's folder.
+    """Makes a table or figure, `all`, or the table of a definition file, prints and writes it.
 
     A table that is there, of the same definition, settings and data, is printed and not made again; whatever
     a killed run has trained is found again.
@@ -66,16 +66,25 @@ def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, w
         UserError: for an unknown name, or for whatever in the settings, the data or the folder is wrong,
             before the first of them is begun.
     """
-    wanted = [name for name in choices() if name != RECIPES_TABLE] if what == "all" else [what]
-    if unknown := set(wanted) - set(choices()):
-        raise UserError(
-            f"the paper has no {min(unknown)} here", where="reproduce", remedy=f"all, {', '.join(choices())}"
-        )
+    wanted = _definitions(what)
     watch(Stage("reading the data"))
-    plans = [plan(FIGURES.get(name) or read(name), setup, seeds) for name in wanted]
+    plans = [plan(definition, setup, seeds) for definition in wanted]
     for each in plans:
         watch(Stage(f"{each.definition.name}, scale {setup.scale}, seeds {', '.join(map(str, seeds))}"))
         _make(each, console, watch)
+
+
+def _definitions(what: str) -> list[Definition]:
+    if what.endswith(".yaml"):
+        return [read_own(Path(what), choices())]
+    wanted = [name for name in choices() if name != RECIPES_TABLE] if what == "all" else [what]
+    if unknown := set(wanted) - set(choices()):
+        raise UserError(
+            f"the paper has no {min(unknown)} here",
+            where="reproduce",
+            remedy=f"all, {', '.join(choices())}, or the .yaml file of a table of your own",
+        )
+    return [FIGURES.get(name) or read(name) for name in wanted]
 
 
 def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:

@@ -7,11 +7,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from contragrad.choices import AttackName
 from contragrad.config import AttackSettings
 from contragrad.errors import UserError
+from contragrad.outside import LONGEST_YAML, from_yaml, read_text
 from contragrad.recipes import RECIPES
 from contragrad.reproduce.definition import (
     ITSELF,
@@ -38,13 +37,34 @@ def read(name: str) -> Definition:
     return parse(name, (folder() / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
+def read_own(path: Path, taken: Iterable[str]) -> Definition:
+    """The definition in a file of somebody's own, whose name without `.yaml` is the table's.
+
+    Args:
+        path: the file.
+        taken: names that it must not have.
+
+    Raises:
+        UserError: if it cannot be read, has such a name, or is wrong.
+    """
+    if path.stem in taken:
+        remedy = "another name for the file: its table would lie in the place of that one"
+        raise UserError(f"there is a {path.stem} already", where=str(path), remedy=remedy)
+    what = "the definition cannot be read"
+    return parse(path.stem, read_text(path, LONGEST_YAML, what, "the path of a YAML file"))
+
+
 def parse(name: str, text: str) -> Definition:
     """The definition in a file's text.
 
     Raises:
         UserError: naming the key that is wrong.
     """
-    content = yaml.safe_load(text)
+    try:
+        content = from_yaml(text)
+    except ValueError as error:
+        remedy = "plain YAML such as those under contragrad/studies/tables"
+        raise UserError(f"the definition is no YAML: {error}", where=name, remedy=remedy) from error
     needed = {"title", "experiment", "columns", "networks"}
     _require_keys(content, f"{name}", needed | {"epsilons", "worst_cases"}, needed)
     experiment, title = content["experiment"], content["title"]
