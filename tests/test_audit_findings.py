@@ -219,6 +219,33 @@ def test_weak_examples_that_fool_nobody_are_inconclusive(key: str) -> None:
     assert fought(sound(), key, 10, own=weak).standing(key) == "inconclusive"
 
 
+INFINITY = ("unseen sources", "undefended twin", "recipe", "recipe and architecture")
+"""Attackers all of whose examples are in the white box's ball."""
+
+
+def beside(white_box: int | None, key: str) -> str:
+    """How the target stands against an attacker of weak examples, by what the white box fools."""
+    others = {} if white_box is None else {"white box": white_box}
+    return fought(figures({key: 10, **others}), key, 10, own=1).standing(key)
+
+
+@pytest.mark.parametrize("key", INFINITY)
+def test_weak_examples_are_bounded_by_a_white_box_that_is_withstood(key: str) -> None:
+    assert beside(20, key) == "withstood"
+    assert beside(300, key) == beside(None, key) == "inconclusive"
+
+
+def test_a_white_box_whose_gradients_are_hidden_bounds_nobody() -> None:
+    assert beside(9, "recipe") == "inconclusive"
+    hidden = fought(figures({"recipe": 10, "white box": 20, "queries": 21}), "recipe", 10, own=1)
+    assert hidden.standing("recipe") == "inconclusive"
+
+
+def test_examples_in_another_ball_are_not_bounded_by_the_white_box() -> None:
+    assert any(each.norm == "l2" for each in sound().tried["reference"])
+    assert beside(20, "reference") == "inconclusive"
+
+
 @pytest.mark.parametrize("key", TRANSFER)
 @pytest.mark.parametrize(("fooled", "expected"), [(300, "weakened"), (900, "defeated")])
 def test_examples_that_fool_are_conclusive_however_weak(key: str, fooled: int, expected: str) -> None:

@@ -13,6 +13,9 @@ from contragrad.config import AttackSettings
 REFERENCE = "reference"
 TARGET = "the network itself"
 
+WHITE_BOX = "white box"
+"""The key of who has the network, and so can do whatever the others can."""
+
 TRANSFER: tuple[AttackName, ...] = ("mi-fgsm", "ni-fgsm", "di-fgsm", "ti-fgsm", "targeted-mi-fgsm", "sgm")
 """Attacks made to transfer; the last one for sources with torchvision's skips only."""
 
@@ -221,7 +224,7 @@ ATTACKERS: tuple[Attacker, ...] = (
         attempts=_queries,
     ),
     Attacker(
-        key="white box",
+        key=WHITE_BOX,
         threat="Has the network itself: PGD from several starts, and AutoAttack where there is time for it.",
         sources=lambda settings: (TARGET,),
         attempts=_white_box,

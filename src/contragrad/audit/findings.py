@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from contragrad.attack_library import Norm, norm_of
-from contragrad.audit.attackers import ATTACKERS, TARGET, pgd
+from contragrad.audit.attackers import ATTACKERS, TARGET, WHITE_BOX, pgd
 from contragrad.audit.attempts import Attempt, Held
 from contragrad.audit.probes import Probes
 from contragrad.audit.settings import AuditSettings
@@ -150,7 +150,10 @@ class Findings:
         return Share(int((counted & ~each.held.right).sum()), int(counted.sum()))
 
     def standing(self, key: str) -> Standing:
-        """How the target stands against an attacker; inconclusive if he hardly fools his own sources."""
+        """How the target stands against an attacker.
+
+        Inconclusive if he hardly fools his own sources, unless who has the network itself is withstood.
+        """
         tried = self.tried.get(key, ())
         if not tried:
             return "not run"
@@ -161,7 +164,30 @@ class Findings:
         if found == "withstood" and key == "queries" and self.settings.queries < ENOUGH_QUERIES:
             return "inconclusive"
         transferred = any(each.attempt.source != TARGET for each in tried)
-        return "inconclusive" if found == "withstood" and transferred and own < STRONG else found
+        weak = transferred and own < STRONG and not self._bounded(tried)
+        return "inconclusive" if found == "withstood" and weak else found
+
+    def _bounded(self, tried: Iterable[Tried]) -> bool:
+        """Whether the white box, in the same ball, is withstood and nobody with less fools more."""
+        own = self.tried.get(WHITE_BOX, ())
+        if not own or any(each.norm != "linf" for each in tried):
+            return False
+        best = self.fooled(own)
+        masked = any(others.hits > best.hits for others in self.fooled_with_less.values())
+        return not masked and standing(best, self.settings.tolerated) == "withstood"
+
+    @property
+    def fooled_with_less(self) -> dict[str, Share]:
+        """What attackers who have less than the network fool in the white box's ball, by their keys.
+
+        Examples in another ball count for nobody: a larger one says nothing of gradients.
+        """
+        within = {
+            key: [each for each in tried if each.norm == "linf"]
+            for key, tried in self.tried.items()
+            if key != WHITE_BOX
+        }
+        return {key: self.fooled(tried) for key, tried in within.items() if tried}
 
     def find(self, source: str, **what: object) -> list[Tried]:
         """All attempts on a source whose attempt or attack has these values."""

@@ -161,7 +161,7 @@ class Runner:
         left = [attempt for attempt in bout.attempts if not arena.made(attempt, known)]
         if not left:
             return 0.0
-        held = self.tried["white box"]
+        held = self.tried[attackers.WHITE_BOX]
         firm = float(torch.stack([each.held.right for each in held]).all(0).double().mean()) if held else 1.0
         work = len(arena.examples) * gradients(left, firm)
         return work * self.arsenal.seconds_for_gradient(bout.source)

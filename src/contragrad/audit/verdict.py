@@ -20,8 +20,8 @@ def rule(findings: Findings) -> str:
         f"withstood: the attacker's best example of each image fools at most {tolerated:g} % of those that "
         "the network classifies correctly, by the upper end of the 95 % Wilson interval; defeated: at least "
         "half of them, by its lower end, or all; weakened: in between; inconclusive: withstood, but no "
-        f"source is fooled itself on {STRONG:.0%} of its images, or there were fewer than {ENOUGH_QUERIES:,} "
-        "queries"
+        f"source is fooled itself on {STRONG:.0%} of its images and the white box, which bounds him, is not "
+        f"withstood, or there were fewer than {ENOUGH_QUERIES:,} queries"
     )
 
 

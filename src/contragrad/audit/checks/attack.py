@@ -3,7 +3,7 @@
 from fractions import Fraction
 from itertools import pairwise
 
-from contragrad.audit.attackers import REFERENCE, TARGET
+from contragrad.audit.attackers import REFERENCE, TARGET, WHITE_BOX
 from contragrad.audit.checks.check import (
     AUTOATTACK,
     BINARISATION,
@@ -96,7 +96,7 @@ def converged(findings: Findings) -> Result:
         change = (findings.fooled(longer).share or 0.0) - (findings.fooled([usual]).share or 0.0)
         parts.append(f"twice the steps on {source}: {100 * change:+.1f} points")
         holds = holds and change <= SLACK
-    starts = [each for each in findings.tried.get("white box", ()) if each.attempt.attack.name == "linf-pgd"]
+    starts = [each for each in findings.tried.get(WHITE_BOX, ()) if each.attempt.attack.name == "linf-pgd"]
     if len(starts) > 1:
         change = (findings.fooled(starts).share or 0.0) - (findings.fooled(starts[:1]).share or 0.0)
         parts.append(f"{len(starts)} starts: {100 * change:+.1f} points")
@@ -106,7 +106,7 @@ def converged(findings: Findings) -> Result:
 
 def noise(findings: Findings) -> Result:
     """Noise of the same radius fools fewer than gradients do."""
-    noisy, own = findings.find(TARGET, way="noise"), findings.tried.get("white box", ())
+    noisy, own = findings.find(TARGET, way="noise"), findings.tried.get(WHITE_BOX, ())
     if not noisy or not own:
         return unknown("noise or the white box was not run")
     random, best = findings.fooled(noisy), findings.fooled(own)

@@ -1,5 +1,6 @@
 """Checks 13 to 16: whether gradients are hidden, and what the architecture alone is worth."""
 
+from contragrad.audit.attackers import WHITE_BOX
 from contragrad.audit.checks.check import (
     AUTOATTACK,
     CARLINI,
@@ -21,20 +22,12 @@ FAINT = 1e-3
 
 
 def order(findings: Findings) -> Result:
-    """The white box fools at least as many as every attacker who has less.
-
-    Examples in another ball than the white box's count for nobody: a larger one says nothing of gradients.
-    """
-    own = findings.tried.get("white box", ())
+    """The white box fools at least as many as every attacker who has less."""
+    own = findings.tried.get(WHITE_BOX, ())
     if not own:
         return unknown("the white box was not run")
     best = findings.fooled(own)
-    within = {
-        key: [each for each in tried if each.norm == "linf"]
-        for key, tried in findings.tried.items()
-        if key != "white box"
-    }
-    others = {key: findings.fooled(tried) for key, tried in within.items() if tried}
+    others = findings.fooled_with_less
     if not others:
         return unknown("no other attacker was run")
     strongest = max(others, key=lambda key: others[key].hits)
@@ -46,7 +39,7 @@ def order(findings: Findings) -> Result:
 
 def hidden(findings: Findings) -> Result:
     """No image is fooled by an attacker without gradients that the white box does not fool."""
-    asked, own = findings.tried.get("queries", ()), findings.tried.get("white box", ())
+    asked, own = findings.tried.get("queries", ()), findings.tried.get(WHITE_BOX, ())
     if not asked or not own:
         return unknown("queries or the white box were not run")
     only = int((findings.survivors(own) & ~findings.survivors(asked)).sum())
