@@ -16,7 +16,9 @@ from sphinx.application import Sphinx
 
 import contragrad
 from contragrad import cli, setting_checks
+from contragrad.audit.checks.every import CHECKS
 from contragrad.audit.settings import AuditSettings
+from contragrad.commands.audit import DEFAULTS
 from contragrad.config import StudyConfig
 from contragrad.fingerprint import canonical
 
@@ -52,7 +54,15 @@ def audit_settings() -> Iterator[str]:
     yield "| setting | option | default | |\n|---|---|---|---|"
     for field in fields(AuditSettings):
         option = f"`{options[field.name]}`" if field.name in options else "–"
-        yield f"| `{field.name}` | {option} | {_default(field)} | {_cell(says[field.name])} |"
+        default = DEFAULTS.get(field.name) or _default(field)
+        yield f"| `{field.name}` | {option} | {default} | {_cell(says[field.name])} |"
+
+
+def checks() -> Iterator[str]:
+    """The audit's checks as Markdown."""
+    yield "| | question | asked by |\n|---|---|---|"
+    for check in CHECKS:
+        yield f"| {check.number} | {_cell(check.question)} | {_cell(check.source)} |"
 
 
 def commands() -> Iterator[str]:
@@ -128,6 +138,7 @@ def write(app: Sphinx) -> None:
     parts = {
         "settings.md": "\n".join(settings()),
         "audit.md": "\n".join(audit_settings()),
+        "checks.md": "\n".join(checks()),
         "commands.md": "\n".join(commands()),
     }
     parts |= {"further.md": further(Path(app.srcdir)), "../api/index.md": index()}

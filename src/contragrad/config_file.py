@@ -31,7 +31,7 @@ register_type(Fraction, serializer=str, deserializer=fraction)
 
 def add_settings(parser: ArgumentParser) -> None:
     """Adds `--config` and an option for every setting of a study to the parser."""
-    parser.add_argument("--config", action="config", help="study file (YAML); options after it override it")
+    parser.add_argument("--config", action="config", help="study file (YAML); the options override it")
     parser.add_class_arguments(StudyConfig)
 
 

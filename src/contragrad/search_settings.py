@@ -38,7 +38,7 @@ class SearchSettings:
         population: candidates, s.
         children: children of each candidate in a generation, n.
         minimum_distance: least distance d between the initial candidates' spectra, eq. (3).
-        generations: g.
+        generations: g of Algorithm 1.
         mutations_min: fewest mutations that make a child.
         mutations_max: most mutations that make a child.
         initial_blocks_min: fewest blocks of an initial candidate.

@@ -31,14 +31,18 @@ def kinds(record: type = StudyConfig, prefix: str = "") -> dict[str, Any]:
     return found
 
 
+LISTS: dict[type, str] = {int: "[1, 3]", float: "[0.25, 0.5]", str: '["conv(16,3) fc(64)"]'}
+"""Of what a list may be -> one; otherwise it is of sources."""
+
+
 def kind_text(kind: Any) -> str:
     """What a setting of that type takes, in words."""
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
     if get_origin(kind) is tuple:
         part = get_args(kind)[0]
-        return f"a list of {kind_text(part)}, such as {'[0.25, 0.5]' if part is float else '[1, 3]'}"
-    if NoneType in (parts := get_args(kind)):
+        return f"a list of {kind_text(part)}, such as {LISTS.get(part, '[reference, surrogate]')}"
+    if parts := get_args(kind):
         return " or ".join("null" if part is NoneType else kind_text(part) for part in parts)
     return "a number, or a fraction such as 8/255" if kind is Fraction else str(kind.__name__)
 

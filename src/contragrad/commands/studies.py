@@ -90,9 +90,11 @@ def _print_settings() -> None:
     from contragrad import config_file
 
     parser = ArgumentParser(
-        prog="contragrad evolve", description="A new study: evolve networks against a reference."
+        prog="contragrad evolve",
+        description="A new study: evolve networks against a reference.",
+        print_config=None,
     )
-    parser.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
+    parser.add_argument("--out", type=str, help="run folder to make; named by the time if left out")
     add_watchers(parser)
     config_file.add_settings(parser)
     parser.print_help()

@@ -56,6 +56,7 @@ def _lines(found: Found) -> Iterator[str]:
     yield from (f"  {legible(name)}: {train:,} + {test:,}" for name, train, test in per_class)
     free = memory.available()
     there = "" if free is None else f"; {memory.bytes_text(free)} are free"
-    yield f"a study of them takes about {memory.bytes_text(said['memory'])} of memory{there}"
+    size = memory.bytes_text(said["memory"])
+    yield f"for them a study takes about {size} of memory beside the process itself{there}"
     yield f"fingerprint {said['fingerprint']}"
     yield from (f"note: {remark}" for remark in said["remarks"])
