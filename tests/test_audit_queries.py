@@ -84,6 +84,45 @@ def test_no_image_is_asked_about_more_often_than_allowed(queries: int, seed: int
     assert used.max() <= queries
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 60), st.integers(0, 2**31))
+def test_square_asks_as_often_as_it_says_and_never_more_than_allowed(queries: int, seed: int) -> None:
+    network, images, labels, _ = linear(12)
+    # One that is misclassified as it is: it stays, and costs nothing.
+    labels[0] = 1 - labels[0]
+    examples, used = square(network, images, labels, EPSILON, queries, seed=seed)
+    # The first question is about each image itself, and one beside the budget, about none, never comes.
+    assert network.asked[0] == 12
+    assert len(network.asked) <= queries
+    assert sum(network.asked) == int(used.sum()) + 1
+    assert used[0] == 0
+    assert torch.equal(examples[0], images[0])
+    assert used[1:].min() >= 1
+    held = ~fooled(network, examples, labels)
+    assert (used[held] == queries).all(), "an image that holds has had all of its answers"
+    assert (examples - images).abs().max() <= float(EPSILON) + 1e-7
+
+
+def test_squares_shrink_to_a_pixel_within_whatever_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[Tensor] = []
+
+    class Noting(Linear):
+        def forward(self, images: Tensor) -> Tensor:
+            sizes.append(images.clone())
+            return super().forward(images)
+
+    network, images, labels, _ = linear(1, seed=3)
+    firm = Noting(network.weights.detach(), network.bias + 100.0).eval()
+    labels = predict(firm, images)
+    for queries in (100, 400):
+        sizes.clear()
+        square(firm, images, labels, EPSILON, queries, seed=0)
+        # Late squares change few pixels of the best image so far.
+        late = torch.cat(sizes[-queries // 10 :])
+        changed = (late[1:] != late[:-1]).flatten(1).sum(1)
+        assert changed.max() <= 2, "a square of one pixel, kept or taken back, and the next"
+
+
 def test_the_answers_that_were_needed_are_as_many_as_it_takes() -> None:
     network, images, labels, _ = linear(30)
     examples, used = hop_skip_jump(network, images, labels, EPSILON, 300, seed=0)

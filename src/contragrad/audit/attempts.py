@@ -21,6 +21,9 @@ Way = Literal["gradient", "reversed", "noise", "queries", "labels"]
 """How examples come about: by the attack's gradient steps; the same perturbations with their sign turned;
 uniform noise of the ball; by the source's answers, or their classes alone, with as many queries as steps."""
 
+VERSIONS: dict[Way, int] = {"queries": 2}
+"""Of ways whose examples have changed: raised with each change, so that older attempts are not found."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -129,7 +132,8 @@ class Field:
 
     def _name(self, attempt: Attempt, source: str) -> str:
         what = (attempt.attack, attempt.way, attempt.restart)
-        return fingerprint("attempt/1", *what, source, self.target.fingerprint, self.identity, self.seed)
+        tag = f"attempt/{VERSIONS.get(attempt.way, 1)}"
+        return fingerprint(tag, *what, source, self.target.fingerprint, self.identity, self.seed)
 
     def _tensors(self, source: nn.Module, found: Crafted) -> dict[str, Tensor]:
         images, labels = self.examples.images, self.examples.labels.cpu()
