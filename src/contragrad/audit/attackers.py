@@ -163,8 +163,8 @@ ATTACKERS: tuple[Attacker, ...] = (
     ),
     Attacker(
         key="reversed",
-        threat="Has the public reference, knows that gradients were turned against it, and turns the sign "
-        "of its perturbations.",
+        threat="Has the public reference, knows that gradients were turned against it, and steps down "
+        "its loss instead of up.",
         sources=lambda settings: (REFERENCE,),
         attempts=_reversed,
     ),

@@ -18,10 +18,10 @@ from contragrad.networks.inference import predict
 from contragrad.networks.randomness import generator
 
 Way = Literal["gradient", "reversed", "noise", "queries", "labels"]
-"""How examples come about: by the attack's gradient steps; the same perturbations with their sign turned;
-uniform noise of the ball; by the source's answers, or their classes alone, with as many queries as steps."""
+"""How examples come about: by the attack's gradient steps; by the same steps down the source's loss; uniform
+noise of the ball; by the source's answers, or their classes alone, with as many queries as steps."""
 
-VERSIONS: dict[Way, int] = {"queries": 2}
+VERSIONS: dict[Way, int] = {"queries": 2, "reversed": 2}
 """Of ways whose examples have changed: raised with each change, so that older attempts are not found."""
 
 
@@ -159,8 +159,24 @@ def _crafted(attempt: Attempt, source: nn.Module, examples: Examples, seed: int)
             radius = float(attack.epsilon)
             noise = torch.rand(images.shape, generator=generator(own, "noise")) * 2 * radius - radius
             crafted = (pixels(images) + noise).clamp(0, 1)
-        case "gradient" | "reversed":
+        case "gradient":
             crafted = craft(source, images, labels, attack, seed=own)
-            if attempt.way == "reversed":
-                crafted = (2 * pixels(images) - crafted).clamp(0, 1)
+        case "reversed":
+            crafted = craft(Descended(source), images, labels, attack, seed=own)
     return crafted, torch.empty(0)
+
+
+class Descended(nn.Module):
+    """A network with the same answers and negated input gradients: what climbs its loss goes down it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) -> the network's logits (B, classes)."""
+        shown = images.view_as(images)
+        if shown.requires_grad:
+            shown.register_hook(torch.neg)  # type: ignore[no-untyped-call]
+        logits: Tensor = self.network(shown)
+        return logits
