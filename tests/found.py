@@ -113,7 +113,7 @@ def extra() -> tuple[Tried, ...]:
         for attempt, count in zip(attackers.curve(source, SETTINGS), counts, strict=True)
     ]
     return (
-        came(attackers.noise(SETTINGS), 3),
+        came(attackers.noise(SETTINGS), 3, length=0.5),
         *(came(attempt, 500) for attempt in attackers.single_step(TARGET, SETTINGS)),
         *(came(attempt, FOOLED["reference"] + 1) for attempt in attackers.longer(REFERENCE, SETTINGS)),
         *(came(attempt, CORRECT) for attempt in attackers.longer(TARGET, SETTINGS)),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from math import comb, sqrt
+from typing import Any
 
 import pytest
 import torch
@@ -11,12 +12,26 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from contragrad.audit import sources
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, pgd
 from contragrad.audit.attempts import Attempt, Held, Way
 from contragrad.audit.findings import DEFEATED, STRONG, Findings, Tried, mcnemar, shares, standing
 from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
-from found import FOOLED, IMAGES, SETTINGS, came, figures, first, fought, only, planned, sound, without
+from found import (
+    FOOLED,
+    IMAGES,
+    SETTINGS,
+    came,
+    figures,
+    first,
+    fought,
+    only,
+    planned,
+    probed,
+    sound,
+    without,
+)
 
 KEYS = [attacker.key for attacker in ATTACKERS]
 SOURCES = (REFERENCE, "another", TARGET)
@@ -267,9 +282,45 @@ def test_turned_perturbations_need_not_fool_their_source() -> None:
 
 @pytest.mark.parametrize("key", ["queries", "white box"])
 def test_who_attacks_the_network_itself_is_withstood_if_he_fools_nobody(key: str) -> None:
-    found = fought(sound(), key, 0)
+    found = figures({key: 0})
     assert all(found.source_fooled(each).hits == 0 for each in found.tried[key])
     assert found.standing(key) == "withstood"
+
+
+def test_a_white_box_of_which_something_was_left_out_is_not_called_withstood() -> None:
+    found = figures({"white box": 20})
+    *some, last = found.tried["white box"]
+    assert last.attempt.attack.name == "autoattack"
+    assert replace(found, tried={"white box": tuple(some)}).standing("white box") == "inconclusive"
+    # What fools is conclusive however little was tried.
+    assert fought(found, "white box", 300).standing("white box") == "weakened"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"zero_gradients": 0.02}, {"broken_gradients": 0.02}, {"deterministic": False}]
+)
+def test_a_white_box_that_gradients_mislead_is_not_called_withstood(changes: dict[str, Any]) -> None:
+    assert probed(figures({"white box": 20}), **changes).standing("white box") == "inconclusive"
+    assert figures({"white box": 20, "queries": 21}).standing("white box") == "inconclusive"
+    assert figures({"white box": 20, "queries": 20}).standing("white box") == "withstood"
+
+
+def test_what_an_attacker_did_not_try_is_called_as_the_card_calls_it() -> None:
+    found = sound()
+    assert not any(found.untried(key) for key in KEYS)
+    lost = tuple(each for each in found.tried["unseen sources"] if each.attempt.source != sources.ORDINARY)
+    fewer = replace(found, tried={**found.tried, "unseen sources": lost})
+    assert fewer.untried("unseen sources") == [sources.ORDINARY]
+    named = replace(figures({}), missing={"queries: square": "no time"})
+    assert named.untried("queries") == ["queries: square", "queries: hop-skip-jump"]
+
+
+def test_of_weaker_attackers_those_who_tell_nothing_are_named() -> None:
+    found = figures({"reference": 10, "unseen sources": 10, "queries": 10})
+    assert found.withstood == "queries"
+    others = [key for key in KEYS if key not in ("reference", "unseen sources", "queries", "white box")]
+    assert found.unknown_below == others
+    assert figures({"reference": 300, "queries": 10}).unknown_below == []
 
 
 def test_few_queries_are_too_few_to_be_withstood() -> None:
@@ -292,6 +343,9 @@ def test_the_strongest_withstood_and_the_weakest_who_defeats_are_by_the_attacker
     for key in KEYS:
         # What is turned is worth what it is turned from.
         weak = key == "reversed" and standings.get(key) == "withstood" and "reference" not in standings
+        # The white box is none if others fool more.
+        more = [other for other in KEYS if standings.get(other, "withstood") != "withstood"]
+        weak |= key == "white box" and standings.get(key) == "withstood" and bool(more)
         assert found.standing(key) == ("inconclusive" if weak else standings.get(key, "not run"))
         # Beyond an attacker who is not withstood nothing is claimed.
         if standings.get(key) == "withstood" and not broken and not weak:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from contragrad.audit.attackers import ATTACKERS, Attacker
+from contragrad.audit.attempts import Attempt
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Findings, Tried, shares
@@ -31,6 +32,7 @@ def content(findings: Findings) -> dict[str, Any]:
         "images": findings.images,
         "clean_accuracy": _share(shares(findings.clean)),
         "withstood": findings.withstood,
+        "unknown_below": findings.unknown_below,
         "defeated_by": findings.defeated_by,
         "rule": rule(findings),
         "attackers": [_attacker(findings, attacker) for attacker in ATTACKERS],
@@ -84,7 +86,7 @@ def _row(findings: Findings, each: Tried) -> dict[str, Any]:
         "source": attempt.source,
         "attack": attempt.label,
         "epsilon": radius(attempt.attack.epsilon),
-        "steps": attempt.attack.steps,
+        "steps": _steps(attempt),
         "restart": attempt.restart,
         "accuracy": _share(shares(findings.clean & held.right)),
         "fooled": _share(findings.fooled([each])),
@@ -98,15 +100,22 @@ def _row(findings: Findings, each: Tried) -> dict[str, Any]:
     return row
 
 
+def _steps(attempt: Attempt) -> int | None:
+    """Of an attack that has them."""
+    if attempt.way == "noise" or attempt.attack.name == "autoattack":
+        return None
+    return 1 if attempt.attack.name == "fgsm" else attempt.attack.steps
+
+
 def by_queries(findings: Findings, each: Tried) -> list[list[float]]:
     """How large a share of the correctly classified images is fooled within how many answers."""
     counted = int(findings.clean.sum())
     needed = each.held.queries[findings.clean & ~each.held.right].sort().values.tolist()
-    budgets = [10**power * step for power in range(5) for step in (1, 2, 5)]
+    allowed = each.attempt.attack.steps
+    budgets = [10**power * step for power in range(len(str(allowed))) for step in (1, 2, 5)]
     return [
         [budget, sum(count <= budget for count in needed) / counted if counted else 0.0]
-        for budget in budgets
-        if budget <= each.attempt.attack.steps
+        for budget in (*(budget for budget in budgets if budget < allowed), allowed)
     ]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from contragrad.attack_library import Norm, norm_of
 from contragrad.audit.attackers import ATTACKERS, TARGET, WHITE_BOX, pgd
 from contragrad.audit.attempts import Attempt, Held
+from contragrad.audit.bouts import fitting, left_out_as
 from contragrad.audit.probes import Probes
 from contragrad.audit.settings import AuditSettings
 from contragrad.evaluate import Share
@@ -22,6 +23,9 @@ STRONG = 0.9
 
 ENOUGH_QUERIES = 1000
 """Answers below which it is too early to call a query attack withstood."""
+
+NO_GRADIENT = 0.01
+"""Share of images without a gradient from which on gradients count as hidden."""
 
 DEFEATED = 0.5
 """Share of correctly classified images from which on an attacker who fools them has defeated the network."""
@@ -149,10 +153,25 @@ class Findings:
         counted = self.clean & self.source_clean[each.attempt.source] & ~each.held.source
         return Share(int((counted & ~each.held.right).sum()), int(counted.sum()))
 
+    def untried(self, key: str) -> list[str]:
+        """What an attacker was to try and did not, as `missing` calls it."""
+        (attacker,) = (each for each in ATTACKERS if each.key == key)
+        tried = {each.attempt for each in self.tried.get(key, ())}
+        # SGM is tried on some architectures alone, and nobody says so of the others.
+        bouts = (*attacker.bouts(self.settings), *attacker.joined_bouts(self.settings))
+        always = {bout: fitting(bout, {}) for bout in bouts}
+        named = {bout: [left_out_as(key, each) for each in (bout, always[bout])] for bout in bouts}
+        return [
+            next((name for name in named[bout] if name in self.missing), named[bout][0])
+            for bout in bouts
+            if not tried >= set(always[bout].attempts)
+        ]
+
     def standing(self, key: str) -> Standing:
         """How the target stands against an attacker.
 
-        Inconclusive if he hardly fools his own sources, unless who has the network itself is withstood.
+        Inconclusive if he hardly fools his own sources, unless who has the network itself is withstood; and
+        the white box if not all of it was tried, or if gradients mislead it.
         """
         tried = self.tried.get(key, ())
         if not tried:
@@ -163,18 +182,22 @@ class Findings:
         own = max((self.source_fooled(each).share or 0.0 for each in strength), default=0.0)
         if found == "withstood" and key == "queries" and self.settings.queries < ENOUGH_QUERIES:
             return "inconclusive"
+        if found == "withstood" and key == WHITE_BOX and (self.untried(key) or self.misleading):
+            return "inconclusive"
         transferred = any(each.attempt.source != TARGET for each in tried)
         weak = transferred and own < STRONG and not self._bounded(tried)
         return "inconclusive" if found == "withstood" and weak else found
 
     def _bounded(self, tried: Iterable[Tried]) -> bool:
-        """Whether the white box, in the same ball, is withstood and nobody with less fools more."""
-        own = self.tried.get(WHITE_BOX, ())
-        if not own or any(each.norm != "linf" for each in tried):
-            return False
-        best = self.fooled(own)
-        masked = any(others.hits > best.hits for others in self.fooled_with_less.values())
-        return not masked and standing(best, self.settings.tolerated) == "withstood"
+        """Whether the white box, in the same ball, is withstood."""
+        return self.standing(WHITE_BOX) == "withstood" and all(each.norm == "linf" for each in tried)
+
+    @property
+    def misleading(self) -> bool:
+        """Whether the target's gradients are no good to an attacker: others without them fool more images."""
+        probes, best = self.probes, self.fooled(self.tried.get(WHITE_BOX, ()))
+        absent = probes.zero_gradients + probes.broken_gradients > NO_GRADIENT or not probes.deterministic
+        return absent or any(others.hits > best.hits for others in self.fooled_with_less.values())
 
     @property
     def fooled_with_less(self) -> dict[str, Share]:
@@ -209,7 +232,10 @@ class Findings:
 
     @property
     def withstood(self) -> str | None:
-        """The key of the strongest attacker who is withstood, as are all weaker ones that tell anything."""
+        """The key of the strongest attacker who is withstood, as are all weaker ones that tell anything.
+
+        See `unknown_below` for those that do not.
+        """
         found = None
         for attacker in ATTACKERS:
             standing = self.standing(attacker.key)
@@ -217,6 +243,15 @@ class Findings:
                 break
             found = attacker.key if standing == "withstood" else found
         return found
+
+    @property
+    def unknown_below(self) -> list[str]:
+        """Of the attackers weaker than the strongest who is withstood, those who tell nothing."""
+        if self.withstood is None:
+            return []
+        keys = [attacker.key for attacker in ATTACKERS]
+        weaker = keys[: keys.index(self.withstood)]
+        return [key for key in weaker if self.standing(key) in ("inconclusive", "not run")]
 
     @property
     def defeated_by(self) -> str | None:

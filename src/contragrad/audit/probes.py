@@ -24,6 +24,9 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 PATH = 5
 """Steps of PGD along which gradients are compared."""
 
+ROUNDING = 1e-4
+"""Share of an attack's reach within which float32 does not say whether a boundary is crossed."""
+
 CORRUPTIONS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "noise": lambda images, seed: (
         images + 0.05 * torch.randn(images.shape, generator=generator(seed, "corruption"))
@@ -238,11 +241,13 @@ def planted(images: Tensor, attack: AttackSettings, seed: int) -> tuple[int, int
     weights = torch.randn(images[0].numel(), generator=generator(seed, "planted"))
     margins = (inside.flatten(1) @ weights).sort().values
     reach = radius * float(weights.abs().sum())
-    # The boundary lies so far from the middle image that it can just not be crossed from there.
-    middle = margins[(len(margins) - 1) // 2 : len(margins) // 2 + 1].mean()
+    # The boundary can be crossed from the upper half of the images.
+    half = (len(margins) - 1) // 2
+    middle = margins[half : half + 2].mean() if len(margins) > 1 else margins[0] - reach / 2
     network = Planted(weights, middle + reach)
     labels = predict(network, inside)
-    can = (inside.flatten(1) @ weights - middle - reach).abs() < reach
+    distance = (inside.flatten(1) @ weights - middle - reach).abs() / reach
+    can, cannot = distance < 1 - ROUNDING, distance > 1 + ROUNDING
     crafted = craft(network, inside, labels, attack, seed=seed)
     fooled = predict(network, crafted) != labels
-    return int(can.sum()), int((fooled & can).sum()), int((fooled & ~can).sum())
+    return int(can.sum()), int((fooled & can).sum()), int((fooled & cannot).sum())

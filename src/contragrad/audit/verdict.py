@@ -3,9 +3,13 @@
 from contragrad.audit.attackers import ATTACKERS, Attacker
 from contragrad.audit.checks.check import said
 from contragrad.audit.checks.claim import gain
+from contragrad.audit.checks.every import judged
 from contragrad.audit.checks.masking import order
 from contragrad.audit.findings import ENOUGH_QUERIES, STRONG, Findings, shares
 from contragrad.audit.settings import radius
+
+OF_THE_ATTACKS = range(7, 16)
+"""The numbers of the checks that say whether the attacks work."""
 
 
 def title(findings: Findings) -> str:
@@ -21,7 +25,8 @@ def rule(findings: Findings) -> str:
         "the network classifies correctly, by the upper end of the 95 % Wilson interval; defeated: at least "
         "half of them, by its lower end, or all; weakened: in between; inconclusive: withstood, but no "
         f"source is fooled itself on {STRONG:.0%} of its images and the white box, which bounds him, is not "
-        f"withstood, or there were fewer than {ENOUGH_QUERIES:,} queries"
+        f"withstood, or there were fewer than {ENOUGH_QUERIES:,} queries, or the white box was not wholly "
+        "tried, or gradients mislead it"
     )
 
 
@@ -29,7 +34,7 @@ def verdict(findings: Findings) -> str:
     """What the audit comes to, in a few sentences."""
     facts, by_key = findings.facts, {attacker.key: attacker for attacker in ATTACKERS}
     l2 = radius(findings.settings.l2_epsilon)
-    ball = f"L_inf {radius(findings.settings.epsilon)} (the reference's attacker also at L_2 {l2})"
+    ball = f"L_inf {radius(findings.settings.epsilon)} (with the reference, turned or not, also L_2 {l2})"
     clean = shares(findings.clean)
     lines = [
         f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
@@ -44,6 +49,10 @@ def verdict(findings: Findings) -> str:
         lines.append("There is no attacker whom it withstands together with all weaker ones.")
     else:
         lines.append(f"The strongest attacker it withstands: {_told(findings, by_key[strongest])}")
+        if untried := findings.untried(strongest):
+            lines.append(f"Of that attacker's plan this was not tried: {', '.join(untried)}.")
+        if count := len(findings.unknown_below):
+            lines.append(f"Of {count} weaker than that nothing is known.")
     if weakest is None and any(findings.tried.values()):
         lines.append("None of the attackers who were run defeats it.")
     elif weakest is not None:
@@ -58,8 +67,8 @@ def verdict(findings: Findings) -> str:
     weak = [key for key in by_key if findings.standing(key) == "inconclusive"]
     if weak:
         lines.append(
-            f"Inconclusive, because they fool their own sources on fewer than {STRONG:.0%} of the images, or "
-            f"had too few queries: {', '.join(weak)}."
+            f"Inconclusive, because they fool their own sources on fewer than {STRONG:.0%} of the images, "
+            f"had too few queries, or were not wholly tried: {', '.join(weak)}."
         )
     if not facts.recipe_known:
         lines.append(
@@ -76,6 +85,14 @@ def verdict(findings: Findings) -> str:
         lines.append(
             f"Its gradients mislead the white-box attack ({masked.figure}), whose figure is too good."
         )
+    broken = [
+        check.number
+        for check, result in judged(findings)
+        if check.number in OF_THE_ATTACKS and result.verdict == "FAIL"
+    ]
+    if broken:
+        numbers = ", ".join(map(str, broken))
+        lines.append(f"The attacks themselves are in doubt, and what it withstands with them: see {numbers}.")
     return " ".join(lines)
 
 

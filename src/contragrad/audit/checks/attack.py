@@ -21,6 +21,9 @@ from contragrad.audit.findings import Findings, Tried, shares
 SLACK = 0.02
 """Share of images by which two attacks may differ and still count as equally strong."""
 
+LONGER = 1.1
+"""By what factor examples must be longer than noise of the same ball, in L_2."""
+
 ROUNDING = 1e-6
 """By how much a float32 perturbation may seem to leave its ball."""
 
@@ -95,7 +98,7 @@ def converged(findings: Findings) -> Result:
             return unknown(f"twice the steps on {source} were not run")
         change = (findings.fooled(longer).share or 0.0) - (findings.fooled([usual]).share or 0.0)
         parts.append(f"twice the steps on {source}: {100 * change:+.1f} points")
-        holds = holds and change <= SLACK
+        holds = holds and abs(change) <= SLACK
     starts = [each for each in findings.tried.get(WHITE_BOX, ()) if each.attempt.attack.name == "linf-pgd"]
     if len(starts) > 1:
         change = (findings.fooled(starts).share or 0.0) - (findings.fooled(starts[:1]).share or 0.0)
@@ -115,17 +118,20 @@ def noise(findings: Findings) -> Result:
     figure = f"noise fools {said(random)}, the white box {said(best)}"
     if others := findings.tried.get("reference"):
         figure += f", the reference's examples {said(findings.fooled(others))}"
-    return decided(random.hits < best.hits or random.hits == 0, figure)
+    if not random.hits and not best.hits:
+        return unknown(f"neither fools anything; {figure}")
+    return decided(random.hits < best.hits, figure)
 
 
 def lengths(findings: Findings) -> Result:
-    """The examples use the room that epsilon gives."""
-    own = findings.plain(REFERENCE)
-    if own is None:
-        return unknown("no L_inf-PGD on the reference")
+    """The examples use the room that epsilon gives, and more of it than noise, where PGD starts."""
+    own, noisy = findings.plain(REFERENCE), findings.find(TARGET, way="noise")
+    if own is None or not noisy:
+        return unknown("no L_inf-PGD on the reference, or no noise")
     linf, l2 = float(own.held.linf.mean()), float(own.held.l2.mean())
-    radius = float(findings.settings.epsilon)
-    return decided(linf >= radius / 2, f"mean L_inf {linf:.4f} of {radius:.4f}, mean L_2 {l2:.3f}")
+    radius, start = float(findings.settings.epsilon), float(noisy[0].held.l2.mean())
+    figure = f"mean L_inf {linf:.4f} of {radius:.4f}, mean L_2 {l2:.3f}, noise's {start:.3f}"
+    return decided(linf >= radius / 2 and l2 >= LONGER * start, figure)
 
 
 def planted(findings: Findings) -> Result:

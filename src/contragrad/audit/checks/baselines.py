@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from contragrad.audit.attackers import ATTACKERS, REFERENCE
-from contragrad.audit.bouts import fitting, left_out_as
 from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
 from contragrad.audit.findings import Findings, mcnemar, shares
 from contragrad.audit.sources import TWIN, stranger, surrogate
+from contragrad.evaluate import Share
 
 SIGNIFICANT = 0.05
 
@@ -30,6 +30,8 @@ def ablation(findings: Findings) -> Result:
     if own is None or twin is None or other is None:
         return unknown("the undefended twin or the recipe on another architecture is missing")
     mine = own.held.right
+    if not findings.clean.any():
+        return unknown("no image is classified correctly")
     p = mcnemar(mine, twin.adversarial)
     figure = (
         f"on the reference's examples: the network {said(shares(mine))}, its undefended twin "
@@ -43,12 +45,16 @@ def ablation(findings: Findings) -> Result:
 def filters(findings: Findings) -> Result:
     """The reference's examples fool the network less often than they fool the reference behind a filter.
 
+    Of the same images, those that gradients are measured on.
     Unless an attacker who knows of a filter does better than one who does not, his attack does not work.
     """
     own, found = findings.plain(REFERENCE), findings.probes.filters
     if own is None or not found:
         return unknown("no filter was measured, or no L_inf-PGD on the reference")
-    mine = findings.fooled([own])
+    counted = findings.clean[: findings.probes.images]
+    mine = Share(int((counted & ~own.held.right[: len(counted)]).sum()), int(counted.sum()))
+    if not mine.count:
+        return unknown("no image is classified correctly")
     figure = f"PGD on the reference fools the network on {said(mine)}; behind a filter, the reference: "
     figure += "; ".join(
         f"{name} {said(unaware)}, {said(aware)} by an attacker who knows of it"
@@ -56,7 +62,17 @@ def filters(findings: Findings) -> Result:
     )
     if any((aware.share or 0.0) < (unaware.share or 0.0) for unaware, aware in found.values()):
         return unknown(f"{figure}; to know of a filter did not help, so that attack is too weak")
-    return decided(all((mine.share or 0.0) < (unaware.share or 0.0) for unaware, _ in found.values()), figure)
+    better = [_fewer(mine, unaware) for unaware, _ in found.values()]
+    if None in better and False not in better:
+        return unknown(f"{figure}; the intervals overlap")
+    return decided(all(better), figure)
+
+
+def _fewer(mine: Share, other: Share) -> bool | None:
+    """Whether a share is smaller; None if the intervals overlap, so that it only seems so."""
+    if (mine.share or 0.0) >= (other.share or 0.0):
+        return False
+    return True if mine.interval and other.interval and mine.interval[1] < other.interval[0] else None
 
 
 def same_budget(findings: Findings) -> Result:
@@ -95,7 +111,10 @@ def released(findings: Findings) -> Result:
         f"{facts.weights}; weights {facts.fingerprint[:12]}, settings {facts.settings_fingerprint[:12]}, "
         f"seed {facts.seed}"
     )
-    return decided(Path(facts.weights).is_file(), figure)
+    there = Path(facts.weights).is_file()
+    if there and not facts.recipe_known:
+        return unknown(f"how it was trained is not known; {figure}")
+    return decided(there, figure)
 
 
 def statement(findings: Findings) -> Result:
@@ -109,13 +128,9 @@ def statement(findings: Findings) -> Result:
 
 def _left_out_in_silence(findings: Findings) -> Iterator[str]:
     for attacker in ATTACKERS:
-        tried = {each.attempt for each in findings.tried.get(attacker.key, ())}
-        for bout in (*attacker.bouts(findings.settings), *attacker.joined_bouts(findings.settings)):
-            # SGM is tried on some architectures alone, and nobody says so of the others.
-            always = fitting(bout, {})
-            named = {left_out_as(attacker.key, each) for each in (bout, always)}
-            if not (tried >= set(always.attempts) or named & findings.missing.keys()):
-                yield f"{attacker.key} on {bout.source}"
+        for what in findings.untried(attacker.key):
+            if what not in findings.missing:
+                yield what if what.startswith(attacker.key) else f"{attacker.key} on {what}"
 
 
 CHECKS: tuple[Check, ...] = (

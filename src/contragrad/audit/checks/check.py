@@ -58,6 +58,17 @@ def decided(holds: bool, figure: str) -> Result:
     return Result(verdict="PASS" if holds else "FAIL", figure=figure)
 
 
+ENOUGH_PROBED = 100
+"""Images below which a share that is measured on them shows nothing of a percent."""
+
+
+def if_enough(result: Result, images: int) -> Result:
+    """The result; UNKNOWN for a PASS on too few images."""
+    if result.verdict == "PASS" and images < ENOUGH_PROBED:
+        return unknown(f"{result.figure}; on {images} images alone, {ENOUGH_PROBED} would say something")
+    return result
+
+
 def unknown(why: str) -> Result:
     """Not measured, and why."""
     return Result(verdict="UNKNOWN", figure=why)
@@ -72,7 +83,7 @@ def said(share: Share) -> str:
 
 
 def attackers_result(findings: Findings, *keys: str) -> Result:
-    """PASS if all of these attackers are withstood, FAIL if one is not, UNKNOWN if one was not run."""
+    """PASS if all of these attackers are withstood, FAIL if one is not, UNKNOWN if one was not wholly run."""
     standings = {key: findings.standing(key) for key in keys}
     figures = [
         f"{key}: fools {said(findings.fooled(findings.tried[key]))}, {standing}"
@@ -86,4 +97,6 @@ def attackers_result(findings: Findings, *keys: str) -> Result:
         return unknown("; ".join([*figures, f"not run: {left}"]))
     if "inconclusive" in standings.values():
         return unknown("; ".join([*figures, "the sources are hardly fooled themselves"]))
+    if untried := [what for key in keys for what in findings.untried(key)]:
+        return unknown("; ".join([*figures, f"not all was tried: {', '.join(dict.fromkeys(untried))}"]))
     return Result(verdict="PASS", figure="; ".join(figures))

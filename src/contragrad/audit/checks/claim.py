@@ -35,8 +35,13 @@ def clean_accuracy(findings: Findings) -> Result:
 
 
 def denominators(findings: Findings) -> Result:
-    """Each attempt that is meant to fool its source has images to count by all three denominators."""
-    every = [each for tried in findings.tried.values() for each in tried if each.attempt.way != "reversed"]
+    """Each attempt that is meant to fool another source has images to count by all three denominators."""
+    every = [
+        each
+        for tried in findings.tried.values()
+        for each in tried
+        if each.attempt.way != "reversed" and each.attempt.source != TARGET
+    ]
     if not every:
         return unknown("no attempt was made")
     fewest = min(findings.transferred(each).count for each in every)

@@ -9,13 +9,11 @@ from contragrad.audit.checks.check import (
     Result,
     attackers_result,
     decided,
+    if_enough,
     said,
     unknown,
 )
-from contragrad.audit.findings import Findings, Tried
-
-NO_GRADIENT = 0.01
-"""Share of images without a gradient from which on gradients count as hidden."""
+from contragrad.audit.findings import NO_GRADIENT, Findings, Tried
 
 FAINT = 1e-3
 """Length of input gradients, in the reference's, below which they count as vanishing."""
@@ -32,6 +30,8 @@ def order(findings: Findings) -> Result:
         return unknown("no other attacker was run")
     strongest = max(others, key=lambda key: others[key].hits)
     figure = f"white box fools {said(best)}; of the others {strongest} fools most, {said(others[strongest])}"
+    if not best.hits and not others[strongest].hits:
+        return unknown(f"nobody fools anything; {figure}")
     if others[strongest].hits > best.hits:
         return decided(False, f"gradient masking: {figure}")
     return decided(True, figure)
@@ -42,9 +42,12 @@ def hidden(findings: Findings) -> Result:
     asked, own = findings.tried.get("queries", ()), findings.tried.get(WHITE_BOX, ())
     if not asked or not own:
         return unknown("queries or the white box were not run")
+    counted = int(findings.clean.sum())
+    if not findings.fooled((*asked, *own)).hits:
+        return unknown(f"of {counted} correctly classified images neither queries nor the white box fool any")
     only = int((findings.survivors(own) & ~findings.survivors(asked)).sum())
-    figure = f"{only} of {findings.images} images are fooled by queries and not by the white box"
-    if only > NO_GRADIENT * findings.images:
+    figure = f"{only} of {counted} images are fooled by queries and not by the white box"
+    if only > NO_GRADIENT * counted:
         return decided(False, figure)
     if missing := {"queries", "labels"} - {each.attempt.way for each in asked}:
         return unknown(f"{figure}; not asked: {', '.join(sorted(missing))}")
@@ -69,7 +72,9 @@ def present(findings: Findings) -> Result:
         f"{probes.images} images"
     )
     missing = probes.zero_gradients + probes.broken_gradients
-    return decided(missing <= NO_GRADIENT and probes.gradient_ratio >= FAINT, figure)
+    return if_enough(
+        decided(missing <= NO_GRADIENT and probes.gradient_ratio >= FAINT, figure), probes.images
+    )
 
 
 def twin(findings: Findings) -> Result:

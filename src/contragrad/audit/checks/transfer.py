@@ -15,16 +15,17 @@ from contragrad.audit.checks.check import (
     Result,
     attackers_result,
     decided,
+    if_enough,
     said,
     unknown,
 )
-from contragrad.audit.findings import Findings
+from contragrad.audit.findings import NO_GRADIENT, STRONG, Findings
 
 KINDS = (sources.ANOTHER, sources.OTHER_ARCHITECTURE, sources.ADVERSARIAL, sources.ORDINARY)
 """Another seed, another architecture, adversarial training, and all together."""
 
 ALIGNED = 0.2
-"""By how much the mean cosine may be larger off the images than at them."""
+"""By how much the mean cosine may be larger off the images than at them, where from this on it is aligned."""
 
 LOSS = 0.1
 """By how much unseen sources may fool more than the reference."""
@@ -32,11 +33,15 @@ LOSS = 0.1
 
 def unseen(findings: Findings) -> Result:
     """Sources of every kind that the network was never trained against are withstood."""
-    there = {each.attempt.source for each in findings.tried.get("unseen sources", ())}
+    there = {
+        each.attempt.source
+        for each in findings.tried.get("unseen sources", ())
+        if (findings.source_fooled(each).share or 0.0) >= STRONG
+    }
     found = attackers_result(findings, "unseen sources")
     lacking = [kind for kind in KINDS if kind not in there]
     if found.verdict == "PASS" and lacking:
-        return unknown(f"{found.figure}; not among the sources: {', '.join(lacking)}")
+        return unknown(f"{found.figure}; no source, or none that is fooled itself: {', '.join(lacking)}")
     return found
 
 
@@ -54,7 +59,12 @@ def around(findings: Findings) -> Result:
         f"noise around them, {probes.aligned_on_path:+.2f} along its attack's path; in the noise the "
         f"network's gradient changes by {100 * probes.curvature:.0f} % of its length"
     )
-    return decided(max(probes.aligned_nearby, probes.aligned_on_path) <= at + ALIGNED, figure)
+    if probes.zero_gradients + probes.broken_gradients > NO_GRADIENT:
+        return unknown(f"the network has no gradients to compare; {figure}")
+    if at > ALIGNED:
+        return unknown(f"they are not misaligned at the images; {figure}")
+    holds = max(probes.aligned_nearby, probes.aligned_on_path) <= at + ALIGNED
+    return if_enough(decided(holds, figure), probes.images)
 
 
 def sign(findings: Findings) -> Result:
@@ -90,6 +100,8 @@ def disjoint(findings: Findings) -> Result:
     )
     worst = max(by_source, key=lambda name: by_source[name].hits)
     figure = f"PGD on the reference fools {said(first)}, on {worst} {said(by_source[worst])}"
+    if first.share is None or first.share > findings.settings.tolerated:
+        return unknown(f"nothing was reached against the reference; {figure}")
     return decided((by_source[worst].share or 0.0) <= (first.share or 0.0) + LOSS, figure)
 
 
