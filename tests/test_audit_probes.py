@@ -1,0 +1,33 @@
+"""What is planted for an attack to find: a linear network, whatever the images."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from contragrad.audit.probes import planted
+from contragrad.config import AttackSettings
+from contragrad.networks.randomness import generator
+
+ATTACK = AttackSettings(name="linf-pgd", epsilon=Fraction(8, 255), steps=20)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 24, 25, 67, 100])
+@pytest.mark.parametrize("seed", range(5))
+def test_pgd_fools_a_linear_network_just_where_theory_says(count: int, seed: int) -> None:
+    images = torch.rand((count, 1, 6, 6), generator=generator(seed, "images"))
+    can, did, against = planted(images, ATTACK, seed)
+    assert 0 < can < max(2, count)
+    assert (did, against) == (can, 0)
+
+
+def test_of_images_that_are_all_alike_rounding_decides_nothing() -> None:
+    assert planted(torch.full((9, 1, 6, 6), 0.5), ATTACK, 0)[2] == 0
+
+
+def test_an_attack_of_no_steps_to_speak_of_does_not_find_what_is_planted() -> None:
+    images = torch.rand((100, 1, 6, 6), generator=generator(0, "images"))
+    weak = AttackSettings(name="linf-pgd", epsilon=Fraction(8, 255), steps=1, step_size=Fraction(1, 2550))
+    can, did, against = planted(images, weak, 0)
+    assert did < can / 2
+    assert not against
