@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contragrad import config_file, extras, run
-from contragrad.audit import asked, command, target
+from contragrad import config_file, extras, run, table4
+from contragrad.audit import asked, command, model
 from contragrad.audit.asked import is_run
 from contragrad.audit.settings import AuditSettings
 from contragrad.cli import main
@@ -243,7 +243,7 @@ def test_a_models_images_are_a_file_or_a_folder(tmp_path: Path) -> None:
 def test_what_goes_together_is_taken(
     begun: Path, data: DataSettings, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(target, "of_file", lambda *what: None)
+    monkeypatch.setattr(model, "of_file", lambda *what: None)
     (begun.parent / "mine.onnx").touch()
     own = [*asked.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
     cases: list[tuple[str, dict[str, Any]]] = [
@@ -356,6 +356,21 @@ def test_an_unknown_network_is_told_which_there_are(ended: Path, capsys: pytest.
     assert "the study has no network NE+GM 7" in err
     assert "at: --network" in err
     assert "try: one of: reference, reference+GM, hand-engineered+GM, NE+GM 1" in err
+
+
+def test_a_study_without_a_refined_network_says_which_there_are(
+    ended: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings = table4.final_trainings
+    monkeypatch.setattr(
+        table4,
+        "final_trainings",
+        lambda *what: [task for task in trainings(*what) if not task.name.startswith("NE+")],
+    )
+    err = told([ended], capsys)
+    assert "the study has refined no evolved network" in err
+    assert "at: --network" in err
+    assert "try: one of: reference, reference+GM, hand-engineered+GM" in err
 
 
 def test_weights_that_are_gone_are_named(ended: Path, capsys: pytest.CaptureFixture[str]) -> None:

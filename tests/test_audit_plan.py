@@ -19,6 +19,7 @@ from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, TRANSFER, Bout, curve, pgd
 from contragrad.audit.attempts import Attempt, Field, Named
 from contragrad.audit.bouts import AUTOATTACK, SHARE, affordable, fits, gradients, rounds
+from contragrad.audit.braced import Braced
 from contragrad.audit.probes import cosines
 from contragrad.audit.runner import PROBING, Runner, sample
 from contragrad.audit.settings import AuditSettings, radius
@@ -558,6 +559,43 @@ def test_a_source_that_is_there_is_not_missing_because_an_attack_on_it_does_not_
     assert list(prepared.missing) == ["stronger transfer: linf-pgd", "queries: square"]
     assert len(found.tried["reference"]) == 1
     assert not found.tried["stronger transfer"]
+
+
+class Broken(Fixed):
+    """Its gradient is infinite at black pixels."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images.sqrt())
+
+
+@pytest.mark.usefixtures("no_probes")
+def test_an_attempt_that_meets_gradients_that_are_not_finite_is_missing_and_others_are_made(
+    arena: Field,
+) -> None:
+    arena.examples.images[0, 0, 0, 0] = 0
+    prepared = Prepared(SETTINGS)
+    prepared.networks[TARGET] = Named(Broken(fixed(2).weights), "broken")
+    found = runner(prepared)
+    queries = Attempt(source=TARGET, attack=pgd(SETTINGS), way="queries")
+    mixed = Bout(source=TARGET, attempts=(*bout(TARGET).attempts, *bout(TARGET, steps=3).attempts, queries))
+    found._round([("white box", mixed), ("reference", bout(REFERENCE))], arena)
+    assert prepared.missing == {"white box: linf-pgd, square": "linf-pgd met gradients that are not finite"}
+    assert [each.attempt for each in found.tried["white box"]] == [queries]
+    assert len(found.tried["reference"]) == 1
+
+
+@pytest.mark.usefixtures("no_probes")
+def test_gradients_are_not_asked_of_a_network_that_has_none(arena: Field) -> None:
+    prepared = Prepared(SETTINGS)
+    prepared.networks[TARGET] = Named(Braced(fixed(2), blind=True), "2")
+    found = runner(prepared)
+    turned = Attempt(source=TARGET, attack=pgd(SETTINGS), way="reversed")
+    noise = replace(turned, way="noise")
+    mixed = Bout(source=TARGET, attempts=(*bout(TARGET).attempts, turned, noise))
+    found._round([("white box", mixed)], arena)
+    (why,) = prepared.missing.values()
+    assert why == "linf-pgd needs gradients, and the network has none"
+    assert [each.attempt for each in found.tried["white box"]] == [noise]
 
 
 @pytest.mark.usefixtures("no_probes")

@@ -35,7 +35,7 @@ def require_finite(tensor: Tensor, name: AttackName, what: str) -> None:
         FloatingPointError: if some of it is not finite.
     """
     if not tensor.isfinite().all():
-        raise FloatingPointError(f"{name} met {what} that are not finite: is the network NaN?")
+        raise FloatingPointError(f"{name} met {what} that are not finite")
 
 
 def _unchanged(tensor: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from contragrad import table4
 from contragrad.audit import sources
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
+from contragrad.audit.braced import braced, device_of
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import UNCHANGED, Target
 from contragrad.contents import load_reference, normalisation
@@ -18,6 +19,7 @@ from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
+from contragrad.fingerprint import stream_seed
 from contragrad.material import make_material
 from contragrad.networks.objectives import PLAIN_STEP, step_cost
 from contragrad.reference import HAND_ENGINEERED, architecture, construct
@@ -64,12 +66,24 @@ class Arsenal:
     paces: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.tasks = sources.trainings(self.workspace, self.target, self.settings.surrogates)
+        self.tasks = {
+            name: _of_this_code(task, self.target)
+            for name, task in sources.trainings(self.workspace, self.target, self.settings.surrogates).items()
+            if not self._refused(name, task)
+        }
         reference = load_reference(self.workspace, self.splits)
         self.networks = {
             REFERENCE: Named(reference, self.workspace.reference_name),
             TARGET: Named(self.target.network, self.target.fingerprint),
         }
+
+    def _refused(self, name: str, task: FullTraining) -> bool:
+        """Whether the target's architecture cannot be trained so; notes why."""
+        why = self.target.refused.get(task.objective) if _anew(task, self.target) else None
+        if why is not None:
+            self.missing[name] = why
+            self.lost.add(name)
+        return why is not None
 
     def architectures(self) -> dict[str, str]:
         """Of the sources that are built here, by name."""
@@ -78,8 +92,10 @@ class Arsenal:
 
     def reachable(self, name: str) -> bool:
         """Whether the source is there or can be had; if not, notes why."""
+        if name in self.lost:
+            return False
         if name in self.networks or name in self.tasks or name == sources.DISTILLED:
-            return name not in self.lost
+            return True
         self.missing[name] = (
             "fast adversarial training has an L_inf ball, the study's attack another"
             if name == sources.ADVERSARIAL
@@ -125,7 +141,7 @@ class Arsenal:
 
     def _pace(self, of: str, network: Callable[[], nn.Module]) -> float:
         if of not in self.paces:
-            self.paces[of] = seconds(network(), self.splits.test)
+            self.paces[of] = seconds(braced(network(), self.splits.test), self.splits.test)
         return self.paces[of]
 
     def get(self, names: Sequence[str]) -> None:
@@ -152,9 +168,9 @@ class Arsenal:
         normal = normalisation(self.splits.train)
         for task in tasks:
             if task in trained:
-                network = table4.trained_network(self.workspace, normal, task)
+                network = table4.trained_network(self.workspace, normal, task).requires_grad_(False)
                 name = task_name(task, self.workspace)
-                self.networks[task.name] = Named(network.requires_grad_(False).eval(), name)
+                self.networks[task.name] = Named(braced(network, self.splits.test), name)
             else:
                 self.missing[task.name] = "its training diverged"
                 self.lost.add(task.name)
@@ -176,6 +192,18 @@ class Arsenal:
         self.watch(Ended(name))
 
 
+def _anew(task: FullTraining, target: Target) -> bool:
+    """Whether a target's own architecture is trained."""
+    return target.architecture is not None and task.architecture == target.architecture
+
+
+def _of_this_code(task: FullTraining, target: Target) -> FullTraining:
+    """The training; of code, from a seed that goes by the code, so that changed code is trained anew."""
+    if not (target.code and _anew(task, target)):
+        return task
+    return replace(task, seed=stream_seed(task.seed, target.code))
+
+
 def untrained(text: str, problem: Problem) -> nn.Module:
     """A network to be timed; what the pixels are scaled by takes no other time."""
     return construct(text, problem, UNCHANGED, 0)
@@ -183,7 +211,7 @@ def untrained(text: str, problem: Problem) -> nn.Module:
 
 def seconds(network: nn.Module, examples: Examples) -> float:
     """How long an image's input gradient takes here, in a batch if it is short."""
-    device = next(network.parameters()).device
+    device = device_of(network)
     for count in TIMED:
         images = pixels(examples.images[:count]).to(device)
         taken = []

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from contragrad import config_file, history, run, workers
+from contragrad.audit import model as models
 from contragrad.audit import target
 from contragrad.audit.arsenal import Arsenal, seconds, untrained
 from contragrad.audit.asked import depth_of, is_run, require_fitting, require_named
@@ -60,7 +61,7 @@ def audit(
     of_run = is_run(given)
     require_fitting(of_run, network, weights, study_file, out, overrides)
     if not of_run:
-        target.require_file(given, weights)
+        models.require_file(given, weights)
         require_named(study_file, overrides)
     folder = Path(given) if of_run else Path(str(out))
     config = history.stored_config(folder) if of_run else config_file.read(study_file, overrides)
@@ -70,7 +71,7 @@ def audit(
     model = None
     if not of_run:
         images, unmade = run.open_data(config, folder)
-        model = target.of_file(unmade, given, weights)
+        model = models.of_file(unmade, given, weights, images.test)
         _require_time(unmade, images, depth.minutes)
     dataset, workspace = run.entered(config, folder, watch)
     training = target.training_of(workspace, network) if of_run else None

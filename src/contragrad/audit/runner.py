@@ -11,8 +11,9 @@ from torch import Tensor
 from contragrad.audit import attackers, sources
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, Bout
-from contragrad.audit.attempts import Attempt, Field, Named
+from contragrad.audit.attempts import Attempt, Field, Held, Named
 from contragrad.audit.bouts import affordable, gradients, left_out_as, rounds
+from contragrad.audit.braced import is_blind
 from contragrad.audit.findings import Compared, Facts, Findings, Tried
 from contragrad.audit.probes import probe
 from contragrad.data.dataset import Examples
@@ -150,10 +151,17 @@ class Runner:
 
     def _fight(self, key: str, bout: Bout, arena: Field) -> None:
         watch, source = self.arsenal.watch, self.arsenal.networks[bout.source]
+        failed = []
         for attempt in bout.attempts:
             watch(Working(key, f"{key}: {attempt.label} on {bout.source}"))
-            self.tried[key].append(Tried(attempt, arena.attempt(attempt, source)))
-        watch(Ended(key, text=f"{key}: {len(bout.attempts)} attempts on {bout.source}"))
+            held = attempted(attempt, source, arena)
+            if isinstance(held, str):
+                failed.append(held)
+            else:
+                self.tried[key].append(Tried(attempt, held))
+        if failed:
+            self.arsenal.missing[left_out_as(key, bout)] = "; ".join(dict.fromkeys(failed))
+        watch(Ended(key, text=f"{key}: {len(bout.attempts) - len(failed)} attempts on {bout.source}"))
 
     def _crafting(self, bout: Bout, arena: Field) -> float:
         """Seconds that the attempts may take; AutoAttack's is long only where PGD has not fooled."""
@@ -186,7 +194,11 @@ class Runner:
                 continue
             for attempt in attempts:
                 arsenal.watch(Working("more", f"{attempt.attack.name} on {source}"))
-                yield Tried(attempt, arena.attempt(attempt, arsenal.networks[source]))
+                held = attempted(attempt, arsenal.networks[source], arena)
+                if isinstance(held, str):
+                    arsenal.missing[f"more steps or other epsilons on {source}"] = held
+                else:
+                    yield Tried(attempt, held)
             arsenal.watch(Ended("more"))
 
     def _clean(self, examples: Examples) -> dict[str, Tensor]:
@@ -216,6 +228,18 @@ class Runner:
                     epochs=task.epochs,
                 ),
             )
+
+
+def attempted(attempt: Attempt, source: Named, arena: Field) -> Held | str:
+    """What comes of an attempt, or why it cannot be made on that source."""
+    # Of AutoAttack a part goes without gradients.
+    climbs = attempt.way in ("gradient", "reversed") and attempt.attack.name != "autoattack"
+    if climbs and is_blind(source.network):
+        return f"{attempt.attack.name} needs gradients, and the network has none"
+    try:
+        return arena.attempt(attempt, source)
+    except FloatingPointError as error:
+        return str(error)
 
 
 def sample(test: Examples, count: int, seed: int) -> Examples:

@@ -1,22 +1,18 @@
 """The network that is audited, and what is known of how it was made."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
 
 from contragrad import history, table4
-from contragrad.artefacts import network_fingerprint
 from contragrad.choices import Keep, Objective
 from contragrad.contents import load_reference, normalisation
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
-from contragrad.legible import legible
-from contragrad.networks.network import Normalisation, placed
-from contragrad.onnx.model import load_onnx
-from contragrad.reference import architecture, construct, load_weights
+from contragrad.networks.network import Normalisation
+from contragrad.reference import architecture
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
 from contragrad.workspace import Workspace
@@ -34,13 +30,16 @@ class Target:
     Args:
         name: what it is called.
         network: maps images in [0, 1], float32 (B, C, H, W), to logits (B, classes).
-        fingerprint: names its weights.
+        fingerprint: names it: its weights and, where they are not all, what else its answers depend on.
         architecture: the text that `reference.construct` takes; None if it cannot be built anew.
         objective: what it was trained for, as far as an attacker who knows the recipe knows.
         epochs: for how long.
         keep: which of its weights were kept.
         seed: its training's; None if it is not known.
         recipe_known: whether objective and epochs are known, not assumed.
+        code: names what its factory makes, for networks that are trained anew from it; empty where the
+            architecture's text says it all.
+        refused: objectives that its architecture cannot be trained for, and why.
         weights: the file that it was read from.
     """
 
@@ -54,6 +53,8 @@ class Target:
     seed: int | None
     weights: Path
     recipe_known: bool = True
+    code: str = ""
+    refused: Mapping[Objective, str] = field(default_factory=dict)
 
 
 def training_of(workspace: Workspace, name: str | None) -> FullTraining | None:
@@ -75,10 +76,11 @@ def training_of(workspace: Workspace, name: str | None) -> FullTraining | None:
             remedy=f"contragrad resume {workspace.folder}; for a model audited there, the model and --out",
         )
     tasks = {task.name: task for task in table4.final_trainings(workspace, state)}
-    chosen = tasks.get(name or next(task for task in tasks if task.startswith("NE+")))
+    wanted = name or next((task for task in tasks if task.startswith("NE+")), None)
+    chosen = None if wanted is None else tasks.get(wanted)
     if chosen is None:
         raise UserError(
-            f"the study has no network {name}",
+            f"the study has no network {name}" if name else "the study has refined no evolved network",
             where="--network",
             remedy=f"one of: {', '.join([REFERENCE, *tasks])}",
         )
@@ -125,84 +127,3 @@ def _trained(workspace: Workspace, splits: Splits, task: FullTraining) -> Target
         seed=task.seed,
         weights=workspace.artefacts.path("network", name),
     )
-
-
-def require_file(given: str, weights: Path | None) -> None:
-    """Refuses what can be refused of a model without its data.
-
-    Raises:
-        UserError: if it is no such model, if a file or weights are missing, or are given for an ONNX file.
-    """
-    if _is_onnx(given):
-        if weights is not None:
-            raise UserError("an ONNX file holds its weights", where="--weights", remedy="leave it out")
-        _require_there(Path(given).expanduser(), given)
-    elif ":" not in given:
-        raise UserError(
-            "such a file cannot be audited",
-            where=given,
-            remedy="model.onnx, package.module:function with --weights, or a run folder",
-        )
-    elif weights is None:
-        raise UserError(
-            "the factory's network has no weights", where="--weights", remedy="a safetensors file"
-        )
-    else:
-        _require_there(weights.expanduser(), f"--weights: {weights}")
-
-
-def _is_onnx(given: str) -> bool:
-    return Path(given).suffix == ".onnx"
-
-
-def _require_there(path: Path, where: str) -> None:
-    if not path.is_file():
-        raise UserError("there is no such file", where=where, remedy="its path")
-
-
-def of_file(workspace: Workspace, given: str, weights: Path | None) -> Target:
-    """Anyone's network: an ONNX file, or a factory `package.module:function` with its weights.
-
-    The recipe an attacker knows is that of the settings: the objective, and as many epochs as the reference.
-
-    Raises:
-        UserError: if it cannot be had, or does not fit the data.
-    """
-    config = workspace.config
-    require_file(given, weights)
-    path = Path(given).expanduser()
-    if weights is None:
-        network, text, path_of_weights = load_onnx(path, workspace.problem), None, path
-    else:
-        text = f"factory {given}"
-        with _blamed(given):
-            network = construct(text, workspace.problem, UNCHANGED, config.seed)
-        with _blamed(f"--weights: {weights}"):
-            load_weights(network, weights.expanduser())
-        path_of_weights = weights
-    network = placed(network.requires_grad_(False).eval(), workspace.device)
-    return Target(
-        name=legible(path.stem if text is None else given),
-        network=network,
-        fingerprint=network_fingerprint(network),
-        architecture=text,
-        objective=config.training.objective,
-        epochs=config.reference.epochs,
-        keep="last",
-        seed=None,
-        weights=path_of_weights,
-        recipe_known=False,
-    )
-
-
-@contextmanager
-def _blamed(where: str) -> Iterator[None]:
-    """What is said of a reference is said of the model that is audited."""
-    try:
-        yield
-    except UserError as error:
-        what = error.what.replace("the reference's factory", "the model's factory").replace(
-            "the reference", "the model"
-        )
-        remedy = error.remedy.replace("that the reference names", "of the model")
-        raise UserError(what, where=where, remedy=remedy) from error

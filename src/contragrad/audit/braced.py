@@ -1,0 +1,75 @@
+"""Networks that lack what audits take for granted: input gradients, or a weight."""
+
+import torch
+from torch import Tensor, nn
+
+from contragrad.data.dataset import Examples, pixels
+from contragrad.networks.randomness import isolated
+
+FEW = 16
+"""Images on which it is tried whether a network has input gradients."""
+
+
+class Braced(nn.Module):
+    """A network with what it lacks: a weight, which says on which device it is, and input gradients.
+
+    Its answers are the network's own.
+
+    Args:
+        network: maps images (B, C, H, W) to logits (B, classes).
+        blind: whether its answers cannot be differentiated by the images; then the gradient is zero.
+    """
+
+    def __init__(self, network: nn.Module, *, blind: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.blind = blind
+        device = next((buffer.device for buffer in network.buffers()), None)
+        self.place = nn.Parameter(torch.zeros((), device=device), requires_grad=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) -> logits (B, classes)."""
+        if not self.blind:
+            logits: Tensor = self.network(images)
+            return logits
+        with torch.no_grad():
+            answer: Tensor = self.network(images.detach())
+        return answer + 0 * images.flatten(1).sum(1, keepdim=True)
+
+
+def braced(network: nn.Module, examples: Examples) -> nn.Module:
+    """The network itself if it has weights and input gradients, finite or not; braced if it has not.
+
+    Args:
+        network: maps images in [0, 1] to logits; put into evaluation mode.
+        examples: images that it is made for.
+    """
+    seeing = _differentiable(network.eval(), pixels(examples.images[:FEW]))
+    if seeing and any(True for _ in network.parameters()):
+        return network
+    return Braced(network, blind=not seeing).eval()
+
+
+def is_blind(network: nn.Module) -> bool:
+    """Whether the network's answers cannot be differentiated by the images."""
+    return isinstance(network, Braced) and network.blind
+
+
+@torch.enable_grad()
+@isolated(0, "braced")  # a network may draw random numbers
+def _differentiable(network: nn.Module, images: Tensor) -> bool:
+    images = images.to(device_of(network)).clone().requires_grad_()
+    logits = network(images)
+    if not logits.requires_grad:
+        return False
+    try:
+        (gradients,) = torch.autograd.grad(logits.sum(), images, allow_unused=True)
+    except Exception:  # a user's own derivative may raise anything
+        return False
+    return gradients is not None
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the network is, by its weights and buffers; the CPU if it has none."""
+    tensors = (*network.parameters(), *network.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
