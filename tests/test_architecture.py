@@ -35,7 +35,7 @@ ORDER = (
     "evaluate", "pictures", "explain", "draw", "notes", "history", "report", "watch.*", "table4", "material",
     "workers", "run", "coevolution", "calibrate",
     "audit.settings", "audit.queries", "audit.filters", "audit.attempts", "audit.braced", "audit.target",
-    "audit.model", "audit.sources", "audit.attackers",
+    "audit.model", "audit.sources", "audit.distillation", "audit.attackers",
     "audit.bouts", "audit.arsenal", "audit.probes", "audit.findings", "audit.runner", "audit.checks.check",
     "audit.checks.claim", "audit.checks.attack", "audit.checks.masking", "audit.checks.transfer",
     "audit.checks.baselines", "audit.checks.every", "audit.verdict", "audit.card", "audit.plots",

@@ -14,15 +14,19 @@ from torch import Tensor, nn
 from audits import CONFIG, SETTINGS, Constant, Flipping, Place, Stepped, opened
 from contragrad.artefacts import Artefacts
 from contragrad.audit import card, sources, verdict
+from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.attempts import Attempt, Field, Named
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import STRONG, Findings
 from contragrad.audit.runner import sample
-from contragrad.config import AttackSettings
+from contragrad.config import AttackSettings, TrainingSettings
 from contragrad.data.dataset import Examples, pixels
+from contragrad.engine.executors import InProcess
+from contragrad.engine.work import Work
 from contragrad.networks.inference import predict
 from contragrad.networks.randomness import isolated
+from contragrad.watch.events import nobody
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of SciPy, used by Foolbox
@@ -179,6 +183,22 @@ def test_without_its_architecture_a_network_has_no_twin(place: Place) -> None:
     assert findings.standing("recipe") != "not run"
     # What could not be had is said.
     assert verdicts(findings)[29] == "UNKNOWN"
+
+
+def test_a_source_that_the_network_was_trained_against_is_left_out_and_said_to_be(place: Place) -> None:
+    training = TrainingSettings(sources=("reference", "plain"))
+    met = replace(place.workspace, config=replace(CONFIG, training=training))
+    arsenal = Arsenal(
+        workspace=met,
+        splits=place.splits,
+        target=replace(place.copy_of_the_reference(), objective="fixed-adversarial"),
+        settings=SETTINGS,
+        executor=InProcess(Work(setup="contragrad.tasks:prepare", argument=met)),
+        watch=nobody,
+    )
+    assert arsenal.reachable(sources.OTHER_ARCHITECTURE)
+    assert not arsenal.reachable(sources.PLAIN)
+    assert arsenal.missing == {sources.PLAIN: sources.AGAINST}
 
 
 def test_an_audit_with_time_for_everything_leaves_out_what_cannot_be_alone(copy: Findings) -> None:

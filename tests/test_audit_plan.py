@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 import torch
@@ -23,16 +23,20 @@ from contragrad.audit.braced import Braced
 from contragrad.audit.probes import cosines
 from contragrad.audit.runner import PROBING, Runner, sample
 from contragrad.audit.settings import AuditSettings, radius
-from contragrad.audit.sources import ensemble, questions, strangers
-from contragrad.choices import AttackName
-from contragrad.config import AttackSettings
+from contragrad.audit.sources import ensemble, strangers
+from contragrad.audit.target import Target
+from contragrad.choices import AttackName, Objective, ReferenceArchitecture, Source
+from contragrad.config import AttackSettings, ReferenceSettings, StudyConfig, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.networks.ensemble import Ensemble
+from contragrad.reference import architecture, text_of
+from contragrad.refine import FullTraining
 from contragrad.search_settings import Limits, SearchSettings
 from contragrad.watch.events import Watcher, nobody
+from contragrad.workspace import Workspace
 from found import SETTINGS
 from strategies import CIFAR, small_settings
 
@@ -328,44 +332,85 @@ def test_a_space_that_has_no_more_architectures_is_named() -> None:
     assert caught.value.where == "--surrogates"
 
 
-@st.composite
-def pictures(draw: st.DrawFn) -> Tensor:
-    """A few images, each another, bytes or floats."""
-    count = draw(st.integers(1, 5))
-    images = torch.arange(count * 4, dtype=torch.uint8).reshape(count, 1, 2, 2) * 12
-    return images if draw(st.booleans()) else images.float() / 255
+def trained(
+    reference: str = "hand-engineered-a",
+    against: tuple[Source, ...] = ("reference",),
+    objective: Objective = "fixed-adversarial",
+) -> tuple[dict[str, FullTraining], dict[str, str], str]:
+    """The sources that an audit trains, those that its target has met, and the reference's text."""
+    settings = ReferenceSettings(architecture=cast(ReferenceArchitecture, reference))
+    config = StudyConfig(reference=settings, training=TrainingSettings(sources=against), search=TINY)
+    workspace = Workspace(folder=Path("nowhere"), config=config, data="data", problem=CIFAR, weights=None)
+    target = Target(
+        name="target",
+        network=nn.Identity(),
+        fingerprint="target",
+        architecture="conv(8,3) fc(4)",
+        objective=objective,
+        epochs=1,
+        keep="last",
+        seed=None,
+        weights=Path("nowhere"),
+    )
+    own = architecture(settings)
+    return sources.trainings(workspace, target, 1), sources.acquainted(config, target), own
+
+
+ORDINARY = (sources.ANOTHER, sources.PLAIN, sources.OTHER_ARCHITECTURE, *sources.FAMILIES)
+
+
+def test_all_ordinary_networks_are_strangers_to_who_was_trained_against_the_reference_alone() -> None:
+    tasks, seen, _ = trained()
+    assert not seen
+    assert {*ORDINARY, sources.ADVERSARIAL} <= tasks.keys()
+    assert tasks[sources.OTHER_ARCHITECTURE].architecture == text_of("hand-engineered-b")
+
+
+@pytest.mark.parametrize("reference", get_args(ReferenceArchitecture))
+def test_no_unseen_source_has_the_references_architecture_but_its_own_kin(reference: str) -> None:
+    tasks, seen, own = trained(reference)
+    kin = {sources.ANOTHER, sources.ADVERSARIAL}
+    assert all(
+        (tasks[name].architecture == own) == (name in kin) for name in {*ORDINARY, *kin} & tasks.keys()
+    )
+    assert seen.keys() == {*ORDINARY} - tasks.keys()
+    assert set(seen.values()) <= {sources.SAME}
+    # Nobody's kind is lost.
+    assert kin | {sources.OTHER_ARCHITECTURE} <= tasks.keys()
 
 
 @quick
-@given(pictures(), st.integers(1, 17), st.sampled_from((0.01, 0.3, 1.0)), st.integers(0, 2**32))
-def test_questions_have_no_noise_at_first_and_stay_in_the_ball_when_they_come_again(
-    images: Tensor, answers: int, epsilon: float, seed: int
+@given(
+    st.sampled_from(get_args(ReferenceArchitecture)),
+    st.sets(st.sampled_from(("another-seed", *get_args(ReferenceArchitecture)))),
+    st.booleans(),
+)
+def test_no_unseen_source_is_one_that_the_target_was_trained_against(
+    reference: str, named: set[str], surrogate: bool
 ) -> None:
-    found = questions(images, answers, epsilon, seed)
-    clean = images.float() / 255 if images.dtype == torch.uint8 else images
-    count = len(images)
-    assert found.shape == (answers, *images.shape[1:])
-    assert found.dtype == torch.float32
-    assert float(found.min()) >= 0
-    assert float(found.max()) <= 1
-    assert torch.equal(questions(images, answers, epsilon, seed), found)
-    distances = (found[:, None] - clean[None]).abs().flatten(2).amax(2)
-    first = distances[:count]
-    assert (first.min(1).values == 0).all()
-    places = first.argmin(1).tolist()
-    assert len(set(places)) == len(places), "each image is asked about once before any comes again"
-    assert float(distances[count:].min(1).values.max() if answers > count else 0) <= epsilon + 1e-6
+    against = (
+        "reference",
+        *sorted(named),
+        *(["surrogate", "surrogate conv(8,3) fc(4)"] if surrogate else []),
+    )
+    tasks, seen, _ = trained(reference, against)
+    left = {name: task.architecture for name, task in tasks.items() if name in ORDINARY}
+    assert not {text_of(name) for name in named - {"another-seed"}} & set(left.values()) - (
+        {left[sources.ANOTHER]} if sources.ANOTHER in left else set()
+    )
+    assert (sources.ANOTHER in tasks) == ("another-seed" not in named)
+    assert sources.OTHER_ARCHITECTURE in tasks
+    assert len({*left.values()}) == len(left)
+    # Each is said to be left out, under the name that it has in the settings or the audit.
+    for name in named:
+        assert seen[sources.ANOTHER if name == "another-seed" else name] == sources.AGAINST
+    assert not seen.keys() & tasks.keys()
 
 
-def test_questions_that_come_again_are_noisy_and_leave_the_images_alone() -> None:
-    images = torch.full((3, 1, 4, 4), 0.5)
-    found = questions(images, 9, 0.25, 0)
-    assert torch.equal(found[:3], images)
-    noise = found[3:] - 0.5
-    assert (noise.flatten(1) != 0).any(1).all()
-    assert not torch.equal(noise[:3], noise[3:])
-    assert float(noise.abs().max()) > 0.2
-    assert torch.equal(images, torch.full((3, 1, 4, 4), 0.5))
+def test_who_was_trained_against_nobody_has_met_none_of_the_settings_sources() -> None:
+    tasks, seen, _ = trained(against=("reference", "another-seed", "plain"), objective="cross-entropy")
+    assert not seen
+    assert set(ORDINARY) <= tasks.keys()
 
 
 class Fixed(nn.Module):

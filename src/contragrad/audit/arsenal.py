@@ -12,6 +12,7 @@ from contragrad.audit import sources
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
 from contragrad.audit.braced import braced, device_of
+from contragrad.audit.distillation import COPY, agreement, distilled, distilled_name
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import UNCHANGED, Target
 from contragrad.contents import load_reference, normalisation
@@ -22,7 +23,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import stream_seed
 from contragrad.material import make_material
 from contragrad.networks.objectives import PLAIN_STEP, step_cost
-from contragrad.reference import HAND_ENGINEERED, architecture, construct
+from contragrad.reference import architecture, construct
 from contragrad.refine import FullTraining
 from contragrad.tasks import task_name
 from contragrad.watch.events import Ended, Stage, Watcher, epoch_of
@@ -71,6 +72,9 @@ class Arsenal:
             for name, task in sources.trainings(self.workspace, self.target, self.settings.surrogates).items()
             if not self._refused(name, task)
         }
+        no_strangers = sources.acquainted(self.workspace.config, self.target)
+        self.missing |= no_strangers
+        self.lost |= no_strangers.keys()
         reference = load_reference(self.workspace, self.splits)
         self.networks = {
             REFERENCE: Named(reference, self.workspace.reference_name),
@@ -108,7 +112,7 @@ class Arsenal:
         if name in self.networks:
             return self.networks[name].fingerprint
         if name == sources.DISTILLED:
-            return sources.distilled_name(self.workspace, self.target, self.settings)
+            return distilled_name(self.workspace, self.target, self.settings)
         return task_name(self.tasks[name], self.workspace)
 
     def seconds_to_have(self, name: str) -> float:
@@ -132,11 +136,7 @@ class Arsenal:
         return self._pace(known.fingerprint, lambda: known.network)
 
     def _pace_of_training(self, name: str) -> float:
-        text = (
-            str(HAND_ENGINEERED[sources.OTHER_ARCHITECTURE])
-            if name == sources.DISTILLED
-            else self.tasks[name].architecture
-        )
+        text = COPY if name == sources.DISTILLED else self.tasks[name].architecture
         return self._pace(text, lambda: untrained(text, self.workspace.problem))
 
     def _pace(self, of: str, network: Callable[[], nn.Module]) -> float:
@@ -179,7 +179,7 @@ class Arsenal:
         name = sources.DISTILLED
         self.watch(Stage(f"training a {name}"))
         try:
-            self.networks[name] = sources.distilled(
+            self.networks[name] = distilled(
                 self.workspace,
                 self.splits,
                 self.target,
@@ -189,7 +189,15 @@ class Arsenal:
         except UserError as error:
             self.missing[name] = error.what
             self.lost.add(name)
-        self.watch(Ended(name))
+            self.watch(Ended(name))
+            return
+        images = self.splits.test.images[: self.settings.images]
+        share = agreement(self.networks[name].network, self.target.network, images)
+        self.watch(
+            Ended(
+                name, text=f"{name}: agrees with the network on {100 * share:.1f} % of {len(images)} images"
+            )
+        )
 
 
 def _anew(task: FullTraining, target: Target) -> bool:

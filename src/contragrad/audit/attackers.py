@@ -197,7 +197,7 @@ ATTACKERS: tuple[Attacker, ...] = (
     ),
     Attacker(
         key="distillation",
-        threat="Has images without labels and may ask the network for its answers; trains a copy on them.",
+        threat="Has images without labels and may ask the network for its logits; trains a copy on them.",
         sources=lambda settings: (sources.DISTILLED,),
         attempts=_usual,
     ),

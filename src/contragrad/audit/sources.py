@@ -1,29 +1,21 @@
 """The networks that attackers craft on, and how each is had: given, trained, distilled or joined."""
 
-from collections.abc import Callable, Sequence
-
-import torch
-from torch import Tensor
+from collections.abc import Sequence
 
 from contragrad.audit.attempts import Named
-from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
-from contragrad.choices import Objective
-from contragrad.contents import normalisation
-from contragrad.data.dataset import Examples, Splits, pixels
+from contragrad.choices import Objective, Source, is_surrogate
+from contragrad.config import StudyConfig
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.networks.ensemble import Ensemble
-from contragrad.networks.inference import predict
-from contragrad.networks.network import placed
-from contragrad.networks.objectives import Material
-from contragrad.networks.randomness import generator
-from contragrad.reference import HAND_ENGINEERED, architecture, construct
-from contragrad.refine import FullTraining, train_fully
+from contragrad.networks.objectives import OBJECTIVES
+from contragrad.reference import architecture, text_of
+from contragrad.refine import FullTraining
 from contragrad.search_settings import SearchSettings
-from contragrad.workspace import Workspace
+from contragrad.workspace import Workspace, source_architecture
 
 FAMILIES: tuple[str, ...] = ("squeezenet1_1", "resnet18", "densenet121", "vgg16_bn")
 """Torchvision networks that stand for those that a training or a search never saw, the cheapest first."""
@@ -32,10 +24,21 @@ TWIN = "undefended twin"
 DISTILLED = "copy distilled from the network's answers"
 ANOTHER = "reference, another seed"
 ADVERSARIAL = "reference, adversarially trained"
-OTHER_ARCHITECTURE = "hand-engineered-b"
+OTHER_ARCHITECTURE = "another hand-engineered network"
 PLAIN = "plain"
 ORDINARY = "ensemble of ordinary networks"
 SURROGATES = "ensemble of surrogates"
+
+SMALL: tuple[str, ...] = (
+    text_of("hand-engineered-b"),
+    text_of("hand-engineered-a"),
+    # LeNet's shape. No reference is called so and no training names it, so that it is always unseen.
+    "conv(16,5) pool(max,2) conv(32,5) pool(max,2) fc(128)",
+)
+"""Architectures of which the first that is unseen is the other hand-engineered network."""
+
+AGAINST = "the network was trained against it"
+SAME = "it has the reference's architecture"
 
 FRUITLESS = 100
 """Searches without a new candidate after which a search space is taken to have no more."""
@@ -52,8 +55,9 @@ def stranger(number: int) -> str:
 
 
 def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str, FullTraining]:
-    """How each source that is trained is trained, by name; without those that need an unknown architecture.
+    """How each source that is trained is trained, by name.
 
+    Left out are those that need an unknown architecture, and those that are no strangers to the target.
     Sources without a defence are trained as the reference is, surrogates as the target, against sources of
     the attacker's own where the target was trained against several.
     """
@@ -76,11 +80,13 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
             source_seed=his if as_target else None,
         )
 
+    seen = acquainted(config, target)
     found = [
         training(ANOTHER, own),
-        *(training(name, str(HAND_ENGINEERED[name])) for name in (OTHER_ARCHITECTURE, PLAIN)),
-        *(training(name, f"torchvision {name}") for name in FAMILIES),
+        training(OTHER_ARCHITECTURE, other_architecture(config, target)),
+        *(training(name, text_of(name)) for name in (PLAIN, *FAMILIES)),
     ]
+    found = [task for task in found if task.name not in seen]
     if config.attack.name != "l2-pgd":
         found.append(training(ADVERSARIAL, own, "fast-adversarial"))
     numbers = range(1, surrogates + 1)
@@ -96,6 +102,35 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
         for number, text in zip(numbers, drawn, strict=True)
     ]
     return {task.name: task for task in found}
+
+
+def acquainted(config: StudyConfig, target: Target) -> dict[str, str]:
+    """Ordinary networks that are no unseen sources for the target, by name, and why."""
+    own = architecture(config.reference)
+    found = {name: SAME for name in (PLAIN, *FAMILIES) if text_of(name) == own}
+    for source in _against(config, target):
+        found[ANOTHER if source == "another-seed" else source] = AGAINST
+    return found
+
+
+def other_architecture(config: StudyConfig, target: Target) -> str:
+    """A small architecture that is neither the reference's nor one that the target was trained against."""
+    seen = {
+        architecture(config.reference),
+        *(source_architecture(config.reference, source) for source in _against(config, target)),
+    }
+    return next(text for text in SMALL if text not in seen)
+
+
+def _against(config: StudyConfig, target: Target) -> tuple[Source, ...]:
+    """The ordinary networks beside the reference that the target was trained against."""
+    if not OBJECTIVES[target.objective].takes_sources:
+        return ()
+    return tuple(
+        source
+        for source in config.training.sources
+        if source not in ("reference", "key") and not is_surrogate(source)
+    )
 
 
 def strangers(settings: SearchSettings, problem: Problem, seed: int, count: int) -> list[str]:
@@ -126,80 +161,3 @@ def ensemble(members: Sequence[Named]) -> Named:
     names = [member.fingerprint for member in members]
     network = Ensemble([member.network for member in members]).eval()
     return Named(network, fingerprint("ensemble/1", names))
-
-
-def distilled(
-    workspace: Workspace,
-    splits: Splits,
-    target: Target,
-    settings: AuditSettings,
-    report: Callable[[dict[str, float]], None],
-) -> Named:
-    """A network trained on what the target answers to so many images, made once and kept.
-
-    The attacker has the training images without their labels and asks for the target's class of each;
-    where the budget is larger than the images are many, of images with noise of epsilon on them too.
-    His network is the hand-engineered one that is not the reference, trained as the reference is.
-
-    Raises:
-        UserError: if its training diverges.
-
-    Source: Papernot et al., "Practical black-box attacks against machine learning", 2017.
-    Deviates: noise in the place of their Jacobian-based augmentation.
-    """
-    config = workspace.config
-    text = str(HAND_ENGINEERED[OTHER_ARCHITECTURE])
-    seed = stream_seed(config.seed, "audit", DISTILLED)
-    name = distilled_name(workspace, target, settings)
-    normal = normalisation(splits.train)
-    network = construct(text, workspace.problem, normal, seed).to(workspace.device)
-    artefacts = workspace.artefacts
-    if artefacts.find("network", name) is None:
-        images = questions(splits.train.images, settings.distilled, float(settings.epsilon), seed)
-        task = FullTraining(
-            name=DISTILLED,
-            architecture=text,
-            objective="cross-entropy",
-            epochs=config.reference.epochs,
-            seed=seed,
-        )
-        result = train_fully(
-            network,
-            task,
-            name=name,
-            examples=Examples(images, predict(target.network, images)),
-            material=Material(),
-            training=config.training,
-            checkpoint_every=config.refine.checkpoint_every,
-            artefacts=artefacts,
-            report=report,
-        )
-        if "infeasible" in result:
-            raise UserError(f"the distilled copy's training {result['infeasible']}", where="audit")
-    network.load_state_dict(artefacts.load("network", name))
-    return Named(placed(network.requires_grad_(False).eval(), workspace.device), name)
-
-
-def distilled_name(workspace: Workspace, target: Target, settings: AuditSettings) -> str:
-    """The distilled network's fingerprint."""
-    config = workspace.config
-    text = str(HAND_ENGINEERED[OTHER_ARCHITECTURE])
-    seed = stream_seed(config.seed, "audit", DISTILLED)
-    passes = (config.reference.epochs, config.training.without_gm)
-    asked = (settings.distilled, settings.epsilon)
-    return fingerprint("distilled/1", text, target.fingerprint, workspace.split_name, *asked, seed, *passes)
-
-
-def questions(images: Tensor, answers: int, epsilon: float, seed: int) -> Tensor:
-    """So many images to ask about, float32 in [0, 1]: in a random order, and noisy when they come again."""
-    order = torch.cat(
-        [
-            torch.randperm(len(images), generator=generator(seed, "questions", turn))
-            for turn in range(-(-answers // len(images)))
-        ]
-    )[:answers]
-    found = pixels(images[order]).clone()
-    again = found[len(images) :]
-    noise = torch.rand(again.shape, generator=generator(seed, "noise")) * 2 - 1
-    found[len(images) :] = (again + epsilon * noise).clamp(0, 1)
-    return found
