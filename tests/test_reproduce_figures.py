@@ -292,7 +292,15 @@ def test_columns_may_be_crafted_on_the_row_itself_and_on_what_an_attacker_trains
         for column, source in (("white box", own), ("adaptive", made_by(task, "own"))):
             right = answers(name, place, on(source, attack)) == labels
             assert found.figures[name][column] == Share(int(right.sum()), IMAGES)
+            images = place.splits.test.images[:, 0, 0, 0].tolist()
+            clean, after = (
+                torch.tensor([answer(source, image, shown, "") for image in images]) == labels
+                for shown in ("", on(source, attack))
+            )
+            assert found.own[name][column] == Share(int((clean & ~after).sum()), int(clean.sum()))
     assert found.crafted.keys() == {"white box", "adaptive"}
+    for column, each in found.crafted.items():
+        assert each.fooled.share == min(own[column].share or 0.0 for own in found.own.values())
     assert len(set(world.trained)) == len(world.trained) == 2 + 3
 
 

@@ -265,9 +265,9 @@ def test_published_stands_before_measured_in_per_cent(setup: Setup) -> None:
     assert line("reference", text) == [
         "reference",
         f"50.0 | 60.0 {bounds(120, 200)}",
-        f"8.8 | 10.0 {bounds(20, 200)}",
+        f"8.8 | 10.0 {bounds(20, 200)} *",
     ]
-    assert line("NE+GM 1", text)[2] == f"– | 50.0 {bounds(100, 200)}"
+    assert line("NE+GM 1", text)[2] == f"– | 50.0 {bounds(100, 200)} *"
     assert line("NE 1 without GM", text)[1] == f"– | 70.0 {bounds(140, 200)}"
     assert "small, scale smoke: two columns, reduced data" in text
     assert "only]: 200 images" in in_one_line(text)
@@ -276,6 +276,108 @@ def test_published_stands_before_measured_in_per_cent(setup: Setup) -> None:
     assert "attack.epsilon 8/255" in text
     assert "fitness_split validation (test)" in text
     assert "data: cifar10, on which the networks are evolved: 540 training, 60 validation, 200 test" in text
+
+
+def strong(hits: int) -> Measured:
+    """A seed whose reference is fooled on so many of 120 images."""
+    return replace(FIRST, crafted={"attacked": replace(FIRST.crafted["attacked"], fooled=Share(hits, 120))})
+
+
+@pytest.mark.parametrize(
+    ("hits", "marked"), [((120,), False), ((108,), False), ((107,), True), ((120, 107), True)]
+)
+def test_a_figure_whose_source_is_hardly_fooled_is_marked(
+    setup: Setup, hits: Sequence[int], marked: bool
+) -> None:
+    found = content(DEFINITION, seeds(setup, *range(len(hits))), [strong(each) for each in hits])
+    text = table.printed(found)
+    for row in ("reference", "NE+GM 1", "NE 1 without GM"):
+        assert not line(row, text)[1].endswith("*"), "nobody crafted the clean images"
+        assert line(row, text)[2].endswith(" *") == marked
+    assert ("* the source of such examples is itself fooled on less than 90 % of" in text) == marked
+
+
+OWN = parse(
+    "own",
+    """
+title: x
+experiment: reduced-data
+columns:
+  clean:
+  white box: {source: itself}
+  adaptive: {source: surrogate}
+networks: {reference: , NE+GM 1: , NE 1 without GM: }
+worst_cases: {worst: [white box, adaptive]}
+""",
+)
+
+
+def own_sources(*fooled: int | None) -> Measured:
+    """A seed in which each row's surrogate is fooled on so many of 100 images; None has diverged."""
+    figures: Figures = {}
+    own: dict[str, dict[str, Share]] = {}
+    for name, each in zip(OWN.networks, fooled, strict=True):
+        there = Share(50, 200)
+        adaptive = "its surrogate diverged" if each is None else there
+        figures[name] = {"clean": there, "white box": there, "adaptive": adaptive, "worst": adaptive}
+        own[name] = {"white box": Share(60, 100)} | ({} if each is None else {"adaptive": Share(each, 100)})
+    weakest = Share(min(each for each in fooled if each is not None), 100)
+    crafted = Crafted(attack=AttackSettings(), clean=Share(100, 200), fooled=weakest)
+    return Measured(
+        figures=figures,
+        crafted={"white box": replace(crafted, fooled=Share(60, 100)), "adaptive": crafted},
+        calibration=None,
+        looks=1,
+        own=own,
+    )
+
+
+def test_the_success_on_each_rows_own_source_is_kept_and_the_weak_ones_are_marked(
+    setup: Setup, tmp_path: Path
+) -> None:
+    found = content(OWN, seeds(setup, 0, 1), [own_sources(95, 40, None), own_sources(97, 99, 91)])
+    rows = found["networks"]
+    assert [share and share["hits"] for share in rows["NE+GM 1"]["adaptive"]["source_fooling_rate"]] == [
+        40,
+        99,
+    ]
+    assert rows["NE 1 without GM"]["adaptive"]["source_fooling_rate"] == [
+        None,
+        {"hits": 91, "count": 100, "interval": wilson(91, 100)},
+    ]
+    assert "source_fooling_rate" not in rows["reference"]["clean"]
+    assert "source_fooling_rate" not in rows["reference"]["worst"]
+    table.write(found, tmp_path / "table.json")
+    text = table.printed(table.read(tmp_path / "table.json") or {})
+    marked = {name: [cell.endswith(" *") for cell in line(name, text)[1:]] for name in OWN.networks}
+    # How often the network itself is fooled is the white box's figure, and no weakness of its source.
+    assert marked == {
+        "reference": [False, False, False, False],
+        "NE+GM 1": [False, False, True, True],
+        "NE 1 without GM": [False, False, False, False],
+    }
+    said = in_one_line(text)
+    assert (
+        "adaptive: each row's surrogate is fooled on: reference 95.0, 97.0 %; NE+GM 1 40.0, 99.0 %; "
+        "NE 1 without GM –, 91.0 %" in said
+    )
+    assert "of a worst case, one of its sources" in said
+
+
+def test_a_figure_that_is_not_there_has_no_mark(setup: Setup) -> None:
+    text = table.printed(content(OWN, [setup], [own_sources(95, 40, None)]))
+    assert line("NE 1 without GM", text)[3:] == ["– | –", "– | –"]
+
+
+def test_an_older_table_that_does_not_have_each_rows_success_is_printed_as_it_was(setup: Setup) -> None:
+    found = content(OWN, [setup], [own_sources(95, 40, 97)])
+    for row in found["networks"].values():
+        for entry in row.values():
+            entry.pop("source_fooling_rate", None)
+    text = table.printed(found)
+    assert "*" not in text
+    assert "adaptive: linf-pgd on surrogate (the weakest row's)" in text
+    assert "40.0 % of those" in text
 
 
 def test_several_seeds_are_read_with_their_range(setup: Setup) -> None:

@@ -18,6 +18,9 @@ ITSELF = "itself"
 SURROGATE = "surrogate"
 """The source of a column whose examples are crafted on what an attacker trains by the row's recipe."""
 
+OWN = (ITSELF, SURROGATE)
+"""Sources that each row has for itself."""
+
 SOURCES = (
     "reference",
     ITSELF,

@@ -1,7 +1,7 @@
 """A table's figures for one seed: networks trained where they are not, examples crafted, answers counted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -11,7 +11,7 @@ from contragrad.notes import note_look
 from contragrad.recipes import RECIPES, SEARCHES, Found
 from contragrad.reproduce import experiment
 from contragrad.reproduce.asking import CLEAN, Asking
-from contragrad.reproduce.definition import Column, Definition
+from contragrad.reproduce.definition import OWN, Column, Definition
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.measures import cell
@@ -25,6 +25,8 @@ Figures = dict[str, dict[str, Share | str]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crafted:
     """What a column's examples are, and how strong: who does not fool their own source fools nobody.
+
+    Where each row has a source of its own, the weakest of them is told.
 
     Args:
         attack: by which they were crafted.
@@ -46,12 +48,14 @@ class Measured:
         crafted: by column, of those whose examples could be crafted.
         calibration: the calibrated epsilon, if a column has one.
         looks: how many sets of networks were measured on the test images so far.
+        own: how often the source of a row is fooled itself, by network and column, where it is the row's own.
     """
 
     figures: Figures
     crafted: dict[str, Crafted]
     calibration: Calibration | None
     looks: int
+    own: dict[str, dict[str, Share]] = field(default_factory=dict)
 
 
 def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
@@ -66,14 +70,17 @@ def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
             columns = [column for column in definition.columns if column.data == data]
             parts.append(_of_data(definition, columns, place, found, watch))
     figures: Figures = {name: {} for name in definition.networks}
+    own: dict[str, dict[str, Share]] = {name: {} for name in definition.networks}
     for part in parts:
-        for name, cells in part.figures.items():
-            figures[name] |= cells
+        for name in definition.networks:
+            figures[name] |= part.figures[name]
+            own[name] |= part.own[name]
     return Measured(
         figures=figures,
         crafted={name: each for part in parts for name, each in part.crafted.items()},
         calibration=next((part.calibration for part in parts if part.calibration), None),
         looks=max(part.looks for part in parts),
+        own=own,
     )
 
 
@@ -83,6 +90,7 @@ def _of_data(
     asking = Asking(definition, columns, place, found, watch)
     asking.ask()
     figures: Figures = {name: {} for name in definition.networks}
+    own: dict[str, dict[str, Share]] = {name: {} for name in definition.networks}
     crafted: dict[str, Crafted] = {}
     for column in columns:
         for name, cells in figures.items():
@@ -102,7 +110,8 @@ def _of_data(
                     clean=cell("accuracy", clean, clean=clean, source=clean),
                     fooled=cell("fooling rate", asking.right(source, shown), clean=clean, source=clean),
                 )
-                # Where each row has a source of its own, the weakest of them is told.
+                if column.source in OWN:
+                    own[name][column.name] = strength.fooled
                 crafted[column.name] = min(
                     crafted.get(column.name, strength), strength, key=lambda each: each.fooled.share or 0.0
                 )
@@ -111,7 +120,7 @@ def _of_data(
         for name, cells in figures.items() if members else ():
             cells[worst] = _worst(asking, name, members, cells)
     looks = note_look(place.memo, asking.trained())
-    return Measured(figures=figures, crafted=crafted, calibration=asking.calibration, looks=looks)
+    return Measured(figures=figures, crafted=crafted, calibration=asking.calibration, looks=looks, own=own)
 
 
 def _worst(

@@ -18,10 +18,11 @@ from contragrad.legible import legible
 from contragrad.notes import LOOKS
 from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.reproduce import provenance
-from contragrad.reproduce.definition import ITSELF, SURROGATE, Definition
+from contragrad.reproduce.definition import OWN, Definition
 from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.provenance import Content, Ground, told
+from contragrad.reproduce.strength import MARK, WEAK, examples, is_weak, own_sources
 
 INTERVALS = "95 % Wilson intervals, of the sampling of the test images only"
 
@@ -44,6 +45,7 @@ def content(
         "networks": {
             network: {
                 name: _entry(published.get(name), [seed.figures[network][name] for seed in found])
+                | _own(network, name, definition, found)
                 for name in definition.shown
             }
             for network, published in definition.networks.items()
@@ -62,6 +64,14 @@ def _column(name: str, definition: Definition, found: Sequence[Measured]) -> Con
         return shown
     crafted = [seed.crafted.get(column.name) for seed in found]
     return shown | {"crafted": [None if each is None else _crafted(each) for each in crafted]}
+
+
+def _own(network: str, name: str, definition: Definition, found: Sequence[Measured]) -> Content:
+    """Of a row with a source of its own: how often each seed's is fooled itself; None without examples."""
+    if not any(column.name == name and column.source in OWN for column in definition.columns):
+        return {}
+    fooled = [seed.own.get(network, {}).get(name) for seed in found]
+    return {"source_fooling_rate": [None if share is None else _measured(share) for share in fooled]}
 
 
 def _crafted(crafted: Crafted) -> Content:
@@ -134,8 +144,14 @@ def as_text(table: Content) -> Group:
     for column in table["columns"]:
         shown.add_column(column, justify="right")
     for name, row in table["networks"].items():
-        shown.add_row(Text(legible(name)), *(_figure(row[column]) for column in table["columns"]))
-    lines = [_examples(name, column) for name, column in table["columns"].items() if column["source"]]
+        shown.add_row(
+            Text(legible(name)),
+            *(_figure(row[column], weak=is_weak(table, row, column)) for column in table["columns"]),
+        )
+    lines = [examples(name, column) for name, column in table["columns"].items() if column["source"]]
+    lines += own_sources(table)
+    if any(is_weak(table, row, column) for row in table["networks"].values() for column in row):
+        lines.append(WEAK)
     lines += [
         f"{name}: images that are right in each of {', '.join(column['worst_of'])}"
         for name, column in table["columns"].items()
@@ -153,31 +169,6 @@ def as_text(table: Content) -> Group:
     if table["looks"] > 1:
         lines.append(LOOKS.format(table["looks"]))
     return Group(shown, Text("\n".join(lines)))
-
-
-def _examples(name: str, column: Content) -> str:
-    """How a column's examples were crafted, and how strong they are."""
-    crafted = [each for each in column["crafted"] if each is not None]
-    if not crafted:
-        return f"{name}: no examples"
-    attack = crafted[0]["attack"]
-    epsilons = ", ".join(dict.fromkeys(each["attack"]["epsilon"] for each in crafted))
-    length = "" if attack["step_size"] is None else f" of {attack['step_size']}"
-    clean, fooled = (
-        ", ".join(_percent(each[key]) for each in crafted)
-        for key in ("source_clean_accuracy", "source_fooling_rate")
-    )
-    source = column["source"]
-    whose = f"{source} (the weakest row's)" if source in (ITSELF, SURROGATE) else source
-    return (
-        f"{name}: {attack['name']} on {whose}, ε {epsilons}, {attack['steps']} steps{length}"
-        f"{', random start' if attack['random_start'] else ''}; "
-        f"the source classifies {clean} % of clean images correctly, and is fooled on {fooled} % of those"
-    )
-
-
-def _percent(share: Content) -> str:
-    return f"{100 * share['hits'] / share['count']:.1f}" if share["count"] else "–"
 
 
 def _missing(table: Content) -> list[str]:
@@ -203,7 +194,11 @@ def _counted(entry: Content) -> list[Content]:
     return [cell for cell in entry["measured"] if cell.get("count")]
 
 
-def _figure(entry: Content) -> str:
+def _figure(entry: Content, *, weak: bool) -> str:
+    return f"{_plain_figure(entry)} {MARK}" if weak else _plain_figure(entry)
+
+
+def _plain_figure(entry: Content) -> str:
     published = "–" if entry["published"] is None else f"{100 * entry['published']:.1f}"
     if entry["mean"] is None:
         return f"{published} | –"

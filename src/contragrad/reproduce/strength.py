@@ -1,0 +1,73 @@
+"""How strong a printed table's examples are: who does not fool their own source fools nobody."""
+
+from contragrad.audit.findings import STRONG
+from contragrad.legible import legible
+from contragrad.reproduce.definition import ITSELF, OWN
+from contragrad.reproduce.provenance import Content
+
+MARK = "*"
+"""Beside a figure whose examples hardly fool their own source."""
+
+WEAK = (
+    f"{MARK} the source of such examples is itself fooled on less than {STRONG:.0%} of the images that it "
+    "classifies correctly, so a stronger attack may change the figure; of a worst case, one of its sources"
+).replace("%", " %")
+
+
+def examples(name: str, column: Content) -> str:
+    """How a column's examples were crafted, and how strong they are."""
+    crafted = [each for each in column["crafted"] if each is not None]
+    if not crafted:
+        return f"{name}: no examples"
+    attack = crafted[0]["attack"]
+    epsilons = ", ".join(dict.fromkeys(each["attack"]["epsilon"] for each in crafted))
+    length = "" if attack["step_size"] is None else f" of {attack['step_size']}"
+    clean, fooled = (
+        ", ".join(_percent(each[key]) for each in crafted)
+        for key in ("source_clean_accuracy", "source_fooling_rate")
+    )
+    source = column["source"]
+    whose = f"{source} (the weakest row's)" if source in OWN else source
+    return (
+        f"{name}: {attack['name']} on {whose}, ε {epsilons}, {attack['steps']} steps{length}"
+        f"{', random start' if attack['random_start'] else ''}; "
+        f"the source classifies {clean} % of clean images correctly, and is fooled on {fooled} % of those"
+    )
+
+
+def own_sources(table: Content) -> list[str]:
+    """How strong each row's examples are, where each has a source of its own; older tables do not say."""
+    found = []
+    for name, column in table["columns"].items():
+        rates = {
+            network: ", ".join("–" if each is None else _percent(each) for each in rate)
+            for network, row in table["networks"].items()
+            if (rate := row[name].get("source_fooling_rate"))
+        }
+        if rates:
+            rows = "; ".join(f"{legible(network)} {rate} %" for network, rate in rates.items())
+            found.append(f"{name}: each row's {column['source']} is fooled on: {rows}")
+    return found
+
+
+def is_weak(table: Content, row: Content, name: str) -> bool:
+    """Whether the examples of a row's figure hardly fool their own source, with some seed.
+
+    Where the network itself is attacked, how often it is fooled is the figure itself.
+    """
+    column = table["columns"][name]
+    if row[name]["mean"] is None:
+        return False
+    if of := column.get("worst_of"):
+        return any(is_weak(table, row, each) for each in of)
+    if column["source"] in (None, ITSELF):
+        return False
+    if column["source"] in OWN:
+        rates = row[name].get("source_fooling_rate", [])
+    else:
+        rates = [each and each["source_fooling_rate"] for each in column["crafted"]]
+    return any(each is not None and each["hits"] < STRONG * each["count"] for each in rates)
+
+
+def _percent(share: Content) -> str:
+    return f"{100 * share['hits'] / share['count']:.1f}" if share["count"] else "–"
