@@ -326,6 +326,9 @@ def test_figure_3_is_of_all_seeds_and_kept_like_a_table(setup: Setup, studies: S
     assert shown["differs"]["search.generations"] == {"here": 1, "paper": 50}
     assert "reference+GM: published 0.687, measured 0.188 (0.125–0.250 over seeds 0, 1)" in text
     assert "The formula is ours" in text
+    # What stands side by side is not of the same networks, and both say so.
+    assert "ResNet-34 as the reference, on all of CIFAR-10" in shown["published_of"]
+    assert f"published distances: {shown['published_of']}" in " ".join(text.split())
     assert "search.generations 1 (50)" in text
     with Image.open(folder / "figure3.png") as picture:
         assert min(picture.size) > 50
@@ -335,6 +338,10 @@ def test_figure_3_is_of_all_seeds_and_kept_like_a_table(setup: Setup, studies: S
     assert again.splitlines()[:-1] == text.splitlines()[:-1]
     assert "kept as it was" in again
     assert files(setup.out) == before
+    # A file of before it was said has it in its text.
+    older = {key: value for key, value in shown.items() if key != "published_of"}
+    table.write(older, folder / "figure3.json")
+    assert said("figure3", setup, 0, 1) == again
 
 
 def test_figure_3_of_one_seed_has_no_range_and_of_a_diverged_network_no_distance(
