@@ -84,9 +84,10 @@ def of_file(workspace: Workspace, given: str, weights: Path | None, test: Exampl
         UserError: if it cannot be had, or does not fit the data.
     """
     require_file(given, weights)
-    if weights is None:
-        return _of_onnx(workspace, given, test)
-    return _of_factory(workspace, given, weights, test)
+    with isolated(workspace.config.seed, "model"):  # a network that is tried may draw random numbers
+        if weights is None:
+            return _of_onnx(workspace, given, test)
+        return _of_factory(workspace, given, weights, test)
 
 
 def _of_onnx(workspace: Workspace, given: str, test: Examples) -> Target:
