@@ -20,10 +20,11 @@ from torchvision.models.densenet import DenseNet
 
 from contragrad import attacks
 from contragrad.attack_library import ATTACKS, norm_of
-from contragrad.attacks import craft, perturbation_norm
+from contragrad.attacks import craft, perturbation_norm, require_craftable
 from contragrad.choices import AttackName
 from contragrad.config import AttackSettings
 from contragrad.data.dataset import pixels
+from contragrad.errors import UserError
 
 NAMES: tuple[AttackName, ...] = get_args(AttackName)
 EPSILON = {"linf": Fraction(1, 5), "l2": Fraction(1)}
@@ -475,6 +476,22 @@ def test_an_attack_that_returns_nan_is_caught(trained: nn.Module, monkeypatch: p
     monkeypatch.setitem(ATTACKS, "linf-pgd", broken)
     with pytest.raises(FloatingPointError, match="linf-pgd"):
         craft(trained, torch.zeros(1, 1, 8, 8), torch.arange(1), usual("linf-pgd"), seed=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_can_be_crafted_on_is_known_before_it_is_trained(name: AttackName, victim: nn.Module) -> None:
+    before = {key: tensor.clone() for key, tensor in victim.state_dict().items()}
+    require_craftable(victim, (1, 8, 8), usual(name), where="here")
+    assert all(torch.equal(before[key], tensor) for key, tensor in victim.state_dict().items())
+
+
+def test_what_cannot_be_crafted_on_is_named(trained: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="sgm reads the skips"):
+        require_craftable(trained, (1, 8, 8), usual("sgm"), where="here")
+    monkeypatch.setitem(ATTACKS, "linf-pgd", ("linf", lambda *_: lambda images, _: images * torch.nan))
+    with pytest.raises(UserError, match="not finite") as caught:
+        require_craftable(trained, (1, 8, 8), usual("linf-pgd"), where="here")
+    assert caught.value.where == "here"
 
 
 def test_perturbation_norms_by_hand() -> None:

@@ -9,12 +9,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from contragrad import config_file
 from contragrad.choices import FitnessSplit
 from contragrad.config import StudyConfig
 from contragrad.contents import (
     adversarial,
+    adversarial_of,
     context,
     directions,
     load_reference,
@@ -134,6 +136,10 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
 }
 
 
+BESIDE = {"address": ("--executor=ray",)}
+"""A setting -> those without which it is refused."""
+
+
 def changed(one: Workspace, other: Workspace) -> set[str]:
     return {name for name, of in NAMES.items() if of(one) != of(other)}
 
@@ -141,7 +147,8 @@ def changed(one: Workspace, other: Workspace) -> set[str]:
 @pytest.mark.parametrize("key", CHANGES)
 def test_a_setting_changes_the_names_of_what_depends_on_it_and_no_others(key: str) -> None:
     value, expected = CHANGES[key]
-    before, after = workspace(), workspace(f"--{key}={value}")
+    before = workspace(*BESIDE.get(key, ()))
+    after = workspace(*BESIDE.get(key, ()), f"--{key}={value}")
     assert config_file.dotted(before.config)[key] != config_file.dotted(after.config)[key]
     assert changed(before, after) == expected
 
@@ -330,3 +337,74 @@ def test_evaluations_share_what_lies_in_the_folder(fitness_split: FitnessSplit, 
     assert (shared.problem, shared.training) == (TINY, there.config.training)
     assert shared.limits == there.config.search.limits
     assert shared.limits.blocks == 7
+
+
+STANDARDISING = """
+import torch
+from torch import nn
+
+class Standardising(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 3)
+
+    def forward(self, images):
+        away = images - images.mean((1, 2, 3), keepdim=True)
+        return self.layer((away / (away.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-5)).flatten(1))
+"""
+"""A network whose logits are finite everywhere, and whose gradients are not at an image of one shade."""
+
+
+def with_blank_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Workspace, Splits]:
+    """Two of the training images and one of the validation images are of one shade."""
+    (folder / "standardising.py").write_text(STANDARDISING)
+    monkeypatch.syspath_prepend(folder)
+    words = ("--reference.factory=standardising:Standardising", "--attack.random_start=false")
+    there = workspace(*words, folder=folder)
+    made = dataset()
+    made.train.images[:2] = made.test.images[:1] = 255
+    splits = Splits(made.train, made.test, made.test)
+    weights = dict(untrained_reference(there, splits).state_dict())
+    there.artefacts.save("network", there.reference_name, weights)
+    return there, splits
+
+
+def test_directions_that_are_not_finite_are_counted_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, splits = with_blank_images(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match="not finite at 2 of 30 training images") as caught:
+        directions(there, splits)
+    assert caught.value.where == "the reference, factory standardising:Standardising"
+    assert not list(there.artefacts.folder.glob("directions-*"))
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_examples_that_cannot_be_crafted_name_the_source_and_the_split(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, splits = with_blank_images(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match=f"the {part} images: linf-pgd met gradients") as caught:
+        adversarial(there, splits, part)
+    assert caught.value.where == "the reference, factory standardising:Standardising"
+    other = workspace('--training.sources=["reference","another-seed"]', folder=tmp_path)
+    settings = replace(other.config, reference=there.config.reference, attack=there.config.attack)
+    other = replace(other, config=settings)
+    source = (other.source_names()[1], lambda: untrained_reference(there, splits))
+    with pytest.raises(UserError, match=f"the {part} images") as caught:
+        adversarial_of(other, splits, part, source=source)
+    assert caught.value.where == "training.sources: another-seed"
+
+
+def test_given_weights_may_be_gone_once_they_are_kept(tmp_path: Path) -> None:
+    made = dataset()
+    splits = Splits(made.train, made.test, made.test)
+    file = tmp_path / "mine.safetensors"
+    weights = {name: t + 1 for name, t in untrained_reference(workspace(), splits).state_dict().items()}
+    save_file(weights, file)
+    there = workspace(f"--reference.weights={file}", folder=tmp_path / "run", weights="mine")
+    given = dict(untrained_reference(there, splits).state_dict())
+    there.artefacts.save("network", there.reference_name, given)
+    file.unlink()
+    found = load_reference(there, splits).state_dict()
+    assert all(torch.equal(found[name], weights[name]) for name in weights)

@@ -6,6 +6,7 @@ random numbers, a frozen network, batches, and the bounds held to the last bit.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from contragrad.attack_library import ATTACKS, Norm, norm_of
 from contragrad.choices import AttackName
 from contragrad.config import AttackSettings
 from contragrad.data.dataset import pixels
+from contragrad.errors import UserError
 from contragrad.networks.randomness import isolated
 
 POSITIONS = 2**18
@@ -70,6 +72,36 @@ def craft(
             _require_promise(settings.name, crafted, clean, epsilon)
             examples[batch] = _project(crafted, clean, epsilon, norm)
     return examples
+
+
+def require_craftable(
+    network: nn.Module, shape: tuple[int, int, int], settings: AttackSettings, *, where: str
+) -> None:
+    """Tries the attack on one random image, so that what cannot be crafted on is known before it is trained.
+
+    The network is afterwards as it was, and its weights need not be trained.
+
+    Args:
+        network: as for `craft`, on the CPU.
+        shape: of an image.
+        settings: the attack.
+        where: for the message, what names the network.
+
+    Raises:
+        UserError: if the attack cannot read this network, or needs a package that is missing, or if what it
+            made is not finite.
+    """
+    image = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+    with _frozen(network), torch.no_grad():
+        logits = network(image)
+    # AutoAttack goes through all of its attacks only for an image that is classified correctly.
+    label = (logits.argmax(1) + 1) % logits.shape[1]
+    try:
+        craft(network, image, label, replace(settings, steps=1, step_size=None), seed=0)
+    except FloatingPointError as error:
+        raise UserError(
+            f"no examples can be crafted: {error}", where=where, remedy="a network with finite gradients"
+        ) from error
 
 
 def perturbation_norm(adversarial: Tensor, images: Tensor, norm: Norm) -> Tensor:

@@ -103,18 +103,21 @@ def normalisation(examples: Examples) -> Normalisation:
 
 def untrained_reference(workspace: Workspace, splits: Splits) -> nn.Module:
     """The reference's architecture with fresh weights, or with the user's if they are given."""
-    settings = workspace.config.reference
-    seed = stream_seed(workspace.config.seed, "reference")
-    text = architecture(settings)
-    network = construct(text, workspace.problem, normalisation(splits.train), seed)
-    if settings.weights is not None:
-        load_weights(network, Path(settings.weights).expanduser())
+    network = _fresh_reference(workspace, splits)
+    if (weights := workspace.config.reference.weights) is not None:
+        load_weights(network, Path(weights).expanduser())
     return network
 
 
+def _fresh_reference(workspace: Workspace, splits: Splits) -> nn.Module:
+    seed = stream_seed(workspace.config.seed, "reference")
+    text = architecture(workspace.config.reference)
+    return construct(text, workspace.problem, normalisation(splits.train), seed)
+
+
 def load_reference(workspace: Workspace, splits: Splits) -> nn.Module:
-    """The fixed reference, frozen, on the workspace's device."""
-    network = untrained_reference(workspace, splits)
+    """The fixed reference, frozen, on the workspace's device; the file of given weights may be gone."""
+    network = _fresh_reference(workspace, splits)
     filled(network, workspace, workspace.reference_name)
     return placed(network.requires_grad_(False).eval(), workspace.device)
 
@@ -138,7 +141,11 @@ def load_source(workspace: Workspace, splits: Splits, place: int) -> nn.Module:
 
 
 def directions(workspace: Workspace, splits: Splits) -> Tensor:
-    """The reference's unit gradients (N, C, H, W) at the training images, computed once."""
+    """The reference's unit gradients (N, C, H, W) at the training images, computed once.
+
+    Raises:
+        UserError: if some are not finite.
+    """
     return _directions(workspace, splits, workspace.reference_name, lambda: load_reference(workspace, splits))
 
 
@@ -146,7 +153,15 @@ def _directions(
     workspace: Workspace, splits: Splits, source: str, network: Callable[[], nn.Module]
 ) -> Tensor:
     def compute() -> dict[str, Tensor]:
-        return {"directions": all_reference_directions(network(), splits.train)}
+        found = all_reference_directions(network(), splits.train)
+        # With one of them in it, every batch's loss is NaN, and every evaluation would be called diverged.
+        if lost := int((~found.isfinite().flatten(1).all(1)).sum()):
+            raise UserError(
+                f"the input gradients are not finite at {lost:,} of {len(found):,} training images",
+                where=_called(workspace, source),
+                remedy="a network that can be differentiated at every image, those of one shade too",
+            )
+        return {"directions": found}
 
     name = directions_name(workspace, source)
     return workspace.artefacts.obtain("directions", name, compute)["directions"]
@@ -173,17 +188,37 @@ def adversarial_of(
         part: `train`, `validation` or `test`.
         source: the name of the weights, and what gives the network if it is needed; None is the reference.
         attack: None is the study's.
+
+    Raises:
+        UserError: if a gradient or an example is not finite, or if the attack cannot be made.
     """
+    name = workspace.reference_name if source is None else source[0]
 
     def compute() -> dict[str, Tensor]:
         examples: Examples = getattr(splits, part)
         network = load_reference(workspace, splits) if source is None else source[1]()
         seed = stream_seed(workspace.config.seed, "attack", part)
         settings = attack or workspace.config.attack
-        return {"adversarial": craft(network, examples.images, examples.labels, settings, seed=seed)}
+        try:
+            crafted = craft(network, examples.images, examples.labels, settings, seed=seed)
+        except FloatingPointError as error:
+            raise UserError(
+                f"no examples can be crafted at the {part} images: {error}",
+                where=_called(workspace, name),
+                remedy="a network with finite gradients at every image, those of one shade too",
+            ) from error
+        return {"adversarial": crafted}
 
-    name = workspace.adversarial_name(part, None if source is None else source[0], attack)
-    return workspace.artefacts.obtain("adversarial", name, compute)["adversarial"]
+    stored = workspace.adversarial_name(part, name, attack)
+    return workspace.artefacts.obtain("adversarial", stored, compute)["adversarial"]
+
+
+def _called(workspace: Workspace, name: str) -> str:
+    """What people call the network whose weights have that name."""
+    if name == workspace.reference_name:
+        return f"the reference, {architecture(workspace.config.reference)}"
+    sources = dict(zip(workspace.source_names(), workspace.config.training.sources, strict=True))
+    return f"training.sources: {sources[name]}" if name in sources else f"the network {name}"
 
 
 def material(workspace: Workspace, objective: Objective) -> Material:

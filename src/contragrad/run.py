@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contragrad import config_file, evaluate, table4, workers
+from contragrad.attacks import require_craftable
 from contragrad.choices import surrogate_genome
 from contragrad.config import StudyConfig
 from contragrad.contents import (
@@ -17,6 +18,7 @@ from contragrad.contents import (
     of_sources,
     store_splits,
     untrained_reference,
+    untrained_source,
 )
 from contragrad.data.balance import remarks
 from contragrad.data.dataset import Dataset, Splits, split
@@ -38,7 +40,7 @@ from contragrad.history import stored_config, stored_path
 from contragrad.material import make_reference, make_sources
 from contragrad.networks.inference import resolve_device
 from contragrad.notes import LOOKS, note_look, note_origin, require_continuation
-from contragrad.reference import require_usable
+from contragrad.reference import architecture, require_usable
 from contragrad.report import outcome_text
 from contragrad.watch.announcing import Announcing
 from contragrad.watch.events import (
@@ -52,7 +54,7 @@ from contragrad.watch.events import (
     Watcher,
     epoch_of,
 )
-from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
+from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace, source_architecture
 
 
 def create(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[evaluate.Row, ...]:
@@ -135,13 +137,14 @@ def open_data(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
 
 
 def _untrained(workspace: Workspace, dataset: Dataset) -> None:
-    """Fails now, before anything is written, if the reference or another source cannot be had."""
+    """Fails now, before anything is written, if a source cannot be had or attacked, the reference first."""
     splits = Splits(dataset.train, dataset.test, dataset.test)
-    network = untrained_reference(workspace, splits)
-    settings = workspace.config.reference
-    where = f"reference.factory: {settings.factory}" if settings.factory else "reference.architecture"
-    require_usable(network, workspace.problem, where)
-    for source in workspace.config.training.sources:
+    config, shape = workspace.config, dataset.shape
+    reference = untrained_reference(workspace, splits)
+    factory = config.reference.factory
+    where = f"reference.factory: {factory}" if factory else "reference.architecture"
+    require_usable(reference, workspace.problem, where)
+    for source in config.training.sources:
         if (genome := surrogate_genome(source)) is None:
             continue
         try:
@@ -149,6 +152,14 @@ def _untrained(workspace: Workspace, dataset: Dataset) -> None:
         except ValueError as error:
             where = f"training.sources: {source}"
             raise UserError(str(error), where=where, remedy="surrogate, or with a genome's text") from error
+    require_craftable(reference, shape, config.attack, where="the reference")
+    tried = {architecture(config.reference)}
+    for place, source in enumerate(config.training.sources):
+        # Whether an attack can read a network is a matter of its architecture.
+        if (text := source_architecture(config.reference, source)) not in tried:
+            tried.add(text)
+            network = untrained_source(workspace, splits, place)
+            require_craftable(network, shape, config.attack, where=f"training.sources: {source}")
 
 
 def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[evaluate.Row, ...]:
