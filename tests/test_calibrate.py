@@ -17,6 +17,7 @@ from rich.table import Table
 from contragrad import config_file, run
 from contragrad.calibrate import Tried, as_json, as_table, calibrate
 from contragrad.choices import Objective
+from contragrad.cli import main
 from contragrad.engine import study
 from contragrad.engine.evaluations import remembered
 from contragrad.engine.executors import Event, Finished, InProcess, Progressed
@@ -240,3 +241,24 @@ def test_people_get_the_means_of_what_could_be_measured() -> None:
 def test_the_best_weight_is_bold_and_the_first_one_on_ties(tried: Sequence[Tried], bold: int) -> None:
     styles = [row.style for row in as_table(tried).rows]
     assert styles == ["bold" if place == bold else None for place in range(len(tried))]
+
+
+TINY = """
+device: cpu
+workers: 1
+data: {source: digits}
+reference: {epochs: 1}
+training: {objective: orthogonal, sources: [reference, surrogate]}
+search:
+  {population: 2, children: 1, generations: 1, minimum_distance: 1, epochs: 1, channels: [8], hidden: 16,
+   initial_blocks_max: 4, limits: {flops: 300000}}
+"""
+
+
+def test_surrogates_are_trained_with_every_weight(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "study.yaml").write_text(TINY)
+    words = ["--config", str(tmp_path / "study.yaml"), "--out", str(tmp_path / "run"), "--json"]
+    assert main(["calibrate", *words, "--weights", "0.25", "4"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [entry["gm_weight"] for entry in found] == [0.25, 4.0]
+    assert all("measured" in str(entry["outcomes"][0]) or entry["fitness"] > 0 for entry in found)

@@ -249,6 +249,10 @@ def test_errors_are_told_without_a_traceback(
         (("evolve",), "; `contragrad resume {}` goes on from here"),
         (("demo",), "; `contragrad resume {}` goes on from here"),
         (
+            ("evolve", "--seed", "1", "--memo", "all.db", "--address=auto", "--executor", "ray"),
+            "; `contragrad resume {} --memo all.db --address=auto --executor ray` goes on from here",
+        ),
+        (
             ("demo", "--tensorboard", "--mlflow", "https://me:secret@example.org/logs?all=1&of=them"),
             "; `contragrad resume {} --tensorboard --mlflow 'https://example.org/logs?all=1&of=them'` goes "
             "on from here",

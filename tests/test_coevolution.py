@@ -175,6 +175,11 @@ def test_rounds_go_on_where_they_were_left(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert not any(line.get("event") == "epoch" for line in lines)
 
+    # The second round follows from as long a first one as it had, and says so before it is touched.
+    assert main([*words, "--rounds", "2", "--search.generations", "2"]) == 2
+    assert "a later round follows from 1 generations of this one" in capsys.readouterr().err
+    assert main([*words, "--rounds", "2"]) == 0
+
     # Its test images were looked at: a third round would be chosen by them.
     assert main([*words, "--rounds", "3"]) == 2
     assert "planned before the test images were looked at" in capsys.readouterr().err

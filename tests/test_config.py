@@ -146,3 +146,10 @@ def test_records_cannot_be_changed() -> None:
 def test_an_error_shows_only_what_it_has() -> None:
     assert str(UserError("no such file")) == "no such file"
     assert str(UserError("no such file", where="a.npz")) == "no such file\n  at: a.npz"
+
+
+def test_an_address_without_a_cluster_is_refused() -> None:
+    with pytest.raises(UserError, match="of no use to processes of this machine") as caught:
+        StudyConfig(address="10.0.0.1:6379")
+    assert caught.value.where == "address"
+    assert StudyConfig(address="10.0.0.1:6379", executor="ray").executor == "ray"

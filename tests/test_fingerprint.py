@@ -34,6 +34,13 @@ class Apple:
 
 
 @dataclass(frozen=True)
+class Scales:
+    """A record of a number that need not be whole."""
+
+    reading: float = 1.0
+
+
+@dataclass(frozen=True)
 class Pear:
     """Another record with the same fields."""
 
@@ -251,3 +258,9 @@ def test_what_one_stream_draws_does_not_shift_another() -> None:
         other.random()
         drawn.append(stream(3, "b").random())
     assert drawn == expected
+
+
+def test_a_whole_number_where_a_float_is_declared_is_the_float() -> None:
+    assert fingerprint("test/1", Scales(1)) == fingerprint("test/1", Scales(1.0))
+    assert canonical_json(Scales(2)) == canonical_json(Scales(2.0))
+    assert fingerprint("test/1", Apple(1)) != fingerprint("test/1", Scales(1))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.choices import IN_LINF_BALLS, Objective
+from contragrad.choices import IN_LINF_BALLS, WITH_PENALTY, Objective
 from contragrad.config import AttackSettings, StudyConfig, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
@@ -254,6 +254,18 @@ def test_adversarial_training_in_another_ball_than_the_attack_is_refused(objecti
 
 def test_the_objectives_with_a_ball_are_those_that_make_inputs_in_it() -> None:
     assert set(IN_LINF_BALLS) == {name for name, parts in OBJECTIVES.items() if parts.inputs is not None}
+
+
+@pytest.mark.parametrize("objective", [name for name in OBJECTIVES if name not in WITH_PENALTY])
+def test_a_key_that_does_nothing_is_refused(objective: Objective) -> None:
+    training = TrainingSettings(objective=objective, sources=("reference", "key"))
+    with pytest.raises(UserError, match="a key has no part in"):
+        StudyConfig(training=training)
+    assert StudyConfig(training=replace(training, objective="gm")).training.sources[-1] == "key"
+
+
+def test_the_objectives_with_a_penalty_are_those_that_have_one() -> None:
+    assert set(WITH_PENALTY) == {name for name, parts in OBJECTIVES.items() if parts.penalty is not None}
 
 
 def test_a_training_step_costs_what_it_takes_beside_cross_entropy() -> None:

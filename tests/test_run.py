@@ -406,9 +406,10 @@ def test_a_full_disk_leaves_no_run_folder(tmp_path: Path) -> None:
 
 
 def test_options_before_the_run_folder_are_refused(tmp_path: Path) -> None:
-    done = call_here("resume", "--workers", "2", tmp_path)
-    assert done.returncode == 2
-    assert "comes before the options" in done.stderr
+    for words in (("resume", "--workers", "2", tmp_path), ("audit", "--seed", "1", tmp_path)):
+        done = call_here(*words)
+        assert done.returncode == 2
+        assert "comes before the settings" in done.stderr
 
 
 def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:

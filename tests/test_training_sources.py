@@ -120,6 +120,19 @@ def test_the_reference_alone_changes_no_name() -> None:
     assert workspace(SEVERAL).evaluation_name(trial) != workspace(("reference",)).evaluation_name(trial)
 
 
+def test_an_evaluation_is_named_by_the_networks_that_its_sources_are() -> None:
+    # With weights of its own, the reference is the same however long others are trained.
+    def name(epochs: int, sources: Sequence[Source]) -> str:
+        there = workspace(sources)
+        config = replace(there.config, reference=replace(there.config.reference, epochs=epochs))
+        return replace(there, config=config, weights="given").evaluation_name(
+            Trial(parse("conv(4,3) fc(8)"), 1)
+        )
+
+    assert name(1, SEVERAL) != name(100, SEVERAL)
+    assert name(1, ("reference",)) == name(100, ("reference",))
+
+
 def test_full_trainings_are_named_by_their_sources_if_they_take_them() -> None:
     def name(sources: Sequence[Source], source_seed: int | None = None, objective: str = "orthogonal") -> str:
         task = FullTraining(

@@ -9,12 +9,14 @@ from rich.table import Table
 
 from contragrad import run, workers
 from contragrad.config import StudyConfig
+from contragrad.contents import material
 from contragrad.engine import executors, study
 from contragrad.engine.memo import Memo
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.trial import Measured, Outcome, Trial, outcome_to_json
 from contragrad.fingerprint import Plain
+from contragrad.material import make_sources
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.report import outcome_text, percent
 from contragrad.watch.announcing import Announcing
@@ -40,6 +42,8 @@ def calibrate(
 ) -> tuple[Tried, ...]:
     """Evaluates a study's initial candidates with each weight, as far as its memo has not got them.
 
+    Whole, whatever `search.rungs` says: a candidate that a search stopped early is evaluated anew.
+
     The test images are not looked at, unless the fitness is measured on them.
 
     Raises:
@@ -57,8 +61,15 @@ def calibrate(
         replace(config, training=replace(config.training, gm_weight=float(weight))) for weight in weights
     ]
     dataset, workspace = run.entered(config, folder, watch)
-    with run.opened(workspace, dataset, watch) as (memo, _):
-        return tuple(_tried(replace(workspace, config=each), memo, watch) for each in weighted)
+    with run.opened(workspace, dataset, watch) as (memo, splits):
+        tried = []
+        for each in weighted:
+            own = replace(workspace, config=each)
+            # Surrogates are trained with the weight too.
+            make_sources(own, splits, watch)
+            material(own, each.training.objective)
+            tried.append(_tried(own, memo, watch))
+        return tuple(tried)
 
 
 def _tried(workspace: Workspace, memo: Memo, watch: Watcher) -> Tried:

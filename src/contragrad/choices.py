@@ -56,6 +56,16 @@ IN_LINF_BALLS: tuple[Objective, ...] = (
 )
 """Objectives that train on the network's own examples, which are made in an L_inf ball."""
 
+WITH_PENALTY: tuple[Objective, ...] = (
+    "gm",
+    "orthogonal",
+    "fixed-adversarial+gm",
+    "fixed-adversarial+orthogonal",
+    "mixed-adversarial+orthogonal",
+    "ensemble-adversarial+orthogonal",
+)
+"""Objectives that penalise how input gradients lie to those of the sources, a key's among them."""
+
 Optimiser = Literal["adam", "adamw", "sgd"]
 Precision = Literal["float32", "bfloat16"]
 Scale = Literal["smoke", "reduced", "full"]

@@ -5,6 +5,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import contragrad
 from contragrad.commands.audit import AUDIT
@@ -55,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Command = options.command
     if rest and not command.takes_settings:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if command is RESUME and words[1].startswith("-"):
-        parser.error("the run folder comes before the options: contragrad resume RUN --key value")
+    _require_first(parser, command, options, words, rest)
     keep_freed_memory()
+    options.overrides = rest
     try:
         command.call(options, rest)
         sys.stdout.flush()
@@ -79,6 +80,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"contragrad: interrupted{command.way_on(options)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
+
+
+def _require_first(
+    parser: argparse.ArgumentParser,
+    command: Command,
+    options: argparse.Namespace,
+    words: Sequence[str],
+    rest: Sequence[str],
+) -> None:
+    """Refuses a setting before the first word, which would be taken for its value."""
+    if command.first is None:
+        return
+    shown, name = command.first
+    taken = Path(getattr(options, name))
+    before = words[: next(place for place, word in enumerate(words) if place and Path(word) == taken)]
+    if any(word.startswith("--") and "=" not in word and word in rest for word in before):
+        parser.error(f"{shown} comes before the settings: contragrad {command.name} {shown} --key value")
 
 
 def _give_up_output() -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from math import isinf
 from pathlib import Path
 
-from contragrad import evaluate, run, workers
+from contragrad import config_file, evaluate, run, workers
 from contragrad.choices import surrogate_of
 from contragrad.config import StudyConfig
 from contragrad.data.dataset import Dataset
@@ -25,7 +25,7 @@ from contragrad.workspace import CONFIGURATION, TABLE, Workspace
 def coevolve(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -> tuple[evaluate.Row, ...]:
     """Runs the rounds that are not there yet, and returns the last one's table.
 
-    Test images are looked at in the last round alone.
+    Test images are looked at in the last round alone, unless the fitness is measured on them.
 
     Args:
         config: the first round's settings.
@@ -71,6 +71,8 @@ def _entered(config: StudyConfig, number: int, out: Path, watch: Watcher) -> tup
             where=str(out),
             remedy="another --out: rounds lie in it side by side",
         )
+    if (out / f"round-{number + 1}").exists():
+        _require_generations(config, out / f"round-{number}" / CONFIGURATION)
     dataset, workspace = run.entered(config, out / f"round-{number}", watch)
     _adopt(workspace, out / f"round-{number - 1}")
     watch(Said(f"round {number}, against {', '.join(config.training.sources)}"))
@@ -105,6 +107,17 @@ def _require_sources(config: StudyConfig) -> None:
             f"{config.training.objective} is trained against no source that could join",
             where="training.objective",
             remedy=", ".join(name for name, parts in OBJECTIVES.items() if parts.takes_sources),
+        )
+
+
+def _require_generations(config: StudyConfig, study_file: Path) -> None:
+    """A round that another follows from stays as long as it was, or the next would follow from nothing."""
+    had = config_file.read(study_file).search.generations
+    if config.search.generations != had:
+        raise UserError(
+            f"a later round follows from {had} generations of this one",
+            where=f"search.generations, {study_file}",
+            remedy=f"{had}, or another --out",
         )
 
 

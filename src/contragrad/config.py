@@ -9,6 +9,7 @@ from typing import get_args
 
 from contragrad.choices import (
     IN_LINF_BALLS,
+    WITH_PENALTY,
     AttackName,
     DataSource,
     Device,
@@ -218,7 +219,8 @@ class StudyConfig:
     """Everything a study depends on, and where it runs.
 
     Args:
-        seed: names every stream of random numbers of the study.
+        seed: names every stream of random numbers of the study but those of an evolved network's training,
+            which its genome names: wherever it turns up, it begins with the same weights.
         fitness_split: images that the fitness is measured on; `test` is the paper's way, and leaks the test
             set into the selection.
         data: which images.
@@ -261,6 +263,18 @@ class StudyConfig:
             "worker_gpus",
             "workers on Ray that take no share of a GPU have none",
             "a share such as 0.25, or device: auto",
+        )
+        require(
+            self.executor != "local" or self.address == "local",
+            "address",
+            "a cluster's address is of no use to processes of this machine",
+            "--executor ray beside it",
+        )
+        require(
+            self.training.sources[-1] != "key" or self.training.objective in WITH_PENALTY,
+            "training.sources",
+            f"a key has no part in {self.training.objective}",
+            f"sources without it, or training.objective: {', '.join(WITH_PENALTY)}",
         )
         require(
             self.refine.networks <= self.search.population,

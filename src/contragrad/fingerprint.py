@@ -49,12 +49,17 @@ def canonical(value: object) -> Plain:
             return {key: canonical(part) for key, part in value.items()}
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return {"": type(value).__name__} | {
-                field.name: canonical(getattr(value, field.name))
+                field.name: canonical(_typed(field, getattr(value, field.name)))
                 for field in dataclasses.fields(value)
                 if _is_identity(field, getattr(value, field.name))
             }
         case _:
             raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def _typed(field: dataclasses.Field[Any], value: object) -> object:
+    """The value as its field has it: where a float is wanted, 1 is 1.0, as a file that is read gives it."""
+    return float(value) if field.type is float and type(value) is int else value
 
 
 def _is_identity(field: dataclasses.Field[Any], value: object) -> bool:

@@ -146,6 +146,7 @@ class Workspace:
             self.adversarial_name(self.config.fitness_split),
             # Left out where there are none, so that older names stand.
             *([{"rungs": trial.rungs}] if trial.rungs else []),
+            *([{"sources": self.source_names()}] if self.config.training.sources != ("reference",) else []),
         )
 
 

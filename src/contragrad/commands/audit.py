@@ -92,6 +92,7 @@ AUDIT = Command(
     add=_add,
     call=_call,
     takes_settings=True,
+    first=("RUN|MODEL", "target"),
     settings_help="Settings of a model's study are given as --key value: contragrad evolve --help lists "
     "them. A run has its own.",
     way_on=same_command,

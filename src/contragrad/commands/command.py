@@ -22,6 +22,7 @@ class Command:
         takes_settings: whether a study's settings may stand among the words, as `--key value`.
         settings_help: what its help says of them.
         own_help: whether it shows its help itself.
+        first: what its first word is called, which stands before any settings; and its name among options.
         way_on: what to say of how an interrupted one goes on.
     """
 
@@ -33,6 +34,7 @@ class Command:
     takes_settings: bool = False
     settings_help: str = "A study's settings are given as --key value: contragrad evolve --help lists them."
     own_help: bool = False
+    first: tuple[str, str] | None = None
     way_on: Callable[[argparse.Namespace], str] = _nothing
 
 

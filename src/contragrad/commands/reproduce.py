@@ -63,5 +63,6 @@ REPRODUCE = Command(
     add=_add,
     call=_call,
     takes_settings=True,
+    first=("TABLE", "what"),
     way_on=same_command,
 )

@@ -183,7 +183,21 @@ def _resumed(options: argparse.Namespace) -> str:
         words.append("--tensorboard")
     if options.mlflow:
         words += ["--mlflow", public(options.mlflow)]
+    words += _kept_by_no_file(options.overrides)
     return f"; `{shlex.join(words)}` goes on from here"
+
+
+def _kept_by_no_file(overrides: Sequence[str]) -> list[str]:
+    """Those of the settings that the next command has to say again."""
+    from contragrad.setting_checks import trusting
+
+    keys = {f"--{key}" for key in trusting()}
+    words = iter(overrides)
+    found: list[str] = []
+    for word in words:
+        if word.partition("=")[0] in keys:
+            found += [word] if "=" in word else [word, next(words, "")]
+    return found
 
 
 DEMO = Command(
@@ -209,6 +223,7 @@ RESUME = Command(
     add=_add_resume,
     call=_resume,
     takes_settings=True,
+    first=("RUN", "run"),
     settings_help="Where it runs, where its files lie, --search.generations and --refine.* may be given "
     "anew, as --key value: contragrad evolve --help lists them.",
     way_on=_resumed,

@@ -87,7 +87,7 @@ def _rungs(settings: SearchSettings, count: int, opponent: Outcome | None = None
     reached = opponent.curve if isinstance(opponent, Measured) else (None,) * len(settings.rungs)
     if len(reached) != len(settings.rungs):
         raise UserError(
-            f"an outcome has {len(reached)} looks, and trials have {len(settings.rungs)}",
+            f"an outcome has {len(reached)} rungs, and trials have {len(settings.rungs)}",
             where="the study's database",
             remedy="a backup of the database, or a new run folder",
         )

@@ -110,10 +110,8 @@ def _network(workspace: Workspace, target: Target, reference: str) -> Iterator[s
     yield f"- Data: {code(config.data.source)}, fingerprint {code(workspace.data)}"
     yield f"- Reference: {code(reference)}, fingerprint {code(workspace.reference_name)}"
     attack = config.attack
-    yield (
-        f"- Attack on the reference: {code(attack.name)}, epsilon {radius(attack.epsilon)}, "
-        f"{attack.steps} steps"
-    )
+    steps = "" if attack.name in ("fgsm", "autoattack") else f", {attack.steps} steps"
+    yield f"- Attack on the reference: {code(attack.name)}, epsilon {radius(attack.epsilon)}{steps}"
     yield f"- Training: {_training(workspace, target)}"
     yield f"- Architecture: {code(str(target.architecture))}"
     yield f"- Weights: fingerprint {code(target.fingerprint)}"
