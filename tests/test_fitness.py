@@ -105,8 +105,11 @@ def test_more_epochs_begin_with_the_same_ones() -> None:
     assert [(report["epoch"], report["epochs"]) for report in long] == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_an_evaluation_trains() -> None:
+def test_an_evaluation_trains_and_reports_both_losses() -> None:
     trained, reports = evaluated(replace(TRIAL, epochs=30), made_context())
+    # L_GM is a mean of cosines, and falls.
+    assert all(-1 <= report["alignment"] <= 1 for report in reports)
+    assert reports[-1]["alignment"] < reports[0]["alignment"]
     assert isinstance(trained, Measured)
     assert reports[-1]["cross_entropy"] < 0.7 * reports[0]["cross_entropy"]
     assert trained.clean_accuracy > 0.9

@@ -66,7 +66,7 @@ def evaluate(trial: Trial, context: Context, report: Report) -> Outcome:
     try:
         while session.epoch < trial.epochs:
             losses = train_epoch(session, context.train, context.material, context.training, seed=seed)
-            report({"epoch": session.epoch, "epochs": trial.epochs, "cross_entropy": losses.cross_entropy})
+            report({"epoch": session.epoch, "epochs": trial.epochs, **losses.by_name()})
             if here := [rung for rung in trial.rungs if rung.epoch == session.epoch]:
                 reached = measure(network, context.fitness, context.adversarial).fitness
                 if any(rung.bar is not None and reached < rung.bar for rung in here):

@@ -38,6 +38,11 @@ class EpochLosses:
     cross_entropy: float
     alignment: float | None
 
+    def by_name(self) -> dict[str, float]:
+        """Those that there are."""
+        aligned = {} if self.alignment is None else {"alignment": self.alignment}
+        return {"cross_entropy": self.cross_entropy, **aligned}
+
 
 def begin(network: nn.Module, settings: TrainingSettings) -> Session:
     """A session before its first epoch; the optimiser's settings are PyTorch's defaults.
