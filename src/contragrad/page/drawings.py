@@ -70,7 +70,7 @@ def _genome(text: str) -> Genome | None:
         return None
 
 
-def looks(
+def attributions(
     workspace: Workspace, state: State, rows: Iterable[Row], folder: Path, *, call_factory: bool = False
 ) -> Picture:
     """Draws integrated gradients of the reference, of its defended twin and of the evolved networks.

@@ -112,9 +112,13 @@ def architectures(story: Story) -> Section:
     return Section("architectures", title, blocks)
 
 
-def looks(story: Story) -> Section:
+def attributions(story: Story) -> Section:
     """Where the networks look."""
-    block: Block = Gallery([story.looks]) if isinstance(story.looks, Picture) else Words(story.looks)
+    block: Block = (
+        Gallery([story.attributions])
+        if isinstance(story.attributions, Picture)
+        else Words(story.attributions)
+    )
     return Section("looks", "Where the networks look", [block])
 
 
@@ -188,7 +192,7 @@ SECTIONS: tuple[Callable[[Story], Section], ...] = (
     accuracies,
     lineage,
     architectures,
-    looks,
+    attributions,
     audit,
     cost,
     settings,

@@ -30,7 +30,7 @@ class Story:
         cards: its audits.
         study_file: its settings as they are stored.
         architectures: drawings, or why there are none.
-        looks: integrated gradients, or why there are none.
+        attributions: integrated gradients, or why there are none.
         written: when the page is written.
         version: of contragrad, that writes it.
     """
@@ -42,7 +42,7 @@ class Story:
     cards: Sequence[Card | Unreadable]
     study_file: str
     architectures: Sequence[Picture] | str
-    looks: Picture | str
+    attributions: Picture | str
     written: datetime
     version: str
 

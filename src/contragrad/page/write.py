@@ -99,7 +99,7 @@ def _read(folder: Path, figures: Path, call_factory: bool) -> Story:
         cards=cards.read(folder),
         study_file=read_text(history.stored_path(folder), LONGEST_YAML, "the study file cannot be read", ""),
         architectures=_architectures(found, figures),
-        looks=_looks(folder, found, rows, figures, call_factory),
+        attributions=_attributions(folder, found, rows, figures, call_factory),
         written=datetime.now(UTC),
         version=version("contragrad"),
     )
@@ -111,7 +111,7 @@ def _architectures(found: History, figures: Path) -> Sequence[Picture] | str:
     return drawings.architectures(drawn_networks(found), found.state.problem, figures)
 
 
-def _looks(
+def _attributions(
     folder: Path, found: History, rows: Sequence[Row], figures: Path, call_factory: bool
 ) -> Picture | str:
     """Integrated gradients of networks that were measured on the test images, or why there are none."""
@@ -122,7 +122,7 @@ def _looks(
         )
     try:
         workspace = history.stored_workspace(folder)
-        return drawings.looks(workspace, found.state, rows, figures, call_factory=call_factory)
+        return drawings.attributions(workspace, found.state, rows, figures, call_factory=call_factory)
     except UserError as error:
         where = f" ({error.where})" if error.where else ""
         remedy = f" Try: `{error.remedy}`." if error.remedy else ""
