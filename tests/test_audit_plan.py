@@ -18,7 +18,16 @@ from contragrad.audit import sources
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, TRANSFER, Bout, curve, pgd
 from contragrad.audit.attempts import Attempt, Field, Named
-from contragrad.audit.bouts import AUTOATTACK, SHARE, affordable, fits, gradients, rounds
+from contragrad.audit.bouts import (
+    AUTOATTACK,
+    SHARE,
+    affordable,
+    fits,
+    fitting,
+    gradients,
+    left_out_as,
+    rounds,
+)
 from contragrad.audit.braced import Braced
 from contragrad.audit.probes import cosines
 from contragrad.audit.runner import PROBING, Runner, sample
@@ -57,26 +66,37 @@ def depths(draw: st.DrawFn) -> AuditSettings:
     )
 
 
+def architectures(depth: AuditSettings) -> dict[str, str]:
+    """Of all sources that are trained; the reference has no skips that SGM knows."""
+    names = {name for attacker in ATTACKERS for name in attacker.sources(depth)} - {REFERENCE, TARGET}
+    return dict.fromkeys(names, "conv(8,3) fc(4)") | FAMILIES
+
+
 # The order.
 
 
 @quick
 @given(depths())
 def test_every_attackers_first_bout_comes_before_anyones_second(depth: AuditSettings) -> None:
-    found = rounds(depth, FAMILIES)
+    found = rounds(depth, architectures(depth))
     assert [key for key, _ in found[0]] == [attacker.key for attacker in ATTACKERS]
     for number, bouts in enumerate(found):
         keys = [key for key, _ in bouts]
         assert len(set(keys)) == len(keys)
-        # Who has a bout in a round had one in each before it.
-        assert number == 0 or set(keys) <= {key for key, _ in found[number - 1]}
+        late = {bout.late for _, bout in bouts}
+        assert len(late) == 1
+        # Who has a bout in a round had one in each before it; late ones come when nobody has others.
+        before = found[number - 1]
+        first_late = late == {True} and not before[0][1].late
+        assert number == 0 or first_late or set(keys) <= {key for key, _ in before}
+        assert late == {True} or number == 0 or not before[0][1].late
 
 
 @quick
 @given(depths())
 def test_every_bout_is_fought_once_and_an_attackers_in_his_order(depth: AuditSettings) -> None:
-    architectures = FAMILIES | {REFERENCE: "torchvision resnet18"}
-    found = [pair for bouts in rounds(depth, architectures) for pair in bouts]
+    texts = architectures(depth) | {REFERENCE: "torchvision resnet18"}
+    found = [pair for bouts in rounds(depth, texts) for pair in bouts]
     for attacker in ATTACKERS:
         assert [bout for key, bout in found if key == attacker.key] == attacker.bouts(depth)
     assert len(found) == sum(len(attacker.bouts(depth)) for attacker in ATTACKERS)
@@ -88,6 +108,42 @@ def test_no_attempt_is_planned_twice(depth: AuditSettings) -> None:
     for attacker in ATTACKERS:
         attempts = [attempt for bout in attacker.bouts(depth) for attempt in bout.attempts]
         assert len(set(attempts)) == len(attempts)
+
+
+@quick
+@given(depths())
+def test_what_is_tried_on_a_networks_own_surrogates_is_tried_on_all_of_them_together_too(
+    depth: AuditSettings,
+) -> None:
+    for attacker in ATTACKERS:
+        alone = {bout.source: set[str]() for bout in attacker.bouts(depth)}
+        for bout in attacker.bouts(depth):
+            alone[bout.source] |= {attempt.attack.name for attempt in bout.attempts}
+        joined = {attempt.attack.name for bout in attacker.joined_bouts(depth) for attempt in bout.attempts}
+        assert not joined or all(names == joined for names in alone.values())
+        if attacker.key in ("undefended twin", "distillation", "recipe", "recipe and architecture"):
+            assert all(names == {"linf-pgd", "mi-fgsm", "di-fgsm", "vmi-fgsm"} for names in alone.values())
+    assert all(each.joined for each in ATTACKERS if each.key.startswith("recipe"))
+
+
+def test_late_attempts_wait_until_all_have_had_all_of_their_sources() -> None:
+    found = [pair for bouts in rounds(SETTINGS, architectures(SETTINGS)) for pair in bouts]
+    first = next(place for place, (_, bout) in enumerate(found) if bout.late)
+    assert all(bout.late for _, bout in found[first:])
+    had = {bout.source for _, bout in found[:first]}
+    assert {bout.source for _, bout in found[first:]} <= had
+    assert ("recipe and architecture", sources.surrogate(SETTINGS.surrogates)) in {
+        (key, bout.source) for key, bout in found[:first]
+    }
+
+
+def test_a_late_bout_is_missed_by_its_attacks_and_a_source_that_is_not_there_by_its_name() -> None:
+    attack = replace(pgd(SETTINGS), name=cast(AttackName, "vmi-fgsm"))
+    late = Bout(source="a source", attempts=(Attempt(source="a source", attack=attack),), late=True)
+    assert left_out_as("recipe", late) == "recipe: vmi-fgsm on a source"
+    assert left_out_as("recipe", replace(late, late=False)) == "a source"
+    assert fitting(late, {"a source": "conv(8,3) fc(4)"}) == late
+    assert left_out_as("recipe", fitting(late, {})) == "a source"
 
 
 def test_autoattack_waits_until_all_have_had_their_turn() -> None:

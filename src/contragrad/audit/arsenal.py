@@ -92,7 +92,10 @@ class Arsenal:
     def architectures(self) -> dict[str, str]:
         """Of the sources that are built here, by name."""
         texts = {name: task.architecture for name, task in self.tasks.items()}
-        return texts | {REFERENCE: architecture(self.workspace.config.reference)}
+        return texts | {
+            REFERENCE: architecture(self.workspace.config.reference),
+            sources.DISTILLED: COPY,
+        }
 
     def reachable(self, name: str) -> bool:
         """Whether the source is there or can be had; if not, notes why."""

@@ -32,10 +32,13 @@ class Bout:
     Args:
         source: the network that he crafts on.
         attempts: what he tries.
+        late: whether he has tried something else on a source of his own before, so that this comes when all
+            attackers have had all of their sources.
     """
 
     source: str
     attempts: tuple[Attempt, ...]
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +61,20 @@ class Attacker:
     joined: str | None = None
 
     def bouts(self, settings: AuditSettings) -> list[Bout]:
-        """His bouts with each source, the joined ones left out."""
-        return [
-            Bout(source=source, attempts=group)
-            for source in self.sources(settings)
-            for group in self.attempts(source, settings)
-        ]
+        """His bouts with each source, the late ones last and the joined ones left out."""
+        found = [bout for source in self.sources(settings) for bout in self._on(source, settings)]
+        return sorted(found, key=lambda bout: bout.late)
 
     def joined_bouts(self, settings: AuditSettings) -> list[Bout]:
         """His bouts with all sources together, if he has any."""
-        if self.joined is None:
-            return []
-        return [Bout(source=self.joined, attempts=group) for group in self.attempts(self.joined, settings)]
+        return [] if self.joined is None else self._on(self.joined, settings)
+
+    def _on(self, source: str, settings: AuditSettings) -> list[Bout]:
+        given = source in (REFERENCE, TARGET)
+        return [
+            Bout(source=source, attempts=group, late=place > 0 and not given)
+            for place, group in enumerate(self.attempts(source, settings))
+        ]
 
 
 def pgd(settings: AuditSettings) -> AttackSettings:
@@ -104,6 +109,14 @@ def _stronger(source: str, settings: AuditSettings) -> Groups:
 def _usual(source: str, settings: AuditSettings) -> Groups:
     momentum = AttackSettings(name="mi-fgsm", epsilon=settings.epsilon, steps=settings.steps)
     return (tuple(Attempt(source=source, attack=attack) for attack in (pgd(settings), momentum)),)
+
+
+def _own(source: str, settings: AuditSettings) -> Groups:
+    """On networks trained for this target: the usual ones, and later the best of those made to transfer."""
+    further = tuple(
+        Attempt(source=source, attack=replace(pgd(settings), name=name)) for name in ("di-fgsm", "vmi-fgsm")
+    )
+    return (*_usual(source, settings), further)
 
 
 def _queries(source: str, settings: AuditSettings) -> Groups:
@@ -193,27 +206,28 @@ ATTACKERS: tuple[Attacker, ...] = (
         key="undefended twin",
         threat="Knows the architecture and the training data, not the recipe; trains it the ordinary way.",
         sources=lambda settings: (sources.TWIN,),
-        attempts=_usual,
+        attempts=_own,
     ),
     Attacker(
         key="distillation",
         threat="Has images without labels and may ask the network for its logits; trains a copy on them.",
         sources=lambda settings: (sources.DISTILLED,),
-        attempts=_usual,
+        attempts=_own,
     ),
     Attacker(
         key="recipe",
         threat="Knows the recipe, the reference and the training data, not the architecture; trains "
-        "surrogates by the recipe.",
+        "surrogates by the recipe, and crafts on each and on all together.",
         sources=_numbered(sources.stranger),
-        attempts=_usual,
+        attempts=_own,
+        joined=sources.STRANGERS,
     ),
     Attacker(
         key="recipe and architecture",
         threat="Knows all but the random numbers: trains surrogates of the same architecture by the recipe, "
         "and crafts on each and on all together.",
         sources=_numbered(sources.surrogate),
-        attempts=_usual,
+        attempts=_own,
         joined=sources.SURROGATES,
     ),
     Attacker(

@@ -21,31 +21,45 @@ AUTOATTACK = (100.0, 5000.0)
 def rounds(settings: AuditSettings, architectures: Mapping[str, str]) -> list[list[tuple[str, Bout]]]:
     """Every attacker's first bout, then everyone's second, and so on, with his key; no joined sources.
 
+    Late bouts come in rounds of their own, after all others.
+
     Args:
         settings: the audit's.
         architectures: of the sources, by name, where they are known.
     """
-    columns = [
-        [(attacker.key, fitting(bout, architectures)) for bout in attacker.bouts(settings)]
-        for attacker in ATTACKERS
+    planned = [[(attacker.key, bout) for bout in attacker.bouts(settings)] for attacker in ATTACKERS]
+    return [
+        [(key, fitting(bout, architectures)) for key, bout in bouts]
+        for late in (False, True)
+        for bouts in _turns([[pair for pair in column if pair[1].late == late] for column in planned])
     ]
+
+
+def _turns(columns: Sequence[Sequence[tuple[str, Bout]]]) -> list[list[tuple[str, Bout]]]:
+    """The first of each, then the second of each that has one, and so on."""
     longest = max(map(len, columns))
     return [[column[place] for column in columns if place < len(column)] for place in range(longest)]
 
 
 def fitting(bout: Bout, architectures: Mapping[str, str]) -> Bout:
-    """The bout with those attacks that can be made on its source, as far as its architecture is known."""
+    """The bout with those attacks that can be made on its source, as far as its architecture is known.
+
+    A source of unknown architecture may be none, which is then missed whole and not for a late bout alone.
+    """
     text = architectures.get(bout.source, "")
-    return replace(bout, attempts=tuple(attempt for attempt in bout.attempts if fits(attempt, text)))
+    attempts = tuple(attempt for attempt in bout.attempts if fits(attempt, text))
+    return replace(bout, attempts=attempts, late=bout.late and text != "")
 
 
 def left_out_as(key: str, bout: Bout) -> str:
     """What a bout is called where it is said to have been left out.
 
-    A source is named by itself; a network that is always there is not missing for those whose attacks on it
-    fit, so that these name the attacks.
+    A source is named by itself, unless it is there: one that is always, as those whose attacks on it fit have
+    it, or one on which something else was tried before. Then the attacks are named.
     """
     attacks = ", ".join(dict.fromkeys(attempt.label for attempt in bout.attempts))
+    if bout.late:
+        return f"{key}: {attacks} on {bout.source}"
     return f"{key}: {attacks}" if bout.source in (REFERENCE, TARGET) else bout.source
 
 

@@ -28,6 +28,7 @@ OTHER_ARCHITECTURE = "another hand-engineered network"
 PLAIN = "plain"
 ORDINARY = "ensemble of ordinary networks"
 SURROGATES = "ensemble of surrogates"
+STRANGERS = "ensemble of surrogates of other architectures"
 
 SMALL: tuple[str, ...] = (
     text_of("hand-engineered-b"),
