@@ -138,7 +138,7 @@ def test_late_attempts_wait_until_all_have_had_all_of_their_sources() -> None:
 
 
 def test_a_late_bout_is_missed_by_its_attacks_and_a_source_that_is_not_there_by_its_name() -> None:
-    attack = replace(pgd(SETTINGS), name=cast(AttackName, "vmi-fgsm"))
+    attack = replace(pgd(SETTINGS), name="vmi-fgsm")
     late = Bout(source="a source", attempts=(Attempt(source="a source", attack=attack),), late=True)
     assert left_out_as("recipe", late) == "recipe: vmi-fgsm on a source"
     assert left_out_as("recipe", replace(late, late=False)) == "a source"
