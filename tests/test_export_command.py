@@ -18,10 +18,10 @@ from torch import Tensor
 
 import contragrad
 import exports
-from contragrad import config_file, extras, history
+from contragrad import config_file, extras, history, table4
 from contragrad.audit.target import training_of
 from contragrad.cli import main
-from contragrad.config import TrainingSettings
+from contragrad.config import RefineSettings, TrainingSettings
 from contragrad.contents import load_splits
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import cost
@@ -75,6 +75,18 @@ def test_the_best_network_is_exported_with_its_card(folder: Path, capsys: pytest
     batch, expected = answer(folder)
     with torch.no_grad():
         assert torch.equal(contragrad.load(path)(batch), expected)
+
+
+def test_the_best_network_is_the_best_that_did_not_diverge(tmp_path: Path) -> None:
+    there = exports.ended_run(tmp_path / "run", refine=RefineSettings(networks=2, epochs=3))
+    state = history.load(there.folder).state
+    assert state is not None
+    best = task_name(table4.final_trainings(there, state)[2], there)
+    there.artefacts.remove("network", best)
+    reason = torch.tensor(list(b"diverged"), dtype=torch.uint8)
+    there.artefacts.save("diverged", best, {"reason": reason})
+    assert exits(there.folder) == 0
+    assert "NE-GM-2.safetensors" in names(there.folder / "export")
 
 
 def test_the_card_says_what_the_network_is(folder: Path, made: Workspace) -> None:

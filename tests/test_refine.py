@@ -17,7 +17,7 @@ from contragrad.fitness import Report
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.training import begin, train_epoch
-from contragrad.refine import FullTraining, Origin, train_fully
+from contragrad.refine import FullTraining, Origin, diverged, train_fully
 from strategies import MNIST
 
 GENOME = "conv(4,3) pool(max,2) fc(8)"
@@ -119,23 +119,48 @@ def test_an_interruption_leaves_no_trace(
     assert_equal(stored(tmp_path), weights_by_epoch()[kept])
 
 
-def test_a_training_that_diverges_is_infeasible_and_stores_nothing(tmp_path: Path) -> None:
-    poisoned = network()
-    with torch.no_grad():
-        next(poisoned.parameters()).fill_(float("nan"))
-    found = train_fully(
-        poisoned,
-        FullTraining(name="a", architecture=GENOME, objective="cross-entropy", epochs=2, seed=2),
-        name="a",
-        examples=examples(),
-        material=Material(),
-        training=SETTINGS,
-        checkpoint_every=1,
-        artefacts=Artefacts(tmp_path),
-        report=lambda message: None,
-    )
-    assert found == {"infeasible": "diverged: the loss was not finite in epoch 1"}
-    assert not list(tmp_path.iterdir())
+def test_a_training_that_diverges_is_infeasible_and_is_not_begun_again(tmp_path: Path) -> None:
+    artefacts, heard = Artefacts(tmp_path), []
+
+    def trained(weight: float | None, epochs: int) -> object:
+        """Trains the network of that name; not a number after the first epoch if that is the weight."""
+        net = network()
+
+        def report(message: dict[str, float]) -> None:
+            heard.append(message["epoch"])
+            if weight is not None:
+                with torch.no_grad():
+                    next(net.parameters()).fill_(weight)
+
+        return train_fully(
+            net,
+            FullTraining(name="a", architecture=GENOME, objective="cross-entropy", epochs=epochs, seed=2),
+            name="a",
+            examples=examples(),
+            material=Material(),
+            training=SETTINGS,
+            checkpoint_every=1,
+            artefacts=artefacts,
+            report=report,
+        )
+
+    reason = "diverged: the loss was not finite in epoch 2"
+    assert trained(float("nan"), 3) == {"infeasible": reason}
+    assert heard == [1]
+    assert [path.name for path in tmp_path.iterdir()] == ["diverged-a.safetensors"]
+    assert diverged(artefacts, "a") == reason
+    assert trained(None, 3) == {"infeasible": reason}
+    assert heard == [1]
+    assert diverged(artefacts, "b") is None
+    artefacts.remove("diverged", "a")
+    assert trained(None, 3) == {"network": "a", "parameters": 4 * 9 + 8 + 4 * 49 * 8 + 8 + 8 * 10 + 10}
+
+
+def test_a_file_of_something_else_is_no_reason(tmp_path: Path) -> None:
+    artefacts = Artefacts(tmp_path)
+    for tensors in ({"reason": torch.rand(3)}, {"other": torch.zeros(3, dtype=torch.uint8)}):
+        artefacts.save("diverged", "a", tensors)
+        assert diverged(artefacts, "a") is None
 
 
 ORIGIN = Origin(reference="r", adversarial="a", fitness="f", epsilon=Fraction(8, 255))

@@ -23,7 +23,7 @@ from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
 from contragrad.reference import HAND_ENGINEERED, construct
 from contragrad.refine import FullTraining
-from contragrad.table4 import final_trainings, measure, train
+from contragrad.table4 import final_trainings, measure, planned_trainings, train
 from contragrad.tasks import task_name
 from contragrad.watch.lines import lines
 from contragrad.workspace import Workspace
@@ -191,7 +191,7 @@ def trained(clerk: Clerk, state: State) -> tuple[list[str], str]:
     """The names of the networks that are there after training, and what a person was told."""
     said = io.StringIO()
     with lines(Console(file=said, width=200)) as watch:
-        found = train(clerk.there, final_trainings(clerk.there, state), clerk, watch)
+        found = train(clerk.there, planned_trainings(clerk.there, state), clerk, watch)
     return [task.name for task in found], said.getvalue()
 
 
@@ -214,6 +214,23 @@ def test_a_network_whose_training_diverges_is_left_out_and_named(
     assert found == [name for name in ALL_ROWS if name not in left_out]
     for name in ALL_ROWS:
         assert (f"{name} is left out: diverged" in said) == (name in left_out)
+        assert (f"{name} diverged after 1 s" in said) == (name in left_out)
+        assert (f"trained {name} in 1 s" in said) != (name in left_out)
+
+
+def test_what_is_known_to_diverge_is_not_trained_again_and_said_to_be_left_out(tmp_path: Path) -> None:
+    there = workspace(folder=tmp_path)
+    state = after_search((trial(1), fit(0.6)), (trial(2), fit(0.5)))
+    first = planned_trainings(there, state)[2]
+    reason = torch.tensor(list(b"diverged: early"), dtype=torch.uint8)
+    there.artefacts.save("diverged", task_name(first, there), {"reason": reason})
+    assert [task.name for task in planned_trainings(there, state)] == ALL_ROWS
+    rows = [name for name in ALL_ROWS if name != "NE+GM 1"]
+    assert [task.name for task in final_trainings(there, state)] == rows
+    clerk = Clerk(there)
+    found, said = trained(clerk, state)
+    assert (found, clerk.taken) == (rows, rows)
+    assert "NE+GM 1 is left out: diverged: early" in said
 
 
 def test_what_is_trained_already_is_not_trained_again(tmp_path: Path) -> None:
@@ -239,7 +256,10 @@ def test_two_slots_with_the_same_genome_are_trained_once_and_both_have_a_row(tmp
 def test_a_network_in_two_slots_that_diverges_loses_both_rows(tmp_path: Path) -> None:
     clerk = Clerk(workspace(folder=tmp_path), infeasible=("NE+GM 1", "NE+GM 2"))
     state = after_search((trial(1), fit(0.6)), (trial(1), fit(0.5)))
-    assert trained(clerk, state)[0] == ["reference+GM", "hand-engineered+GM"]
+    found, said = trained(clerk, state)
+    assert found == ["reference+GM", "hand-engineered+GM"]
+    assert "NE+GM 1 is left out" in said
+    assert "NE+GM 2 is left out" in said
 
 
 def test_the_table_has_the_reference_and_then_each_trained_network_by_its_own_weights(tmp_path: Path) -> None:

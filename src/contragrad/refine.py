@@ -26,7 +26,8 @@ class Origin:
     Args:
         reference: names the reference.
         adversarial: names its adversarial examples at the training images.
-        fitness: names those that the fitness is measured on.
+        fitness: names its adversarial examples at the images of the fitness, which is measured on those of
+            the other sources too.
         epsilon: their radius.
         sources: names the networks that stand in the reference's place, if there are others.
     """
@@ -120,6 +121,14 @@ class Best:
 BEST = "best."
 
 
+def diverged(artefacts: Artefacts, name: str) -> str | None:
+    """Why the training of the network of that name is infeasible; None if it is not known to be."""
+    found = artefacts.find("diverged", name)
+    if found is None or (text := found.get("reason")) is None or text.dtype != torch.uint8:
+        return None
+    return bytes(text.flatten().tolist()).decode(errors="replace")
+
+
 def train_fully(
     network: nn.Module,
     task: FullTraining,
@@ -137,14 +146,17 @@ def train_fully(
 
     A checkpoint every so many epochs holds weights and optimiser: training that was interrupted goes on
     from the last one and ends in exactly the same weights. Where a score is given, the weights of the
-    epoch with the highest are stored, the first one on ties.
+    epoch with the highest are stored, the first one on ties. That a training diverged is stored too, for it
+    would again: it is not begun a second time.
 
     Returns:
-        The artefact's name and the network's trainable parameters, or why the training is infeasible.
+        The artefact's name and the number of the network's parameters, or why the training is infeasible.
 
     Source: section 4, implementation details: the refinement of the evolved networks.
     Deviates: the refinement goes on in one training, the optimiser's state kept; the paper does not say.
     """
+    if (reason := diverged(artefacts, name)) is not None:
+        return {"infeasible": reason}
     training = replace(training, objective=task.objective)
     session, best = begin(network, training), Best()
     if (saved := artefacts.find("checkpoint", name)) is not None:
@@ -161,7 +173,11 @@ def train_fully(
             if session.epoch % checkpoint_every == 0 and session.epoch < task.epochs:
                 artefacts.save("checkpoint", name, snapshot(session) | best.snapshot())
     except DivergedError as error:
-        return {"infeasible": f"diverged: {error}"}
+        reason = f"diverged: {error}"
+        text = torch.tensor(list(reason.encode()), dtype=torch.uint8)
+        artefacts.save("diverged", name, {"reason": text})
+        artefacts.remove("checkpoint", name)
+        return {"infeasible": reason}
     artefacts.save("network", name, best.weights or dict(network.state_dict()))
     artefacts.remove("checkpoint", name)
     return {"network": name, "parameters": parameter_count(network)}

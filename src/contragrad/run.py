@@ -167,7 +167,7 @@ def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[ev
     with opened(workspace, dataset, watch) as (memo, splits):
         with workers.executor_of(workspace) as executor:
             final = evolve(workspace, memo, executor, watch)
-            tasks = table4.final_trainings(workspace, final)
+            tasks = table4.planned_trainings(workspace, final)
             trained = table4.train(workspace, tasks, executor, watch)
         watch(Stage("measuring on the test images"))
         rows = table4.measure(workspace, splits, trained)

@@ -3,7 +3,7 @@
 The search ends before the test images are looked at, unless the fitness is the paper's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
@@ -11,12 +11,14 @@ from contragrad import evaluate
 from contragrad.contents import adversarial, filled, load_reference, load_source, load_splits, normalisation
 from contragrad.data.dataset import Splits
 from contragrad.engine import executors, study
+from contragrad.engine.work import Result
 from contragrad.evolution.search import State
+from contragrad.fingerprint import Plain
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.network import Normalisation, placed
 from contragrad.recipes import Found, main_job, refined
 from contragrad.reference import architecture, construct
-from contragrad.refine import FullTraining
+from contragrad.refine import FullTraining, diverged
 from contragrad.tasks import against, deployed_name, surrogate_names, task_name
 from contragrad.watch.announcing import Announcing
 from contragrad.watch.events import Begun, Ended, Planned, Said, Stage, Watcher, epoch_of
@@ -24,7 +26,7 @@ from contragrad.watch.scene import counted
 from contragrad.workspace import Workspace
 
 
-def final_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, ...]:
+def planned_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, ...]:
     """The trainings of the networks of the paper's Table 4: the baselines', then the evolved networks'."""
     config, found = workspace.config, Found(state.population)
     recipes = main_job(config.training.objective, refined(config, state.population))
@@ -32,16 +34,40 @@ def final_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, .
     return tuple(training for training in trainings if training is not None)
 
 
+def final_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, ...]:
+    """Those of them that are not known to diverge: of a study that has ended, those of its table."""
+    planned, artefacts = planned_trainings(workspace, state), workspace.artefacts
+    return tuple(task for task in planned if diverged(artefacts, task_name(task, workspace)) is None)
+
+
 def train(
     workspace: Workspace, tasks: Sequence[FullTraining], executor: executors.Executor, watch: Watcher
 ) -> tuple[FullTraining, ...]:
-    """Trains what is not trained yet; returns the trainings whose networks are there."""
-    names = {task_name(task, workspace): task for task in tasks}
-    artefacts = workspace.artefacts
-    missing = {name: task for name, task in names.items() if artefacts.find("network", name) is None}
-    if not missing:
+    """Trains what is neither trained nor known to diverge; returns the trainings whose networks are there."""
+    named, artefacts = {task_name(task, workspace): task for task in tasks}, workspace.artefacts
+    missing = {name: task for name, task in named.items() if artefacts.find("network", name) is None}
+    lost: dict[str, Plain] = {
+        name: reason for name in missing if (reason := diverged(artefacts, name)) is not None
+    }
+    missing = {name: task for name, task in missing.items() if name not in lost}
+    if missing:
+        results = _perform(missing, executor, watch)
+        lost |= {name: result["infeasible"] for name, result in results.items() if "infeasible" in result}
+    else:
         watch(Stage("the networks are trained"))
-        return tuple(tasks)
+    there = []
+    for task in tasks:  # two of them may have one name
+        if (name := task_name(task, workspace)) in lost:
+            watch(Said(f"{task.name} is left out: {lost[name]}"))
+        else:
+            there.append(task)
+    return tuple(there)
+
+
+def _perform(
+    missing: Mapping[str, FullTraining], executor: executors.Executor, watch: Watcher
+) -> dict[str, Result]:
+    """What trainings come to, by their names."""
     epochs = max(task.epochs for task in missing.values())
     planned = tuple(Planned(name, task.name, task.epochs) for name, task in missing.items())
     text = f"training {counted(len(missing), 'network')} in full, at most {epochs} epochs each"
@@ -50,19 +76,17 @@ def train(
     def on_event(event: study.Event) -> None:
         match event:
             case executors.Progressed(key, message):
-                watch(epoch_of(key, names[key].name, message))
-            case executors.Finished(key, _, seconds):
-                watch(Ended(key, seconds, f"trained {names[key].name} in {seconds:.0f} s"))
+                watch(epoch_of(key, missing[key].name, message))
+            case executors.Finished(key, result, seconds):
+                name = missing[key].name
+                came = f"{name} diverged after" if "infeasible" in result else f"trained {name} in"
+                watch(Ended(key, seconds, f"{came} {seconds:.0f} s"))
 
     def announce(key: str, task: FullTraining) -> None:
         watch(Begun(key, task.name, task.epochs))
 
     announcing = Announcing(executor, announce)
-    results = study.run_tasks(list(missing.items()), executor=announcing, on_event=on_event)
-    for name, result in results.items():
-        if "infeasible" in result:
-            watch(Said(f"{names[name].name} is left out: {result['infeasible']}"))
-    return tuple(task for task in tasks if "infeasible" not in results.get(task_name(task, workspace), {}))
+    return study.run_tasks(list(missing.items()), executor=announcing, on_event=on_event)
 
 
 def names(workspace: Workspace, trained: Sequence[FullTraining]) -> dict[str, str]:

@@ -83,7 +83,8 @@ def makes(task: Task, workspace: Workspace) -> tuple[str, ...]:
     if isinstance(task, Trial):
         return ()
     name = task_name(task, workspace)
-    return _names({workspace.artefacts.path(kind, name) for kind in ("checkpoint", "network")}, workspace)
+    kinds = ("checkpoint", "network", "diverged")
+    return _names({workspace.artefacts.path(kind, name) for kind in kinds}, workspace)
 
 
 def _material_files(workspace: Workspace, objective: Objective) -> set[Path]:
