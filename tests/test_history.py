@@ -19,7 +19,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
-from contragrad.history import History, load, placement, stored_config
+from contragrad.history import History, load, placement, stored_config, stored_workspace
 from contragrad.notes import note_look, note_origin
 from contragrad.workspace import CONFIGURATION, DATABASE, Workspace
 from strategies import CIFAR, small_settings
@@ -123,6 +123,18 @@ def test_a_study_that_has_not_begun_to_search_has_no_state(tmp_path: Path) -> No
     assert not (tmp_path / DATABASE).exists()
     SqliteMemo(tmp_path / DATABASE).close()  # its origin is not noted yet
     assert load(tmp_path) == History(CONFIG)
+
+
+def test_a_study_that_was_killed_before_its_database_had_tables_has_not_begun(tmp_path: Path) -> None:
+    config_file.write(CONFIG, tmp_path / CONFIGURATION)
+    (tmp_path / DATABASE).touch()
+    assert load(tmp_path) == History(CONFIG)
+    with pytest.raises(UserError, match="the study has not begun"):
+        stored_workspace(tmp_path)
+    assert (tmp_path / DATABASE).stat().st_size == 0
+    with SqliteMemo(tmp_path / DATABASE, read_only=True) as memo:
+        assert memo.records() == ()
+        assert memo.get("anything") is None
 
 
 def test_a_folder_without_a_study_is_named(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ class SqliteMemo:
 
     Raises:
         UserError: if the file is no database of ours, or one of a newer version. An older one is migrated;
-            where it is only read, in a copy in memory.
+            where it is only read, in a copy in memory, and an empty one holds nothing.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -111,8 +111,8 @@ class SqliteMemo:
                 self._require_ours()
                 if not read_only:
                     tables.prepare(self._connection)
-                elif 0 < tables.version(self._connection) < tables.SCHEMA:
-                    self._migrate_copy()
+                elif tables.version(self._connection) < tables.SCHEMA:
+                    self._prepare_copy()
         except BaseException:
             self.close()
             raise
@@ -144,12 +144,13 @@ class SqliteMemo:
             return None if row is None else str(row[0])
         return None
 
-    def _migrate_copy(self) -> None:
+    def _prepare_copy(self) -> None:
+        """Reads a copy with the tables of this version; they are empty where none were made before a kill."""
         older = self._connection
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         older.backup(self._connection)
         older.close()
-        tables.migrate(self._connection)
+        tables.prepare(self._connection)
         self._connection.execute("pragma query_only = on")
 
     @contextmanager
