@@ -208,6 +208,11 @@ def leave(code: int, report: Report) -> Result:
     os._exit(code)
 
 
+def leave_at_once(pipe: object, work: object, threads: object) -> None:
+    """A worker that ends before it has taken a task."""
+    os._exit(3)
+
+
 def run_out_of_memory(argument: object, report: Report) -> Result:
     raise MemoryError
 

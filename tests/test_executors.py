@@ -40,6 +40,7 @@ from performers import (
     hold,
     ignore_sigterm_and_hold,
     leave,
+    leave_at_once,
     meet,
     run_out_of_memory,
     threads,
@@ -253,6 +254,32 @@ def test_an_idle_worker_may_be_lost(processes: Processes) -> None:
         seat.process.join()
     processes.offer("other", Call(echo, 2))
     assert results(finish(processes, "other")) == [("other", {"echo": 2})]
+
+
+@pytest.mark.parametrize("noticed", [True, False], ids=["noticed", "not noticed"])
+def test_an_idle_workers_death_is_not_the_next_tasks(
+    noticed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Processes(CALLS, workers=1, threads=1, tries=1)) as executor:
+        executor.offer("one", Call(echo, 1))
+        finish(executor, "one")
+        (seat,) = executor._seats
+        seat.process.kill()
+        seat.process.join()
+        if not noticed:  # it dies between the look and the task
+            monkeypatch.setattr(seat.process, "is_alive", lambda: True)
+        executor.offer("other", Call(echo, 2))
+        assert results(executor.wait()) == [("other", {"echo": 2})]
+        # The death of who has begun a task is still that task's, and so is that of who has never begun any.
+        executor.offer("deadly", Call(die, tmp_path / "begun"))
+        assert until_given_up(executor, "deadly").startswith("1 worker died")
+
+
+def test_workers_that_cannot_even_begin_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contragrad.engine.worker.main", leave_at_once)
+    with closing(Processes(CALLS, workers=1, threads=1)) as executor:
+        executor.offer("task", Call(echo, 1))
+        assert until_given_up(executor, "task") == f"{TRIES} workers died, the last with exit code 3"
 
 
 def test_a_worker_may_be_lost_in_the_middle_of_a_message(processes: Processes, tmp_path: Path) -> None:

@@ -124,10 +124,21 @@ class InProcess:
 
 @dataclass(slots=True)
 class _Seat:
+    """A worker, and what it was given.
+
+    Args:
+        process: the worker.
+        pipe: to it.
+        key: the task that it was given, until there is a result.
+        begun: when it was given that.
+        suspected: whether its end would be that task's doing: it has begun the task, or has not begun any.
+    """
+
     process: BaseProcess
     pipe: Connection
     key: str | None = None
     begun: float = 0.0
+    suspected: bool = True
 
 
 @dataclass(slots=True)
@@ -160,6 +171,8 @@ class Processes:
         return True
 
     def _assign(self, key: str) -> None:
+        for idle in [seat for seat in self._seats if seat.key is None and not seat.process.is_alive()]:
+            self._remove(idle)
         seat = next((seat for seat in self._seats if seat.key is None), None)
         if seat is None:
             seat = self._start()
@@ -181,14 +194,19 @@ class Processes:
         return seat
 
     def wait(self) -> list[Event]:
-        """Waits for a worker to say something, or to die."""
+        """Waits for what a worker has to say of its task, or for its death if that is worth telling."""
         assert self._tasks, "there is nothing to wait for"
+        while not (events := list(self._hear(self._ready()))):
+            pass
+        return events
+
+    def _ready(self) -> _Seat:
         ready = wait([seat.pipe for seat in self._seats])
         seat = next(seat for seat in self._seats if seat.pipe in ready)
         # One at a time, for a task's error must not swallow another's result; then it is the others' turn.
         self._seats.remove(seat)
         self._seats.append(seat)
-        return list(self._hear(seat))
+        return seat
 
     def _hear(self, seat: _Seat) -> Iterator[Event]:
         try:
@@ -198,10 +216,13 @@ class Processes:
             return
         key = seat.key
         assert key is not None
+        if kind == "begun":
+            seat.suspected = True
+            return
         if kind == "progress":
             yield Progressed(key, content)
             return
-        seat.key = None
+        seat.key, seat.suspected = None, False
         self._forget(key)
         if kind == "user error":
             what, where, remedy = content
@@ -211,19 +232,23 @@ class Processes:
         yield Finished(key, content, time.monotonic() - seat.begun)
 
     def _lost(self, seat: _Seat) -> Iterator[Event]:
-        seat.process.join()
-        seat.pipe.close()
-        self._seats.remove(seat)
+        self._remove(seat)
         if seat.key is None:
             return
         key = seat.key
-        losses = self._losses[key] = self._losses.get(key, 0) + 1
+        # A new worker's death counts in any case, so a machine on which none can start is noticed.
+        losses = self._losses[key] = self._losses.get(key, 0) + seat.suspected
         if losses < self.tries:
             self._assign(key)
             return
         self._forget(key)
         died = "1 worker died" if losses == 1 else f"{losses} workers died"
         yield GivenUp(key, f"{died}, the last {_death(seat.process.exitcode)}")
+
+    def _remove(self, seat: _Seat) -> None:
+        seat.process.join()
+        seat.pipe.close()
+        self._seats.remove(seat)
 
     def _forget(self, key: str) -> None:
         del self._tasks[key]

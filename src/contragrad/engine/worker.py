@@ -35,6 +35,7 @@ def main(pipe: Connection, work: Work, threads: int) -> None:
     try:
         while True:
             _, task = pipe.recv()
+            pipe.send(("begun", None))  # from here on, the task may be what ends this process
             pipe.send(_answer(loaded, task, pipe))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
