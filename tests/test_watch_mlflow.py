@@ -16,6 +16,7 @@ from rich.console import Console
 from contragrad import config_file, evaluate
 from contragrad.engine.memo import DictMemo
 from contragrad.errors import UserError
+from contragrad.watch.events import Opened
 from contragrad.watch.mlflow import MANNERS, mlflow
 from contragrad.watch.watching import watching
 from contragrad.workspace import CONFIGURATION, TABLE
@@ -264,6 +265,22 @@ def test_a_place_that_mlflow_does_not_know_is_refused_before_the_work(server: Se
     with pytest.raises(UserError, match="URI nowhere://example") as caught, mlflow(uri):
         pass
     assert caught.value.where == "--mlflow nowhere://example.org"
+
+
+def test_a_round_of_co_evolution_is_over_when_the_next_is_opened(server: Server, tmp_path: Path) -> None:
+    folders = [tmp_path / f"round-{number}" for number in (1, 2, 3)]
+    with suppress(KilledError), mlflow("http://there") as watch:
+        for folder in folders:
+            folder.mkdir()
+            config_file.write(CONFIG, folder / CONFIGURATION)
+            watch(Opened(folder, CONFIG))
+            assert [run.status for run in server.runs.values()][-1] == "RUNNING"
+        raise KilledError
+    assert [(run.name, run.status) for run in server.runs.values()] == [
+        ("round-1", "FINISHED"),
+        ("round-2", "FINISHED"),
+        ("round-3", "FAILED"),
+    ]
 
 
 def test_the_client_calls_nobody_else_unless_the_user_wants_it(

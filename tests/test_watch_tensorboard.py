@@ -24,7 +24,7 @@ pytest.importorskip("tensorboard")
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
 
-from contragrad.watch.tensorboard import tensorboard
+from contragrad.watch.tensorboard import LONGEST, tensorboard
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -142,6 +142,20 @@ def test_a_training_whose_worker_died_has_each_epoch_once(tmp_path: Path) -> Non
     for place, epoch in enumerate((1, 2, 3, 1, 2)):
         watch(Epoch("key", "a", epoch, 10, (("cross_entropy", float(place)),)))
     assert curves(tmp_path / "tensorboard" / "networks" / "a") == {"cross_entropy": [(1, 3.0), (2, 4.0)]}
+
+
+def test_surrogates_with_long_genomes_have_folders_of_their_own(tmp_path: Path) -> None:
+    files = tensorboard()
+    files(Opened(tmp_path, CONFIG))
+    genome = " ".join(["conv(128,3)"] * 25)
+    for key, hidden in (("a" * 20, 64), ("b" * 20, 128)):
+        files(Epoch(key, f"surrogate {genome} fc({hidden})", 1, 2, (("cross_entropy", hidden),)))
+    files(Epoch("c" * 20, "surrogate conv(4,3) fc(8)", 1, 2, (("cross_entropy", 1.0),)))
+    folder = tmp_path / "tensorboard" / "networks"
+    cut = genome[: LONGEST // 4 - len("surrogate ")]
+    expected = {"surrogate conv(4,3) fc(8)", *(f"surrogate {cut}... {letter * 12}" for letter in "ab")}
+    assert {path.name for path in folder.iterdir()} == expected
+    assert curves(folder / f"surrogate {cut}... {'b' * 12}") == {"cross_entropy": [(1, 128)]}
 
 
 def test_what_was_told_is_on_disk_at_once(tmp_path: Path) -> None:

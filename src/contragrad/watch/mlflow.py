@@ -89,6 +89,9 @@ def mlflow(uri: str) -> Iterator[Watcher]:
         nonlocal run
         match event:
             case Opened():
+                if run is not None:  # a round of co-evolution, which has no table, and is over
+                    ending, run = run, None
+                    client.set_terminated(ending.name, "FINISHED")
                 run = _resumed(client, uri, event) or _begun(client, uri, event)
             case Told() if run is not None:
                 run.told(event)

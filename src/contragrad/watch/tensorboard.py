@@ -2,7 +2,7 @@
 
     search/             candidates and children, by evaluation
     children/KEY/       a child's losses, by epoch
-    networks/NAME/      the same of a network that is trained in full
+    networks/NAME/      the same of a network that is trained in full; a long name is cut, and its key added
 
 A session that goes on with a study tells the search's evaluations again, and an interrupted training from
 where it is taken up. So each file begins by declaring void what older ones have from its own first step on:
@@ -20,6 +20,8 @@ from contragrad.watch.scalars import scalars
 
 FOLDER = "tensorboard"
 SEARCH = "search"
+LONGEST = 200
+"""Bytes of a folder's name: no system that we run on takes more than 255."""
 
 
 @dataclass(slots=True)
@@ -48,6 +50,11 @@ class _Files:
             del self.last[about]
 
 
+def _folder(name: str, key: str) -> str:
+    """A name that a folder may have: a surrogate's is its whole genome, and may be longer than that."""
+    return name if len(name.encode()) <= LONGEST else f"{name[: LONGEST // 4]}... {key[:12]}"
+
+
 def tensorboard() -> Watcher:
     """Writes event files into the folder of the study that is opened."""
     files = _Files(Path(FOLDER))
@@ -61,7 +68,7 @@ def tensorboard() -> Watcher:
             case Told():
                 files.write(SEARCH, SEARCH, scalars(event), event.after.step)
             case Epoch(key, name, epoch, _, losses, trial):
-                own = f"networks/{name}" if trial is None else f"children/{key[:12]}"
+                own = f"networks/{_folder(name, key)}" if trial is None else f"children/{key[:12]}"
                 files.write(key, own, dict(losses), epoch)
             case Ended(key):
                 files.close(key)
