@@ -193,6 +193,15 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
     assert not sprung.exists()
 
 
+def test_files_beside_cifars_folder_are_not_taken_for_pickles_of_it(tmp_path: Path) -> None:
+    (tmp_path / "processed").mkdir()
+    (tmp_path / "processed" / "model.pt").write_bytes(b"the user's own")
+    error = refusal("cifar10", tmp_path)
+    assert error is not None
+    assert "cifar10 was not found" in error.what
+    assert "pickle" not in str(error)
+
+
 def test_what_is_no_npz_is_named(tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     refused("npz", path, "No such file", at=path)

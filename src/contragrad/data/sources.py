@@ -92,8 +92,9 @@ def torchvision_set(
     Raises:
         UserError: if it is not there, or not the published one where torchvision checks that.
     """
-    # Files of torchvision before 0.3, which it would unpickle in place of the others.
-    if former := sorted((root / layout).with_name("processed").glob("*.pt")):
+    # Files of torchvision before 0.3, which it would unpickle in place of the others; CIFAR has none.
+    place = root / layout
+    if place.name == "raw" and (former := sorted(place.with_name("processed").glob("*.pt"))):
         raise UserError(
             "this is a pickle, which is not opened", where=str(former[0]), remedy="the file removed"
         )
