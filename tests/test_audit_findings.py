@@ -15,6 +15,7 @@ from torch import Tensor
 from contragrad.audit import sources
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, pgd
 from contragrad.audit.attempts import Attempt, Held, Way
+from contragrad.audit.checks.transfer import unseen
 from contragrad.audit.findings import DEFEATED, STRONG, Findings, Tried, mcnemar, shares, standing
 from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
@@ -313,6 +314,17 @@ def test_what_an_attacker_did_not_try_is_called_as_the_card_calls_it() -> None:
     assert fewer.untried("unseen sources") == [sources.ORDINARY]
     named = replace(figures({}), missing={"queries: square": "no time"})
     assert named.untried("queries") == ["queries: square", "queries: hop-skip-jump"]
+
+
+@pytest.mark.parametrize("why", [sources.AGAINST, sources.SAME])
+def test_what_is_no_source_of_his_an_attacker_has_not_left_out(why: str) -> None:
+    found = sound()
+    lost = tuple(each for each in found.tried["unseen sources"] if each.attempt.source != sources.ANOTHER)
+    fewer = replace(found, tried={**found.tried, "unseen sources": lost})
+    assert fewer.untried("unseen sources") == [sources.ANOTHER]
+    assert replace(fewer, missing={sources.ANOTHER: why}).untried("unseen sources") == []
+    assert unseen(fewer).verdict == "UNKNOWN"
+    assert unseen(replace(fewer, missing={sources.ANOTHER: why})).verdict == "PASS"
 
 
 def test_of_weaker_attackers_those_who_tell_nothing_are_named() -> None:

@@ -14,6 +14,7 @@ from contragrad.audit.attempts import Attempt, Held
 from contragrad.audit.bouts import fitting, left_out_as
 from contragrad.audit.probes import Probes
 from contragrad.audit.settings import AuditSettings
+from contragrad.audit.sources import AGAINST, SAME
 from contragrad.evaluate import Share
 
 Standing = Literal["withstood", "inconclusive", "weakened", "defeated", "not run"]
@@ -154,18 +155,19 @@ class Findings:
         return Share(int((counted & ~each.held.right).sum()), int(counted.sum()))
 
     def untried(self, key: str) -> list[str]:
-        """What an attacker was to try and did not, as `missing` calls it."""
+        """What an attacker was to try and did not, as `missing` calls it; what is no source of his is not."""
         (attacker,) = (each for each in ATTACKERS if each.key == key)
         tried = {each.attempt for each in self.tried.get(key, ())}
         # SGM is tried on some architectures alone, and nobody says so of the others.
         bouts = (*attacker.bouts(self.settings), *attacker.joined_bouts(self.settings))
         always = {bout: fitting(bout, {}) for bout in bouts}
         named = {bout: [left_out_as(key, each) for each in (bout, always[bout])] for bout in bouts}
-        return [
+        untried = [
             next((name for name in named[bout] if name in self.missing), named[bout][0])
             for bout in bouts
             if not tried >= set(always[bout].attempts)
         ]
+        return [name for name in untried if self.missing.get(name) not in (AGAINST, SAME)]
 
     def standing(self, key: str) -> Standing:
         """How the target stands against an attacker.
@@ -177,7 +179,7 @@ class Findings:
         if not tried:
             return "not run"
         found = standing(self.fooled(tried), self.settings.tolerated)
-        # Turned perturbations are not meant to fool their source, and are worth what they are turned from.
+        # Steps down the source's loss are not meant to fool it, and are worth what those up it are.
         strength = self.tried.get("reference", ()) if key == "reversed" else tried
         own = max((self.source_fooled(each).share or 0.0 for each in strength), default=0.0)
         if found == "withstood" and key == "queries" and self.settings.queries < ENOUGH_QUERIES:

@@ -85,13 +85,12 @@ class Runner:
         waiting = self._round(first, arena)
         # Checks of the attacks are worth more than anyone's second source.
         extra = tuple(self._extra(arena))
-        for bouts in later:
-            # Estimates are rough: what did not fit beside others may fit now.
-            waiting = self._round([*waiting, *bouts], arena)
-        for attacker in ATTACKERS:
-            if attacker.joined and arsenal.join(attacker.joined, attacker.sources(settings)):
-                for bout in attacker.joined_bouts(settings):
-                    self._round([(attacker.key, bout)], arena)
+        for late in (False, True):
+            for bouts in later:
+                if any(bout.late for _, bout in bouts) == late:
+                    # Estimates are rough: what did not fit beside others may fit now.
+                    waiting = self._round([*waiting, *bouts], arena)
+            self._together(arena, late)
         arsenal.watch(Stage("measuring the network itself"))
         clean = self._clean(examples)
         return Findings(
@@ -113,6 +112,19 @@ class Runner:
                 seed=self.seed,
             ),
         )
+
+    def _together(self, arena: Field, late: bool) -> None:
+        """Every attacker who joins his sources, on all of them together."""
+        arsenal, settings = self.arsenal, self.arsenal.settings
+        for attacker in ATTACKERS:
+            if attacker.joined is None:
+                continue
+            # Who joins later does not, so that all examples are of one ensemble.
+            there = attacker.joined in arsenal.networks
+            if there or arsenal.join(attacker.joined, attacker.sources(settings)):
+                for bout in attacker.joined_bouts(settings):
+                    if bout.late == late:
+                        self._round([(attacker.key, bout)], arena)
 
     def _field(self, examples: Examples, target: Named) -> Field:
         return Field(

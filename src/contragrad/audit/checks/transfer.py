@@ -39,7 +39,8 @@ def unseen(findings: Findings) -> Result:
         if (findings.source_fooled(each).share or 0.0) >= STRONG
     }
     found = attackers_result(findings, "unseen sources")
-    lacking = [kind for kind in KINDS if kind not in there]
+    known = (sources.AGAINST, sources.SAME)
+    lacking = [kind for kind in KINDS if kind not in there and findings.missing.get(kind) not in known]
     if found.verdict == "PASS" and lacking:
         return unknown(f"{found.figure}; no source, or none that is fooled itself: {', '.join(lacking)}")
     return found
@@ -68,7 +69,7 @@ def around(findings: Findings) -> Result:
 
 
 def sign(findings: Findings) -> Result:
-    """The reference's perturbations with their sign turned are withstood."""
+    """Steps down the reference's loss, which turn the sign of its gradient, are withstood."""
     found = attackers_result(findings, "reversed")
     cosines = findings.probes.aligned["reference"]
     quarters = torch.quantile(cosines.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
