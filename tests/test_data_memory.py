@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contragrad.config import DataSettings
+from contragrad.config import DataSettings, TrainingSettings
 from contragrad.data import memory
 from contragrad.data.sources import load
 from contragrad.errors import UserError
+from contragrad.networks.objectives import joined
 
 
 def machine(root: Path, free: int, groups: str = "", files: dict[str, str] | None = None) -> Path:
@@ -189,3 +190,26 @@ def test_what_a_study_takes_of_many_images_does_not_depend_on_their_number() -> 
     assert memory.of_a_study(1_000_000) == memory.of_a_study(20_500) == 13
     assert memory.of_a_study(1_000_000, 4) == 16
     assert memory.of_a_study(5000) == 21
+
+
+def test_what_a_study_takes_grows_with_the_sources_whose_directions_and_examples_are_joined() -> None:
+    three = ("reference", "another-seed", "surrogate", "key")
+    both = joined(TrainingSettings(objective="fixed-adversarial+orthogonal", sources=three))
+    assert both == 6
+    assert joined(TrainingSettings(objective="orthogonal", sources=three)) == 3
+    assert joined(TrainingSettings(objective="fixed-adversarial+gm")) == 0
+    assert joined(TrainingSettings(objective="cross-entropy", sources=three[:2])) == 0
+    assert memory.of_a_study(20_500, joined=both) == 1 + 6 * 4
+    assert memory.of_a_study(20_500, joined=3) == 13
+
+
+def test_sources_that_leave_a_study_no_room_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels = np.zeros((100, 10, 10), np.uint8), np.arange(100) % 2
+    np.savez(tmp_path / "data.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    settings = DataSettings(source="npz", path=str(tmp_path / "data.npz"))
+    room(monkeypatch, 200 * 100 * 40 - 1)
+    assert load(settings).classes == 2
+    with pytest.raises(UserError, match="to work on 200 images"):
+        load(settings, joined=10)

@@ -28,7 +28,7 @@ class Row:
         adversarial_accuracy: the same of the adversarial examples crafted on the reference.
         clean_interval: 95 % Wilson interval of the clean accuracy.
         adversarial_interval: the same of the adversarial accuracy.
-        parameters: trainable parameters.
+        parameters: how many the network has, frozen ones among them.
         images: test images.
         architecture: the network's text.
         weights: its safetensors file in the run folder, the normalisation inside.

@@ -39,6 +39,7 @@ from contragrad.fitness import measure
 from contragrad.history import stored_config, stored_path
 from contragrad.material import make_reference, make_sources
 from contragrad.networks.inference import resolve_device
+from contragrad.networks.objectives import joined
 from contragrad.notes import LOOKS, note_look, note_origin, require_continuation
 from contragrad.reference import architecture, require_usable
 from contragrad.report import outcome_text
@@ -119,7 +120,7 @@ def open_data(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:
     """
     resolve_device(config.device)
     workers.require_cluster(config)
-    dataset = load(config.data)
+    dataset = load(config.data, joined(config.training))
     problem = Problem(*dataset.shape, dataset.classes)
     weights = config.reference.weights
     if weights is not None and not Path(weights).expanduser().is_file():  # a device has no end

@@ -10,6 +10,9 @@ from contragrad.errors import UserError
 DIRECTIONS = 12
 """Bytes that a direction takes for each channel of a pixel: a float in parts, joined, and being written."""
 
+JOINED = 4
+"""Bytes that directions or examples take likewise, joined with those of other sources; alone they are mapped."""
+
 STATISTICS, PART = 20, 5000
 """Bytes that mean and deviation take likewise, a float and two doubles; of how many images at a time."""
 
@@ -35,14 +38,18 @@ def available(root: Path = Path("/")) -> int | None:
     return max(0, min(found)) if found else None
 
 
-def of_a_study(images: int, itemsize: int = 1) -> int:
+def of_a_study(images: int, itemsize: int = 1, joined: int = 0) -> int:
     """About the bytes that a study's driver holds at its height for each channel of a pixel, itself left out.
+
+    Workers, who hold as much of images, directions and examples each, come on top.
 
     Args:
         images: how many the study has.
         itemsize: of a channel, in bytes.
+        joined: sets of directions or examples that are joined, where the study has several sources.
     """
-    return itemsize + max(DIRECTIONS, math.ceil(STATISTICS * min(images, PART) / images))
+    statistics = math.ceil(STATISTICS * min(images, PART) / images)
+    return itemsize + max(DIRECTIONS, statistics, JOINED * joined)
 
 
 def require(needed: int, what: str, *, where: str, remedy: str = "fewer or smaller images") -> None:

@@ -19,8 +19,12 @@ from contragrad.extras import lacking
 WITHOUT_PATH: tuple[DataSource, ...] = ("fashion-mnist-reduced", "digits")
 
 
-def load(settings: DataSettings) -> Dataset:
+def load(settings: DataSettings, joined: int = 0) -> Dataset:
     """The data set the settings name, checked.
+
+    Args:
+        settings: where it is.
+        joined: of what a study will hold beside it, see `memory.of_a_study`.
 
     Raises:
         UserError: naming the file or folder, and what is wrong with it, or how much memory there is not.
@@ -50,7 +54,7 @@ def load(settings: DataSettings) -> Dataset:
     images = len(dataset.train) + len(dataset.test)
     # What is to come: of what a study holds, the images are there already.
     size = dataset.train.images.element_size()
-    held = memory.of_a_study(images, size) - size
+    held = memory.of_a_study(images, size, joined) - size
     memory.require_images((images, *dataset.shape), dataset.classes, held=held, where=where)
     return dataset
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from contragrad.choices import Objective
+from contragrad.config import TrainingSettings
 from contragrad.networks.inputs import FREE_REPLAYS, PGD_STEPS, Inputs, fast, free, pgd
 from contragrad.networks.misalignment import Penalty, opposite, orthogonal
 
@@ -98,6 +99,12 @@ OBJECTIVES: dict[Objective, Parts] = {
         penalty=orthogonal, fixed=True, inputs=fast, beside=True, gradients=1
     ),
 }
+
+
+def joined(training: TrainingSettings) -> int:
+    """How many sets of directions and examples, one of each source, the objective joins; 0 of one source."""
+    parts, ordinary = OBJECTIVES[training.objective], sum(source != "key" for source in training.sources)
+    return ordinary * ((parts.penalty is not None) + parts.fixed) if ordinary > 1 else 0
 
 
 def step_cost(objective: Objective) -> float:
