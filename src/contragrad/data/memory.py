@@ -11,7 +11,7 @@ DIRECTIONS = 12
 """Bytes that a direction takes for each channel of a pixel: a float in parts, joined, and being written."""
 
 JOINED = 4
-"""Bytes that directions or examples take likewise, joined with those of other sources; alone they are mapped."""
+"""Bytes of directions or examples likewise, joined with those of other sources; alone they are mapped."""
 
 STATISTICS, PART = 20, 5000
 """Bytes that mean and deviation take likewise, a float and two doubles; of how many images at a time."""
