@@ -39,7 +39,7 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.slow
 
-SOUND = (2, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+SOUND = (2, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14)
 """Checks that an ordinary network and working attacks pass."""
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from contragrad.audit.probes import planted
+from contragrad.audit.probes import cosines, planted
 from contragrad.config import AttackSettings
 from contragrad.networks.randomness import generator
 
@@ -31,3 +31,10 @@ def test_an_attack_of_no_steps_to_speak_of_does_not_find_what_is_planted() -> No
     can, did, against = planted(images, weak, 0)
     assert did < can / 2
     assert not against
+
+
+def test_gradients_that_are_not_finite_have_no_direction() -> None:
+    own = torch.tensor([[1.0, 0.0], [float("inf"), 0.0], [float("nan"), 1.0], [0.0, 0.0], [0.0, -2.0]])
+    its = torch.tensor([[3.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    found = cosines(own.view(5, 1, 1, 2), its.view(5, 1, 1, 2))
+    assert found.tolist() == pytest.approx([1, 0, 0, 0, -1])

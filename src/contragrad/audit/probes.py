@@ -109,6 +109,7 @@ def probe(
     moved = gradients(network, nearby, labels)
     lengths, other = (each.flatten(1).double().norm(dim=1) for each in (own, its))
     change = (moved - own).flatten(1).double().norm(dim=1) / lengths.clamp_min(1e-30)
+    told = (lengths > 0) & change.isfinite()
     return Probes(
         images=len(images),
         deterministic=bool(torch.equal(said, answers(network, images))),
@@ -121,7 +122,7 @@ def probe(
         | {name: cosines(own, gradients(each, images, labels)) for name, each in others.items()},
         aligned_nearby=float(cosines(moved, gradients(reference, nearby, labels)).mean()),
         aligned_on_path=_on_path(network, reference, images, labels, attack, seed),
-        curvature=float(change[lengths > 0].mean()) if (lengths > 0).any() else 0.0,
+        curvature=float(change[told].mean()) if told.any() else 0.0,
         corruptions={
             name: (
                 _share(network, disturbed := disturb(whole, seed), examples.labels),
@@ -163,8 +164,9 @@ def _saturation(network: nn.Module, images: Tensor, labels: Tensor, there: Tenso
 
 
 def cosines(first: Tensor, second: Tensor) -> Tensor:
-    """The cosine (N,) between two gradients of each image; 0 where one is zero."""
-    return (unit(first).flatten(1) * unit(second).flatten(1)).sum(1).clamp(-1, 1)
+    """The cosine (N,) between two gradients of each image; 0 where one is zero or not finite."""
+    found = (unit(first).flatten(1) * unit(second).flatten(1)).sum(1).clamp(-1, 1)
+    return found.nan_to_num(0.0)
 
 
 @torch.no_grad()
