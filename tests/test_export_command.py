@@ -123,7 +123,7 @@ def test_the_card_says_what_the_network_is(folder: Path, made: Workspace) -> Non
             "`reference`, `plain`, `key`, λ 2.5, ",
         ),
         (
-            {"objective": "fixed-adversarial", "sources": ("reference", "plain", "key")},
+            {"objective": "fixed-adversarial", "sources": ("reference", "plain")},
             "objective `fixed-adversarial`, against `reference`, `plain`, 23 ",
         ),
         ({"objective": "free-adversarial"}, "objective `free-adversarial`, 23 "),

@@ -169,7 +169,7 @@ def train_fully(
             losses = train_epoch(session, examples, material, training, seed=task.seed)
             if score is not None:
                 best.note(network, score(network))
-            report({"epoch": session.epoch, "epochs": task.epochs, "cross_entropy": losses.cross_entropy})
+            report({"epoch": session.epoch, "epochs": task.epochs, **losses.by_name()})
             if session.epoch % checkpoint_every == 0 and session.epoch < task.epochs:
                 artefacts.save("checkpoint", name, snapshot(session) | best.snapshot())
     except DivergedError as error:
