@@ -13,7 +13,8 @@ from torch import Tensor
 from contragrad.audit import attackers, sources
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.attempts import Attempt, Held
-from contragrad.audit.findings import Compared, Facts, Findings, Tried
+from contragrad.audit.facts import Compared, Facts, Tried
+from contragrad.audit.findings import Findings
 from contragrad.audit.probes import Probes
 from contragrad.audit.settings import AuditSettings
 from contragrad.evaluate import Share

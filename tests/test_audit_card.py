@@ -21,7 +21,8 @@ from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.check import said
 from contragrad.audit.checks.every import judged
-from contragrad.audit.findings import Findings, Tried, shares
+from contragrad.audit.facts import Tried
+from contragrad.audit.findings import Findings, shares
 from contragrad.audit.plots import PICTURES, curve, matrix
 from contragrad.audit.shown import printed
 from contragrad.evaluate import Share

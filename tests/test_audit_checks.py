@@ -19,7 +19,8 @@ from contragrad.audit.checks.check import Result, decided, said, unknown
 from contragrad.audit.checks.claim import gain
 from contragrad.audit.checks.every import CHECKS, judged
 from contragrad.audit.checks.transfer import KINDS
-from contragrad.audit.findings import Findings, Tried
+from contragrad.audit.facts import Tried
+from contragrad.audit.findings import Findings
 from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
 from found import (

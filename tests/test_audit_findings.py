@@ -16,7 +16,8 @@ from contragrad.audit import sources
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, pgd
 from contragrad.audit.attempts import Attempt, Held, Way
 from contragrad.audit.checks.transfer import unseen
-from contragrad.audit.findings import DEFEATED, STRONG, Findings, Tried, mcnemar, shares, standing
+from contragrad.audit.facts import Tried
+from contragrad.audit.findings import DEFEATED, STRONG, Findings, mcnemar, shares, standing
 from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
 from found import (

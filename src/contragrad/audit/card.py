@@ -6,7 +6,8 @@ from contragrad.audit.attackers import ATTACKERS, Attacker
 from contragrad.audit.attempts import Attempt
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.every import judged
-from contragrad.audit.findings import Findings, Tried, shares
+from contragrad.audit.facts import Tried
+from contragrad.audit.findings import Findings, shares
 from contragrad.audit.settings import radius
 from contragrad.audit.verdict import rule, title, verdict
 from contragrad.evaluate import Share

@@ -10,7 +10,8 @@ from contragrad.audit import model as models
 from contragrad.audit import target
 from contragrad.audit.arsenal import Arsenal, seconds, untrained
 from contragrad.audit.asked import depth_of, is_run, require_fitting, require_named
-from contragrad.audit.findings import Facts, Findings
+from contragrad.audit.facts import Facts
+from contragrad.audit.findings import Findings
 from contragrad.audit.runner import Runner, sample
 from contragrad.audit.settings import radius
 from contragrad.audit.shown import write

@@ -8,10 +8,9 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
-from contragrad.attack_library import Norm, norm_of
 from contragrad.audit.attackers import ATTACKERS, TARGET, WHITE_BOX, pgd
-from contragrad.audit.attempts import Attempt, Held
 from contragrad.audit.bouts import fitting, left_out_as
+from contragrad.audit.facts import Compared, Facts, Tried
 from contragrad.audit.probes import Probes
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.sources import AGAINST, SAME
@@ -30,75 +29,6 @@ NO_GRADIENT = 0.01
 
 DEFEATED = 0.5
 """Share of correctly classified images from which on an attacker who fools them has defeated the network."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """An attempt and what came of it."""
-
-    attempt: Attempt
-    held: Held
-
-    @property
-    def norm(self) -> Norm:
-        """In which its epsilon is measured."""
-        return norm_of(self.attempt.attack.name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """Another network on the images and on the reference's examples by PGD.
-
-    Args:
-        clean: whether it is right on the images, bool (N,).
-        adversarial: whether it is right on the examples, bool (N,).
-        architecture: its text.
-        objective: what it was trained for.
-        epochs: for how long.
-    """
-
-    clean: Tensor
-    adversarial: Tensor
-    architecture: str
-    objective: str
-    epochs: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What is known of the target and its data beside measurements.
-
-    Args:
-        target: its name.
-        reference: what the reference is called.
-        architecture: the target's text; None if it is not known.
-        objective: what it was trained for.
-        epochs: for how long.
-        recipe_known: whether the two above are known, not assumed.
-        classes: how many.
-        chance: what a constant answer scores, the largest class's share of the audited images.
-        selected_on_test: the study chose it on the test images; None if nobody knows how it was chosen.
-        looks: how often the study measured networks on the test images; None outside of a study.
-        weights: its file.
-        fingerprint: of its weights.
-        settings_fingerprint: of the study's settings.
-        seed: the audit's.
-    """
-
-    target: str
-    reference: str
-    architecture: str | None
-    objective: str
-    epochs: int
-    recipe_known: bool
-    classes: int
-    chance: float
-    selected_on_test: bool | None
-    looks: int | None
-    weights: str
-    fingerprint: str
-    settings_fingerprint: str
-    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
-from contragrad.audit.findings import Findings, Tried, shares
+from contragrad.audit.facts import Tried
+from contragrad.audit.findings import Findings, shares
 from contragrad.audit.settings import radius
 from contragrad.audit.sources import surrogate
 from contragrad.pictures import picture

@@ -14,7 +14,8 @@ from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, Bout
 from contragrad.audit.attempts import Attempt, Field, Held, Named
 from contragrad.audit.bouts import affordable, gradients, left_out_as, rounds
 from contragrad.audit.braced import is_blind
-from contragrad.audit.findings import Compared, Facts, Findings, Tried
+from contragrad.audit.facts import Compared, Facts, Tried
+from contragrad.audit.findings import Findings
 from contragrad.audit.probes import probe
 from contragrad.data.dataset import Examples
 from contragrad.fingerprint import fingerprint

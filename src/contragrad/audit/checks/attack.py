@@ -16,7 +16,8 @@ from contragrad.audit.checks.check import (
     said,
     unknown,
 )
-from contragrad.audit.findings import Findings, Tried, shares
+from contragrad.audit.facts import Tried
+from contragrad.audit.findings import Findings, shares
 
 SLACK = 0.02
 """Share of images by which two attacks may differ and still count as equally strong."""

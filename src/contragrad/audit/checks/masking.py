@@ -13,7 +13,8 @@ from contragrad.audit.checks.check import (
     said,
     unknown,
 )
-from contragrad.audit.findings import NO_GRADIENT, Findings, Tried
+from contragrad.audit.facts import Tried
+from contragrad.audit.findings import NO_GRADIENT, Findings
 
 FAINT = 1e-3
 """Length of input gradients, in the reference's, below which they count as vanishing."""
