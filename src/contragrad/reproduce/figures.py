@@ -72,9 +72,10 @@ def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
     figures: Figures = {name: {} for name in definition.networks}
     own: dict[str, dict[str, Share]] = {name: {} for name in definition.networks}
     for part in parts:
-        for name in definition.networks:
-            figures[name] |= part.figures[name]
-            own[name] |= part.own[name]
+        for name, cells in part.figures.items():
+            figures[name] |= cells
+        for name, fooled in part.own.items():
+            own[name] |= fooled
     return Measured(
         figures=figures,
         crafted={name: each for part in parts for name, each in part.crafted.items()},
