@@ -166,7 +166,10 @@ PROBES = Probes(
     aligned_on_path=-0.3,
     curvature=0.4,
     corruptions={"noise": (Share(930, IMAGES), Share(950, IMAGES))},
-    filters={"jpeg": (Share(500, 940), Share(930, 940))},
+    filters={
+        "jpeg": (Share(500, 940), Share(930, 940)),
+        "bilateral": (Share(600, 940), Share(935, 940)),
+    },
     planted=(500, 500, 0),
 )
 

@@ -253,14 +253,21 @@ def test_weak_examples_are_bounded_by_a_white_box_that_is_withstood(key: str) ->
 
 
 def test_a_white_box_whose_gradients_are_hidden_bounds_nobody() -> None:
-    assert beside(9, "recipe") == "inconclusive"
-    hidden = fought(figures({"recipe": 10, "white box": 20, "queries": 21}), "recipe", 10, own=1)
-    assert hidden.standing("recipe") == "inconclusive"
+    for queries, expected in ((29, "withstood"), (30, "inconclusive")):  # one image of a hundred
+        found = fought(figures({"recipe": 10, "white box": 20, "queries": queries}), "recipe", 10, own=1)
+        assert found.standing("recipe") == expected
 
 
-def test_examples_in_another_ball_are_not_bounded_by_the_white_box() -> None:
-    assert any(each.norm == "l2" for each in sound().tried["reference"])
-    assert beside(20, "reference") == "inconclusive"
+def test_a_strong_source_in_another_ball_does_not_vouch_for_the_audits_own() -> None:
+    tried = tuple(
+        came(each, 10, own=980 if each.attack.name == "l2-pgd" else 1) for each in planned("reference")
+    )
+    found = replace(figures({}), tried={"reference": tried, "reversed": sound().tried["reversed"]})
+    assert found.standing("reference") == found.standing("reversed") == "inconclusive"
+    assert "no source is fooled itself on more than 0.1 %" in found.doubt("reference")
+    white_box = figures({"white box": 20}).tried["white box"]
+    bounded = replace(found, tried={**found.tried, "white box": white_box})
+    assert fought(bounded, "reference", 10, own=1).standing("reference") == "withstood"
 
 
 @pytest.mark.parametrize("key", TRANSFER)
@@ -272,7 +279,8 @@ def test_examples_that_fool_are_conclusive_however_weak(key: str, fooled: int, e
 @pytest.mark.parametrize("key", TRANSFER)
 def test_one_strong_attempt_is_enough(key: str) -> None:
     attempts = planned(key)
-    tried = (*(came(each, 10, own=1) for each in attempts[:-1]), came(attempts[-1], 10))
+    chosen = [each for each in attempts if each.attack.name != "l2-pgd"][-1]
+    tried = tuple(came(each, 10, own=IMAGES if each == chosen else 1) for each in attempts)
     assert replace(sound(), tried={key: tried}).standing(key) == "withstood"
 
 
@@ -303,8 +311,8 @@ def test_a_white_box_of_which_something_was_left_out_is_not_called_withstood() -
 )
 def test_a_white_box_that_gradients_mislead_is_not_called_withstood(changes: dict[str, Any]) -> None:
     assert probed(figures({"white box": 20}), **changes).standing("white box") == "inconclusive"
-    assert figures({"white box": 20, "queries": 21}).standing("white box") == "inconclusive"
-    assert figures({"white box": 20, "queries": 20}).standing("white box") == "withstood"
+    assert figures({"white box": 20, "queries": 30}).standing("white box") == "inconclusive"
+    assert figures({"white box": 20, "queries": 29}).standing("white box") == "withstood"
 
 
 def test_what_an_attacker_did_not_try_is_called_as_the_card_calls_it() -> None:

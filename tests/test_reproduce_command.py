@@ -145,6 +145,13 @@ def test_a_definition_of_ones_own_is_a_table_called_as_its_file(
         ("mine.yaml", OWN + "columns: {}", "the definition is no YAML: .*twice"),
         ("mine.yaml", "", "the definition is wrong"),
         ("mine.yaml", OWN.replace("clean: {}", "clean: {source: nobody}"), "the definition is wrong"),
+        ("mine.yaml", OWN.replace("reference: ,", "reference: 3,"), "the definition is wrong"),
+        ("mine.yaml", OWN.replace("reference: ,", "reference: [0.5],"), "the definition is wrong"),
+        ("mine.yaml", OWN.replace("clean: {}", "clean: {attack: 3}"), "the definition is wrong"),
+        ("mine.yaml", OWN.replace("clean: {}", "clean: {attack: [a]}"), "the definition is wrong"),
+        ("mine.yaml", OWN.replace("clean: {}", "4: {}"), "the definition is wrong"),
+        ("mine.yaml", OWN.replace("clean: {}", "clean: 4"), "the definition is wrong"),
+        ("mine.yaml", OWN + "epsilons: {fashion-mnist: 16/255}", "the definition is wrong"),
         ("missing.yaml", None, "the definition cannot be read"),
     ],
 )

@@ -67,7 +67,9 @@ class Attacker:
 
     def joined_bouts(self, settings: AuditSettings) -> list[Bout]:
         """His bouts with all sources together, if he has any."""
-        return [] if self.joined is None else self._on(self.joined, settings)
+        if self.joined is None or len(self.sources(settings)) < 2:
+            return []
+        return self._on(self.joined, settings)
 
     def _on(self, source: str, settings: AuditSettings) -> list[Bout]:
         given = source in (REFERENCE, TARGET)

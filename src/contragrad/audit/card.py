@@ -69,6 +69,7 @@ def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
         "attacker": attacker.key,
         "threat": attacker.threat,
         "standing": findings.standing(attacker.key),
+        "doubt": findings.doubt(attacker.key) if tried else None,
         "fooled": _share(findings.fooled(tried)) if tried else None,
         "accuracy": _share(shares(findings.survivors(tried))) if tried else None,
         "attempts": [_row(findings, each) for each in tried],

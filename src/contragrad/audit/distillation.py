@@ -13,7 +13,7 @@ from contragrad.contents import normalisation
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint, stream_seed
-from contragrad.networks.inference import BATCH, predict
+from contragrad.networks.inference import BATCH, are_probabilities, predict
 from contragrad.networks.network import placed
 from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import generator
@@ -113,7 +113,8 @@ def questions(images: Tensor, answers: int, epsilon: float, seed: int) -> Tensor
 def probabilities(network: nn.Module, images: Tensor, device: torch.device) -> Tensor:
     """What the network in evaluation mode takes for each class's probability, (N, classes), on the CPU."""
     network.eval()
-    return torch.cat([network(part.to(device)).softmax(1).cpu() for part in torch.split(images, BATCH)])
+    said = torch.cat([network(part.to(device)).cpu() for part in torch.split(images, BATCH)])
+    return said if are_probabilities(said) else said.softmax(1)
 
 
 def agreement(network: nn.Module, other: nn.Module, images: Tensor) -> float:

@@ -36,6 +36,15 @@ class PassedThrough(nn.Module):
         return logits
 
 
+def lacking() -> dict[str, str]:
+    """The filters whose package is missing, as an audit says what was left out."""
+    return {
+        f"{name} filter": f"{package} is not installed"
+        for name, package in NEEDS.items()
+        if find_spec(package) is None
+    }
+
+
 def filtered(
     reference: nn.Module, examples: Examples, attack: AttackSettings, *, seed: int
 ) -> Mapping[str, tuple[Share, Share]]:

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
-from contragrad.audit.attackers import ATTACKERS, TARGET, WHITE_BOX, pgd
+from contragrad.audit.attackers import ATTACKERS, REFERENCE, WHITE_BOX, pgd
 from contragrad.audit.bouts import fitting, left_out_as
 from contragrad.audit.facts import Compared, Facts, Tried
 from contragrad.audit.probes import Probes
@@ -100,36 +100,56 @@ class Findings:
         return [name for name in untried if self.missing.get(name) not in (AGAINST, SAME)]
 
     def standing(self, key: str) -> Standing:
-        """How the target stands against an attacker.
-
-        Inconclusive if he hardly fools his own sources, unless who has the network itself is withstood; and
-        the white box if not all of it was tried, or if gradients mislead it.
-        """
+        """How the target stands against an attacker; inconclusive if he would be withstood, with a doubt."""
         tried = self.tried.get(key, ())
         if not tried:
             return "not run"
         found = standing(self.fooled(tried), self.settings.tolerated)
-        # Steps down the source's loss are not meant to fool it, and are worth what those up it are.
-        strength = self.tried.get("reference", ()) if key == "reversed" else tried
-        own = max((self.source_fooled(each).share or 0.0 for each in strength), default=0.0)
-        if found == "withstood" and key == "queries" and self.settings.queries < ENOUGH_QUERIES:
-            return "inconclusive"
-        if found == "withstood" and key == WHITE_BOX and (self.untried(key) or self.misleading):
-            return "inconclusive"
-        transferred = any(each.attempt.source != TARGET for each in tried)
-        weak = transferred and own < STRONG and not self._bounded(tried)
-        return "inconclusive" if found == "withstood" and weak else found
+        return "inconclusive" if found == "withstood" and self.doubt(key) else found
 
-    def _bounded(self, tried: Iterable[Tried]) -> bool:
-        """Whether the white box, in the same ball, is withstood."""
-        return self.standing(WHITE_BOX) == "withstood" and all(each.norm == "linf" for each in tried)
+    def doubt(self, key: str) -> str:
+        """Why it says nothing that an attacker who was run fools few; empty if it does say something."""
+        if key == "queries":
+            few = self.settings.queries < ENOUGH_QUERIES
+            return f"{self.settings.queries} queries, and not {ENOUGH_QUERIES:,}" if few else ""
+        if key == WHITE_BOX:
+            untried = self.untried(key)
+            return f"not tried: {', '.join(untried)}" if untried else self.misled
+        # Steps down the source's loss are not meant to fool it, and are worth what those up it are.
+        strength = self.tried.get(REFERENCE if key == "reversed" else key, ())
+        own = [self.source_fooled(each).share or 0.0 for each in strength if each.norm == "linf"]
+        if self.bounded or max(own, default=0.0) >= STRONG:
+            return ""
+        if not own:
+            return "the reference itself was not attacked"
+        return f"no source is fooled itself on more than {100 * max(own):.1f} % of its images"
 
     @property
-    def misleading(self) -> bool:
-        """Whether the target's gradients are no good to an attacker: others without them fool more images."""
-        probes, best = self.probes, self.fooled(self.tried.get(WHITE_BOX, ()))
-        absent = probes.zero_gradients + probes.broken_gradients > NO_GRADIENT or not probes.deterministic
-        return absent or any(others.hits > best.hits for others in self.fooled_with_less.values())
+    def bounded(self) -> bool:
+        """Whether the white box is withstood, and with it whoever has less, in its ball."""
+        return self.standing(WHITE_BOX) == "withstood"
+
+    @property
+    def misled(self) -> str:
+        """Why the target's gradients are no good to an attacker; empty if they are."""
+        probes = self.probes
+        if probes.zero_gradients + probes.broken_gradients > NO_GRADIENT:
+            return "gradients are zero or not finite"
+        if not probes.deterministic:
+            return "the network answers otherwise the second time"
+        more = self.stronger_than_white_box
+        return f"gradients mislead it: {more} fools more" if more else ""
+
+    @property
+    def stronger_than_white_box(self) -> str | None:
+        """Of those who have less, who fools most, if that is more than the white box does."""
+        others = self.fooled_with_less
+        if not others:
+            return None
+        strongest = max(others, key=lambda key: others[key].hits)
+        best = self.fooled(self.tried.get(WHITE_BOX, ()))
+        # One image may be chance: each has many attempts.
+        return strongest if others[strongest].hits > best.hits + NO_GRADIENT * best.count else None
 
     @property
     def fooled_with_less(self) -> dict[str, Share]:

@@ -14,7 +14,7 @@ from contragrad.audit.filters import filtered
 from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.evaluate import Share
-from contragrad.networks.inference import BATCH, predict
+from contragrad.networks.inference import BATCH, are_probabilities, predict
 from contragrad.networks.misalignment import log_odds, unit
 from contragrad.networks.randomness import generator
 
@@ -113,7 +113,7 @@ def probe(
     return Probes(
         images=len(images),
         deterministic=bool(torch.equal(said, answers(network, images))),
-        logits=not _probabilities(said),
+        logits=not are_probabilities(said),
         zero_gradients=float((flat == 0).all(1).double().mean()),
         broken_gradients=float((~flat.isfinite()).any(1).double().mean()),
         saturated=_saturation(network, images, labels, own),
@@ -175,10 +175,6 @@ def answers(network: nn.Module, images: Tensor) -> Tensor:
     network.eval()
     device = next(network.parameters()).device
     return torch.cat([network(part.to(device)).cpu() for part in torch.split(images, BATCH)])
-
-
-def _probabilities(outputs: Tensor) -> bool:
-    return bool((outputs >= 0).all() and (outputs.sum(1) - 1).abs().max() < 1e-3)
 
 
 def _share(network: nn.Module, images: Tensor, labels: Tensor) -> Share:

@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from contragrad.audit import attackers, sources
+from contragrad.audit import attackers, filters, sources
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, Bout
 from contragrad.audit.attempts import Attempt, Field, Held, Named
@@ -16,8 +16,10 @@ from contragrad.audit.bouts import affordable, gradients, left_out_as, rounds
 from contragrad.audit.braced import is_blind
 from contragrad.audit.facts import Compared, Facts, Tried
 from contragrad.audit.findings import Findings
+from contragrad.audit.probes import gradients as input_gradients
 from contragrad.audit.probes import probe
-from contragrad.data.dataset import Examples
+from contragrad.data.dataset import Examples, pixels
+from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint
 from contragrad.networks.inference import predict
 from contragrad.networks.randomness import generator
@@ -81,6 +83,7 @@ class Runner:
         """Every attacker, as far as the time allows."""
         arsenal, settings = self.arsenal, self.arsenal.settings
         examples = sample(arsenal.splits.test, settings.images, self.seed)
+        self._require_gradients(examples)
         arena = self._field(examples, arsenal.networks[TARGET])
         first, *later = rounds(settings, arsenal.architectures())
         waiting = self._round(first, arena)
@@ -93,6 +96,7 @@ class Runner:
                     waiting = self._round([*waiting, *bouts], arena)
             self._together(arena, late)
         arsenal.watch(Stage("measuring the network itself"))
+        arsenal.missing.update(filters.lacking())
         clean = self._clean(examples)
         return Findings(
             facts=facts,
@@ -114,11 +118,22 @@ class Runner:
             ),
         )
 
+    def _require_gradients(self, examples: Examples) -> None:
+        """Everything begins with the reference's gradients: no audit without them."""
+        reference = self.arsenal.networks[REFERENCE].network
+        found = input_gradients(reference, pixels(examples.images), examples.labels)
+        if broken := int((~found.flatten(1).isfinite()).any(1).sum()):
+            raise UserError(
+                f"its input gradients are not finite at {broken} of {len(found)} audited images",
+                where="the reference",
+                remedy="preprocessing that has a derivative everywhere, such as a root of a number above 0",
+            )
+
     def _together(self, arena: Field, late: bool) -> None:
         """Every attacker who joins his sources, on all of them together."""
         arsenal, settings = self.arsenal, self.arsenal.settings
         for attacker in ATTACKERS:
-            if attacker.joined is None:
+            if attacker.joined is None or not attacker.joined_bouts(settings):
                 continue
             # Who joins later does not, so that all examples are of one ensemble.
             there = attacker.joined in arsenal.networks

@@ -24,9 +24,9 @@ def rule(findings: Findings) -> str:
         f"withstood: the attacker's best example of each image fools at most {tolerated:g} % of those that "
         "the network classifies correctly, by the upper end of the 95 % Wilson interval; defeated: at least "
         "half of them, by its lower end, or all; weakened: in between; inconclusive: withstood, but no "
-        f"source is fooled itself on {STRONG:.0%} of its images and the white box, which bounds him, is not "
-        f"withstood, or there were fewer than {ENOUGH_QUERIES:,} queries, or the white box was not wholly "
-        "tried, or gradients mislead it"
+        f"source is fooled itself on {100 * STRONG:g} % of its images by L_inf examples and the white box, "
+        f"which bounds him, is not withstood, or there were fewer than {ENOUGH_QUERIES:,} queries; of the "
+        "white box, if not all of it was tried, or gradients mislead it"
     )
 
 
@@ -66,10 +66,8 @@ def verdict(findings: Findings) -> str:
         )
     weak = [key for key in by_key if findings.standing(key) == "inconclusive"]
     if weak:
-        lines.append(
-            f"Inconclusive, because they fool their own sources on fewer than {STRONG:.0%} of the images, "
-            f"had too few queries, or were not wholly tried: {', '.join(weak)}."
-        )
+        doubts = "; ".join(f"{key} ({findings.doubt(key)})" for key in weak)
+        lines.append(f"Inconclusive: {doubts}.")
     if not facts.recipe_known:
         lines.append(
             f"How it was trained is not known: attackers who know the recipe are taken to know "

@@ -50,3 +50,8 @@ def resolve_device(device: Device) -> torch.device:
             remedy=f"auto, or one of: {', '.join(name for name, present in there.items() if present)}",
         )
     return torch.device(device)
+
+
+def are_probabilities(outputs: Tensor) -> bool:
+    """Whether what a network answers, (N, classes), are no logits."""
+    return bool((outputs >= 0).all() and (outputs.sum(1) - 1).abs().max() < 1e-3)

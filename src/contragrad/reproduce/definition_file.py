@@ -68,16 +68,16 @@ def parse(name: str, text: str) -> Definition:
     needed = {"title", "experiment", "columns", "networks"}
     _require_keys(content, f"{name}", needed | {"epsilons", "worst_cases"}, needed)
     experiment, title = content["experiment"], content["title"]
+    for section in ("columns", "networks"):
+        _mapping(content[section], f"{name}: {section}")
     _require(experiment in get_args(Experiment), f"{name}: experiment", f"one of {get_args(Experiment)}")
     _require(isinstance(title, str), f"{name}: title", "a text")
-    for section in ("columns", "networks"):
-        _require(isinstance(content[section], dict), f"{name}: {section}", "a mapping of names")
     columns = tuple(_column(f"{name}: {key}", key, value or {}) for key, value in content["columns"].items())
     known = [column.name for column in columns]
     networks = {}
     for network, published in content["networks"].items():
         _require(network in RECIPES, f"{name}: networks.{network}", f"one of {', '.join(RECIPES)}")
-        networks[network] = dict(published or {})
+        networks[network] = dict(_mapping(published or {}, f"{name}: {network}"))
         _require_keys(networks[network], f"{name}: {network}", set(known))
         for column, share in networks[network].items():
             fits = isinstance(share, int | float) and 0 <= share <= 1
@@ -138,7 +138,7 @@ def _fraction(where: str, value: object, more: str = "") -> Fraction:
 
 def _column(where: str, name: str, value: dict[str, Any]) -> Column:
     _require_keys(value, where, {"measure", "source", "data", "attack"})
-    attack = dict(value.get("attack", {}))
+    attack = dict(_mapping(value.get("attack") or {}, f"{where}: attack"))
     _require_keys(attack, f"{where}: attack", {field.name for field in fields(AttackSettings)})
     calibrated = attack.get("epsilon") == CALIBRATED
     if calibrated:
@@ -166,13 +166,17 @@ def _column(where: str, name: str, value: dict[str, Any]) -> Column:
 def _mapping(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _wrong(where, "a mapping")
+    for key in value:
+        _require(
+            isinstance(key, str), f"{where}.{key}", "a text for a key, in quotes if it looks like a number"
+        )
     return value
 
 
 def _require_keys(value: object, where: str, known: set[str], needed: Iterable[str] = ()) -> None:
     value = _mapping(value, where)
     for key in value:
-        _require(key in known, f"{where}.{key}", f"one of {', '.join(sorted(known))}")
+        _require(key in known, f"{where}.{key}", f"one of {', '.join(sorted(known))}" if known else "none")
     for key in sorted(needed):
         _require(key in value, f"{where}: {key}", "a value for it")
 

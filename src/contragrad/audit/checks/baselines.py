@@ -6,7 +6,8 @@ from pathlib import Path
 from contragrad.audit.attackers import ATTACKERS, REFERENCE
 from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
 from contragrad.audit.findings import Findings, mcnemar, shares
-from contragrad.audit.sources import TWIN, stranger, surrogate
+from contragrad.audit.sources import AGAINST, SAME, TWIN, stranger, surrogate
+from contragrad.defences import FILTERS
 from contragrad.evaluate import Share
 
 SIGNIFICANT = 0.05
@@ -62,6 +63,8 @@ def filters(findings: Findings) -> Result:
     )
     if any((aware.share or 0.0) < (unaware.share or 0.0) for unaware, aware in found.values()):
         return unknown(f"{figure}; to know of a filter did not help, so that attack is too weak")
+    if lacking := [name for name in FILTERS if name not in found]:
+        return unknown(f"{figure}; not measured: {', '.join(lacking)}")
     better = [_fewer(mine, unaware) for unaware, _ in found.values()]
     if None in better and False not in better:
         return unknown(f"{figure}; the intervals overlap")
@@ -121,9 +124,11 @@ def statement(findings: Findings) -> Result:
     """What every attacker was to try was tried, or the card says why not; and it says what checks are not."""
     if silent := list(_left_out_in_silence(findings)):
         return decided(False, f"not tried, and nobody says why: {', '.join(silent)}. {NEITHER}")
-    if findings.missing:
-        return unknown(f"{NEITHER} Left out: {', '.join(findings.missing)}.")
-    return decided(True, NEITHER)
+    known = [name for name, why in findings.missing.items() if why in (AGAINST, SAME)]
+    left_out = [name for name in findings.missing if name not in known]
+    if left_out:
+        return unknown(f"{NEITHER} Left out: {', '.join(left_out)}.")
+    return decided(True, f"{NEITHER} Not unseen, so no sources: {', '.join(known)}." if known else NEITHER)
 
 
 def _left_out_in_silence(findings: Findings) -> Iterator[str]:

@@ -96,7 +96,8 @@ def attackers_result(findings: Findings, *keys: str) -> Result:
         left = ", ".join(key for key, standing in standings.items() if standing == "not run")
         return unknown("; ".join([*figures, f"not run: {left}"]))
     if "inconclusive" in standings.values():
-        return unknown("; ".join([*figures, "the sources are hardly fooled themselves"]))
+        doubts = [f"{key}: {findings.doubt(key)}" for key in keys if standings[key] == "inconclusive"]
+        return unknown("; ".join([*figures, *doubts]))
     if untried := [what for key in keys for what in findings.untried(key)]:
         return unknown("; ".join([*figures, f"not all was tried: {', '.join(dict.fromkeys(untried))}"]))
     return Result(verdict="PASS", figure="; ".join(figures))

@@ -8,7 +8,7 @@ from contragrad.audit.findings import Findings, mcnemar, shares
 from contragrad.audit.settings import radius
 from contragrad.audit.sources import TWIN
 
-STRONG = 0.99
+NEARLY_ALL = 0.99
 """Share of its own images that a source must be fooled on for its examples to be strong."""
 
 ENOUGH_IMAGES = 1000
@@ -66,7 +66,7 @@ def strong_sources(findings: Findings) -> Result:
         return unknown("no source was attacked by PGD")
     weakest = min(found, key=lambda name: found[name].share or 0.0)
     figure = f"weakest of {len(found)} sources: {weakest}, fooled on {said(found[weakest])} of its own"
-    return decided((found[weakest].share or 0.0) >= STRONG, figure)
+    return decided((found[weakest].share or 0.0) >= NEARLY_ALL, figure)
 
 
 def worst_case(findings: Findings) -> Result:
@@ -141,7 +141,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         number=4,
-        question=f"Each source is fooled on {STRONG:.0%} of its own images",
+        question=f"Each source is fooled on {NEARLY_ALL:.0%} of its own images",
         source=CARLINI,
         judge=strong_sources,
     ),

@@ -33,7 +33,7 @@ def order(findings: Findings) -> Result:
     figure = f"white box fools {said(best)}; of the others {strongest} fools most, {said(others[strongest])}"
     if not best.hits and not others[strongest].hits:
         return unknown(f"nobody fools anything; {figure}")
-    if others[strongest].hits > best.hits:
+    if findings.stronger_than_white_box:
         return decided(False, f"gradient masking: {figure}")
     return decided(True, figure)
 

@@ -36,7 +36,7 @@ def unseen(findings: Findings) -> Result:
     there = {
         each.attempt.source
         for each in findings.tried.get("unseen sources", ())
-        if (findings.source_fooled(each).share or 0.0) >= STRONG
+        if findings.bounded or (findings.source_fooled(each).share or 0.0) >= STRONG
     }
     found = attackers_result(findings, "unseen sources")
     known = (sources.AGAINST, sources.SAME)
