@@ -264,7 +264,7 @@ def test_a_strong_source_in_another_ball_does_not_vouch_for_the_audits_own() -> 
     )
     found = replace(figures({}), tried={"reference": tried, "reversed": sound().tried["reversed"]})
     assert found.standing("reference") == found.standing("reversed") == "inconclusive"
-    assert "no source is fooled itself on more than 0.1 %" in found.doubt("reference")
+    assert "sources are fooled on at most 0.1 % of their own" in found.doubt("reference")
     white_box = figures({"white box": 20}).tried["white box"]
     bounded = replace(found, tried={**found.tried, "white box": white_box})
     assert fought(bounded, "reference", 10, own=1).standing("reference") == "withstood"

@@ -122,7 +122,7 @@ class Findings:
             return ""
         if not own:
             return "the reference itself was not attacked"
-        return f"no source is fooled itself on more than {100 * max(own):.1f} % of its images"
+        return f"sources are fooled on at most {100 * max(own):.1f} % of their own"
 
     @property
     def bounded(self) -> bool:

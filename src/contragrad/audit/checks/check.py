@@ -87,6 +87,7 @@ def attackers_result(findings: Findings, *keys: str) -> Result:
     standings = {key: findings.standing(key) for key in keys}
     figures = [
         f"{key}: fools {said(findings.fooled(findings.tried[key]))}, {standing}"
+        + (f" ({findings.doubt(key)})" if standing == "inconclusive" else "")
         for key, standing in standings.items()
         if standing != "not run"
     ]
@@ -96,8 +97,7 @@ def attackers_result(findings: Findings, *keys: str) -> Result:
         left = ", ".join(key for key, standing in standings.items() if standing == "not run")
         return unknown("; ".join([*figures, f"not run: {left}"]))
     if "inconclusive" in standings.values():
-        doubts = [f"{key}: {findings.doubt(key)}" for key in keys if standings[key] == "inconclusive"]
-        return unknown("; ".join([*figures, *doubts]))
+        return unknown("; ".join(figures))
     if untried := [what for key in keys for what in findings.untried(key)]:
         return unknown("; ".join([*figures, f"not all was tried: {', '.join(dict.fromkeys(untried))}"]))
     return Result(verdict="PASS", figure="; ".join(figures))
