@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from contragrad import run
 from contragrad.artefacts import network_fingerprint
-from contragrad.audit import command
+from contragrad.audit import command, sources
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.findings import Findings
 from contragrad.audit.runner import Runner
@@ -106,6 +107,14 @@ def opened(folder: Path) -> Iterator[Place]:
     dataset, workspace = run.entered(CONFIG, folder, nobody)
     with run.opened(workspace, dataset, nobody) as (_, splits):
         yield Place(workspace, splits)
+
+
+@contextmanager
+def without_families() -> Iterator[None]:
+    """A block in which audits have none of torchvision's sources: minutes each on a CPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "FAMILIES", ())
+        yield
 
 
 class Constant(nn.Module):

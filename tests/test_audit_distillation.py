@@ -73,7 +73,7 @@ class Linear(nn.Module):
 
 def test_what_is_learnt_are_probabilities() -> None:
     images = torch.rand(500, 1, 8, 8)
-    found = probabilities(Linear(), images, torch.device("cpu"))
+    found = probabilities(Linear(), images)
     torch.testing.assert_close(found.sum(1), torch.ones(500))
     assert torch.equal(found.argmax(1), predict(Linear(), images))
     torch.testing.assert_close(found.log(), Linear()(images).log_softmax(1))
@@ -120,8 +120,8 @@ def test_a_copy_learns_how_sure_its_network_is_and_is_found_again(tmp_path: Path
     copy = distilled(workspace, splits, target, depth, told.append)
     assert copy.fingerprint == distilled_name(workspace, target, depth)
     # The labels, which the attacker has not, are all the same; classes alone would teach certainty.
-    images, device = splits.test.images, torch.device("cpu")
-    own, its = (probabilities(each, images, device) for each in (network, copy.network))
+    images = splits.test.images
+    own, its = (probabilities(each, images) for each in (network, copy.network))
     assert (own - its).abs().sum(1).mean() < (own - own.mean(0)).abs().sum(1).mean()
     assert abs(float((its.amax(1) - own.amax(1)).mean())) < 0.05
     assert len(told) == 20

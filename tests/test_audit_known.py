@@ -11,7 +11,7 @@ import torch
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
-from audits import CONFIG, SETTINGS, Constant, Flipping, Place, Stepped, opened
+from audits import CONFIG, SETTINGS, Constant, Flipping, Place, Stepped, opened, without_families
 from contragrad.artefacts import Artefacts
 from contragrad.audit import card, sources, verdict
 from contragrad.audit.arsenal import Arsenal
@@ -45,10 +45,8 @@ SOUND = (2, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "FAMILIES", ())  # minutes each on a CPU
-        with opened(tmp_path_factory.mktemp("audit") / "run") as found:
-            yield found
+    with without_families(), opened(tmp_path_factory.mktemp("audit") / "run") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from torch import nn
 
 import anyones
 from anyones import Linear
-from audits import SETTINGS, Place, opened
+from audits import SETTINGS, Place, opened, without_families
 from contragrad.audit import card, model, sources
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import TARGET, pgd
 from contragrad.audit.attempts import Attempt, Field, Named
-from contragrad.audit.braced import Braced, braced, device_of, is_blind
+from contragrad.audit.braced import Braced, braced, is_blind
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Findings
 from contragrad.audit.target import Target
@@ -25,6 +25,7 @@ from contragrad.data.dataset import Examples
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
+from contragrad.networks.inference import device_of
 from contragrad.tasks import task_name
 from contragrad.watch.events import nobody
 
@@ -33,10 +34,8 @@ FEW = replace(SETTINGS, images=30, steps=5, restarts=1)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "FAMILIES", ())  # minutes each on a CPU
-        with opened(tmp_path_factory.mktemp("model") / "run") as found:
-            yield found
+    with without_families(), opened(tmp_path_factory.mktemp("model") / "run") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

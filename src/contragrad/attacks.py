@@ -16,6 +16,7 @@ from contragrad.choices import AttackName
 from contragrad.config import AttackSettings
 from contragrad.data.dataset import pixels
 from contragrad.errors import UserError
+from contragrad.networks.inference import device_of
 from contragrad.networks.randomness import isolated
 
 POSITIONS = 2**18
@@ -56,7 +57,7 @@ def craft(
     _require_images(images, labels)
     norm, construct = ATTACKS[settings.name]
     epsilon = float(settings.epsilon)
-    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     size = max(1, POSITIONS // images.shape[-2:].numel())
     examples = torch.empty(images.shape, dtype=torch.float32)
     with _frozen(network), torch.enable_grad():

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from contragrad.attacks import POSITIONS
 from contragrad.data.dataset import pixels
 from contragrad.extras import lacking
+from contragrad.networks.inference import device_of
 from contragrad.pictures import picture
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def integrated_gradients(network: nn.Module, images: Tensor, labels: Tensor, ste
         raise ValueError(f"{len(images)} images have {len(labels)} labels")
     if steps < 1:
         raise ValueError(f"an integral of {steps} steps")
-    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     size = max(1, POSITIONS // images.shape[-2:].numel())
     found = torch.empty(images.shape, dtype=torch.float32)
     with _evaluating(network):

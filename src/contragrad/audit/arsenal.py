@@ -11,7 +11,7 @@ from contragrad import table4
 from contragrad.audit import sources
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
-from contragrad.audit.braced import braced, device_of
+from contragrad.audit.braced import braced
 from contragrad.audit.distillation import COPY, agreement, distilled, distilled_name
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import UNCHANGED, Target
@@ -22,6 +22,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import stream_seed
 from contragrad.material import make_material
+from contragrad.networks.inference import device_of
 from contragrad.networks.objectives import PLAIN_STEP, step_cost
 from contragrad.reference import architecture, construct
 from contragrad.refine import FullTraining

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.data.dataset import Examples, pixels
+from contragrad.networks.inference import device_of
 from contragrad.networks.randomness import isolated
 
 FEW = 16
@@ -67,9 +68,3 @@ def _differentiable(network: nn.Module, images: Tensor) -> bool:
     except Exception:  # a user's own derivative may raise anything
         return False
     return gradients is not None
-
-
-def device_of(network: nn.Module) -> torch.device:
-    """Where the network is, by its weights and buffers; the CPU if it has none."""
-    tensors = (*network.parameters(), *network.buffers())
-    return next((tensor.device for tensor in tensors), torch.device("cpu"))

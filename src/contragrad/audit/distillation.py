@@ -13,7 +13,7 @@ from contragrad.contents import normalisation
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint, stream_seed
-from contragrad.networks.inference import BATCH, are_probabilities, predict
+from contragrad.networks.inference import answers, are_probabilities, predict
 from contragrad.networks.network import placed
 from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import generator
@@ -68,7 +68,7 @@ def distilled(
             task,
             name=name,
             # Cross-entropy takes a class's probabilities where it takes its number.
-            examples=Examples(images, probabilities(target.network, images, workspace.device)),
+            examples=Examples(images, probabilities(target.network, images)),
             material=Material(),
             training=config.training,
             checkpoint_every=config.refine.checkpoint_every,
@@ -109,11 +109,9 @@ def questions(images: Tensor, answers: int, epsilon: float, seed: int) -> Tensor
     return found
 
 
-@torch.no_grad()
-def probabilities(network: nn.Module, images: Tensor, device: torch.device) -> Tensor:
+def probabilities(network: nn.Module, images: Tensor) -> Tensor:
     """What the network in evaluation mode takes for each class's probability, (N, classes), on the CPU."""
-    network.eval()
-    said = torch.cat([network(part.to(device)).cpu() for part in torch.split(images, BATCH)])
+    said = answers(network, images)
     return said if are_probabilities(said) else said.softmax(1)
 
 

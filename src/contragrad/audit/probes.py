@@ -14,7 +14,7 @@ from contragrad.audit.filters import filtered
 from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.evaluate import Share
-from contragrad.networks.inference import BATCH, are_probabilities, predict
+from contragrad.networks.inference import BATCH, answers, are_probabilities, predict
 from contragrad.networks.misalignment import log_odds, unit
 from contragrad.networks.randomness import generator
 
@@ -167,14 +167,6 @@ def cosines(first: Tensor, second: Tensor) -> Tensor:
     """The cosine (N,) between two gradients of each image; 0 where one is zero or not finite."""
     found = (unit(first).flatten(1) * unit(second).flatten(1)).sum(1).clamp(-1, 1)
     return found.nan_to_num(0.0)
-
-
-@torch.no_grad()
-def answers(network: nn.Module, images: Tensor) -> Tensor:
-    """The logits (N, classes) in evaluation mode, on the CPU."""
-    network.eval()
-    device = next(network.parameters()).device
-    return torch.cat([network(part.to(device)).cpu() for part in torch.split(images, BATCH)])
 
 
 def _share(network: nn.Module, images: Tensor, labels: Tensor) -> Share:

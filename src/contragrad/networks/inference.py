@@ -12,6 +12,20 @@ BATCH = 200
 """Images at a time: bounds the memory and is no setting, for it changes no result."""
 
 
+def device_of(network: nn.Module) -> torch.device:
+    """Where the network is, by its weights and buffers; the CPU if it has none."""
+    tensors = (*network.parameters(), *network.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+
+@torch.no_grad()
+def answers(network: nn.Module, images: Tensor) -> Tensor:
+    """What the network in evaluation mode answers to images in [0, 1], (N, classes), on the CPU."""
+    network.eval()
+    device = device_of(network)
+    return torch.cat([network(part.to(device)).cpu() for part in torch.split(images, BATCH)])
+
+
 @torch.no_grad()
 def predict(network: nn.Module, images: Tensor) -> Tensor:
     """The class (N,) the network in evaluation mode gives each image (N, C, H, W), on the CPU."""
