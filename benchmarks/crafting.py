@@ -16,12 +16,12 @@ from timing import interleaved, options, publish
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.attacks import POSITIONS, craft
-from contragrad.config import AttackSettings
+from contragrad.attacks.examples import POSITIONS, craft
 from contragrad.engine.memory import keep_freed_memory
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.network import Normalisation, build, placed
+from contragrad.settings.config import AttackSettings
 
 CIFAR = Problem(3, 32, 32, 10)
 GENOME = "conv(16,3) conv(16,3) sum(1,2) conv(32,3) cat(3,4) sum(4,5) fc(128)"

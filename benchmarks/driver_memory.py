@@ -20,8 +20,9 @@ from safetensors.torch import save_file
 from timing import options, publish
 from torch import nn
 
-from contragrad import config_file, run
 from contragrad.data import memory
+from contragrad.jobs import run
+from contragrad.settings import config_file
 from contragrad.watch.events import nobody
 
 SHAPE = (64, 64, 3)

@@ -41,8 +41,8 @@ from contragrad.engine.memory import keep_freed_memory
 from contragrad.engine.work import Work
 from contragrad.evolution import search
 from contragrad.evolution.trial import Outcome, Stopped, Trial
-from contragrad.search_settings import Limits, SearchSettings
-from contragrad.workspace import Workspace
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.search import Limits, SearchSettings
 
 # More validation images than the demo holds out, so that luck decides less.
 DEMO = ("--data.validation_fraction=0.5",)
@@ -91,7 +91,7 @@ def play(workspace: Workspace, settings: SearchSettings, seed: int, path: Path, 
             print(f"{path.stem} {event.key[:6]} {event.seconds:.1f} s", file=sys.stderr, flush=True)
 
     own = replace(workspace, config=replace(workspace.config, search=settings))
-    executor = InProcess(Work(setup="contragrad.tasks:prepare", argument=own))
+    executor = InProcess(Work(setup="contragrad.jobs.tasks:prepare", argument=own))
     with SqliteMemo(path) as memo:
         final = study.run(
             search.start(settings, own.problem, seed),

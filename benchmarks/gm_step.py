@@ -23,7 +23,6 @@ from timing import interleaved, options, publish
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.config import TrainingSettings
 from contragrad.engine.memory import keep_freed_memory
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem
@@ -34,6 +33,7 @@ from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import Material
 from contragrad.networks.pooling import AveragePool, MaxPool
 from contragrad.networks.training import Session, begin, step
+from contragrad.settings.config import TrainingSettings
 
 BATCH = 128
 SETTINGS = TrainingSettings()

@@ -22,14 +22,14 @@ import torch
 from prepared import prepared
 from timing import options, publish
 
-from contragrad.contents import context
 from contragrad.engine.evaluations import remembered
 from contragrad.engine.memo import Record, SqliteMemo
 from contragrad.engine.memory import keep_freed_memory
 from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import Measured, Trial, outcome_to_json
 from contragrad.fitness import evaluate
-from contragrad.workspace import Workspace
+from contragrad.run_folder.contents import context
+from contragrad.run_folder.workspace import Workspace
 
 GENOME = "strided(32,3) conv(32,3) strided(64,3) conv(64,3) fc(128)"
 DATA = {"fashion-mnist": "fmnist_reduced.npz", "cifar10": "cifar10_reduced.npz"}

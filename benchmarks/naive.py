@@ -20,7 +20,7 @@ from contragrad.evolution.population import initial_population
 from contragrad.evolution.shapes import Problem, head_halvings, head_inputs, shapes
 from contragrad.evolution.spectrum import distance, spectrum
 from contragrad.fingerprint import stream
-from contragrad.search_settings import SearchSettings
+from contragrad.settings.search import SearchSettings
 
 
 class Network(nn.Module):

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from contragrad import config_file, run
-from contragrad.history import stored_config
-from contragrad.notes import require_continuation
+from contragrad.jobs import run
+from contragrad.run_folder.history import stored_config
+from contragrad.run_folder.notes import require_continuation
+from contragrad.run_folder.workspace import TABLE, Workspace
+from contragrad.settings import config_file
 from contragrad.watch.live import display
-from contragrad.workspace import TABLE, Workspace
 
 ONLY = (
     "--search.generations=0",

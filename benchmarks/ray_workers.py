@@ -18,8 +18,6 @@ from pathlib import Path
 from prepared import prepared
 from timing import options, publish
 
-from contragrad import workers
-from contragrad.choices import ExecutorName
 from contragrad.engine.executors import Executor
 from contragrad.engine.ray_cluster import connected
 from contragrad.engine.ray_executor import RayExecutor
@@ -27,7 +25,9 @@ from contragrad.engine.study import run_tasks
 from contragrad.engine.work import Perform, Work
 from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import Trial
-from contragrad.workspace import Workspace
+from contragrad.jobs import workers
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.choices import ExecutorName
 
 GENOME = "conv(16,3) pool(max,2) conv(32,3) sum(2,3) fc(64)"
 MESSAGES = 300

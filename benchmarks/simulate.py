@@ -29,7 +29,7 @@ from contragrad.evolution import search
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Measured, Trial, outcome_to_json
 from contragrad.fingerprint import fingerprint, stream
-from contragrad.search_settings import Limits, SearchSettings
+from contragrad.settings.search import Limits, SearchSettings
 
 EVALUATIONS = 10_000
 WORKERS = (1, 8, 64, 256)

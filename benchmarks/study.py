@@ -21,16 +21,16 @@ import torch
 from prepared import prepared
 from timing import options, publish
 
-from contragrad.contents import context, load_reference, load_splits
 from contragrad.engine import study
 from contragrad.engine.executors import Processes
 from contragrad.engine.memo import SqliteMemo
 from contragrad.engine.work import Work
 from contragrad.evolution import search
 from contragrad.evolution.genome import Genome
-from contragrad.search_settings import SearchSettings
-from contragrad.workers import worker_count
-from contragrad.workspace import Workspace
+from contragrad.jobs.workers import worker_count
+from contragrad.run_folder.contents import context, load_reference, load_splits
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.search import SearchSettings
 
 
 def straight(workspace: Workspace, settings: SearchSettings, seed: int) -> float:
@@ -53,7 +53,7 @@ def straight(workspace: Workspace, settings: SearchSettings, seed: int) -> float
 
 def by_contragrad(workspace: Workspace, settings: SearchSettings, seed: int, memo: SqliteMemo) -> float:
     """The best fitness of B."""
-    work = Work(setup="contragrad.tasks:prepare", argument=workspace)
+    work = Work(setup="contragrad.jobs.tasks:prepare", argument=workspace)
     executor = Processes(work, workers=worker_count(workspace), threads=1)
     try:
         final = study.run(

@@ -20,14 +20,14 @@ from contragrad.engine.study import run_tasks
 from contragrad.engine.work import Work
 from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import Trial
-from contragrad.workspace import DATABASE, Workspace
+from contragrad.run_folder.workspace import DATABASE, Workspace
 
 GENOME = "conv(16,3) pool(max,2) conv(32,3) sum(2,3) fc(64)"
 
 
 def evaluate(workspace: Workspace, workers: int, count: int) -> tuple[float, float]:
     """Seconds for the evaluations, and the part of them that no worker was evaluating."""
-    work = Work(setup="contragrad.tasks:prepare", argument=workspace)
+    work = Work(setup="contragrad.jobs.tasks:prepare", argument=workspace)
     executor = Processes(work, workers=workers, threads=1)
     inside = []
     try:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from make_fashion_mnist_reduced import Bytes, draw
 
-from contragrad.config import DataSettings
 from contragrad.data.dataset import Examples
 from contragrad.data.sources import load
 from contragrad.errors import UserError
+from contragrad.settings.config import DataSettings
 
 
 def drawn(examples: Examples, count: int, random: np.random.Generator) -> tuple[Bytes, Bytes]:

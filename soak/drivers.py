@@ -15,7 +15,7 @@ import torch
 import yaml
 from sklearn.datasets import load_digits
 
-import contragrad.run  # noqa: F401  what every driver takes
+import contragrad.jobs.run  # noqa: F401  what every driver takes
 from contragrad.cli import main
 
 STUDY: dict[str, Any] = {

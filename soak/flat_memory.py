@@ -30,18 +30,18 @@ from typing import Any
 
 from rich.console import Console
 
-from contragrad import run
-from contragrad.config import StudyConfig
 from contragrad.engine.executors import Event, Finished, Progressed
 from contragrad.engine.memo import SqliteMemo
 from contragrad.engine.study import Told
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Trial, outcome_to_json
 from contragrad.fingerprint import stream
-from contragrad.search_settings import Limits, SearchSettings
+from contragrad.jobs import run
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.config import StudyConfig
+from contragrad.settings.search import Limits, SearchSettings
 from contragrad.watch import events
 from contragrad.watch.watching import watching
-from contragrad.workspace import Workspace
 
 WATCHERS = ("live", "json", "tensorboard")
 

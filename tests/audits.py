@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from contragrad import run
 from contragrad.artefacts import network_fingerprint
 from contragrad.audit import command, sources
 from contragrad.audit.arsenal import Arsenal
@@ -17,15 +16,16 @@ from contragrad.audit.findings import Findings
 from contragrad.audit.runner import Runner
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
-from contragrad.config import AttackSettings, DataSettings, ReferenceSettings, StudyConfig
-from contragrad.contents import load_reference
 from contragrad.data.dataset import Splits
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
+from contragrad.jobs import run
 from contragrad.reference import architecture
-from contragrad.search_settings import Limits, SearchSettings
+from contragrad.run_folder.contents import load_reference
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.config import AttackSettings, DataSettings, ReferenceSettings, StudyConfig
+from contragrad.settings.search import Limits, SearchSettings
 from contragrad.watch.events import nobody
-from contragrad.workspace import Workspace
 
 SEARCH = SearchSettings(
     population=2,
@@ -89,7 +89,7 @@ class Place:
         return self.target(self.reference, text=architecture(CONFIG.reference))
 
     def audit(self, target: Target, settings: AuditSettings = SETTINGS) -> Findings:
-        work = Work(setup="contragrad.tasks:prepare", argument=self.workspace)
+        work = Work(setup="contragrad.jobs.tasks:prepare", argument=self.workspace)
         arsenal = Arsenal(
             workspace=self.workspace,
             splits=self.splits,

@@ -9,11 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from contragrad import config_file, evaluate, run, table4
+from contragrad import evaluate
 from contragrad.artefacts import network_fingerprint
 from contragrad.audit.target import Target
-from contragrad.config import DataSettings, ReferenceSettings, RefineSettings, StudyConfig
-from contragrad.contents import store_splits, untrained_reference
 from contragrad.engine import study
 from contragrad.engine.executors import InProcess
 from contragrad.engine.memo import SqliteMemo
@@ -22,12 +20,16 @@ from contragrad.evaluate import Row
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.search import start
 from contragrad.evolution.shapes import Problem
+from contragrad.jobs import run, table4
+from contragrad.jobs.tasks import task_name
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.randomness import isolated
-from contragrad.notes import note_origin
 from contragrad.reference import construct
-from contragrad.tasks import task_name
-from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
+from contragrad.run_folder.contents import store_splits, untrained_reference
+from contragrad.run_folder.notes import note_origin
+from contragrad.run_folder.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
+from contragrad.settings import config_file
+from contragrad.settings.config import DataSettings, ReferenceSettings, RefineSettings, StudyConfig
 from strategies import small_settings
 
 EVERY_BLOCK = parse(

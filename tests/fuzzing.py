@@ -11,8 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from contragrad import config_file, evaluate, notes, outside
-from contragrad.config import StudyConfig
+from contragrad import evaluate, outside
 from contragrad.data import idx, npz, pictures
 from contragrad.engine import rows
 from contragrad.engine.memo import DictMemo, SqliteMemo
@@ -23,6 +22,9 @@ from contragrad.export import network_file
 from contragrad.networks.network import Normalisation
 from contragrad.page import cards
 from contragrad.reference import construct, load_weights
+from contragrad.run_folder import notes
+from contragrad.settings import config_file
+from contragrad.settings.config import StudyConfig
 from odd import (
     GENOME,
     NOTES,

@@ -18,8 +18,6 @@ import safetensors.torch
 from PIL import Image
 from torch import nn
 
-from contragrad import config_file, notes, setting_checks
-from contragrad.config import StudyConfig
 from contragrad.data import npz, pictures
 from contragrad.engine.memo import SqliteMemo
 from contragrad.evaluate import Row
@@ -28,6 +26,9 @@ from contragrad.evolution.trial import Measured, outcome_to_json
 from contragrad.export.network_file import KEY, VERSION
 from contragrad.networks.network import Normalisation
 from contragrad.reference import construct
+from contragrad.run_folder import notes
+from contragrad.settings import checks, config_file
+from contragrad.settings.config import StudyConfig
 from performers import record
 
 GENOME = "conv(8,3) conv(4,1) sum(1,2) pool(max,2) strided(4,3) cat(4,5) fc(8)"
@@ -162,7 +163,7 @@ def study_file(random: Random) -> bytes:
     settings = {
         key: value if random.random() < 0.95 else plain(random)
         for key, value in config_file.dotted(StudyConfig()).items()
-        if random.random() < (0.01 if key in setting_checks.trusting() else 0.3)  # those are refused
+        if random.random() < (0.01 if key in checks.trusting() else 0.3)  # those are refused
     }
     nested: dict[str, object] = {}
     for key, value in settings.items():

@@ -14,10 +14,8 @@ from pathlib import Path
 import torch
 
 import found
-from contragrad import config_file, evaluate, history, table4
+from contragrad import evaluate
 from contragrad.audit import card
-from contragrad.config import DataSettings, RefineSettings, StudyConfig
-from contragrad.contents import normalisation, store_splits
 from contragrad.data.dataset import Dataset, Examples
 from contragrad.engine import study
 from contragrad.engine.executors import InProcess
@@ -26,13 +24,18 @@ from contragrad.engine.study import Told
 from contragrad.engine.work import Work
 from contragrad.evaluate import Row, wilson
 from contragrad.evolution.search import start
-from contragrad.notes import note_look, note_origin
+from contragrad.jobs import table4
+from contragrad.jobs.recipes import best
+from contragrad.jobs.tasks import task_name
 from contragrad.page import cards
 from contragrad.page.cards import PICTURES
-from contragrad.recipes import best
 from contragrad.reference import architecture, construct
-from contragrad.tasks import task_name
-from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
+from contragrad.run_folder import history
+from contragrad.run_folder.contents import normalisation, store_splits
+from contragrad.run_folder.notes import note_look, note_origin
+from contragrad.run_folder.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
+from contragrad.settings import config_file
+from contragrad.settings.config import DataSettings, RefineSettings, StudyConfig
 from strategies import CIFAR, small_settings
 
 CONFIG = StudyConfig(

@@ -26,7 +26,7 @@ from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial, outcome_to_json
 from contragrad.fingerprint import fingerprint
-from contragrad.search_settings import SearchSettings
+from contragrad.settings.search import SearchSettings
 
 Report = Callable[[dict[str, float]], None]
 
@@ -115,7 +115,7 @@ def raced(trial: Trial, end: Measured) -> Outcome:
 def with_a_deadly_network(argument: tuple[Any, int]) -> Perform:
     """A study's own tasks, of which the trial in that place of its search ends who performs it."""
     from contragrad.evolution.search import ask, start, tell
-    from contragrad.tasks import prepare
+    from contragrad.jobs.tasks import prepare
 
     workspace, place = argument
     state = start(workspace.config.search, workspace.problem, workspace.config.seed)

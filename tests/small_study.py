@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from contragrad import config_file, workers
-from contragrad.config import StudyConfig
 from contragrad.engine import executors
 from contragrad.engine.work import Work
+from contragrad.jobs import workers
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings import config_file
+from contragrad.settings.config import StudyConfig
 from contragrad.watch.events import Event
-from contragrad.workspace import Workspace
 
 SETTINGS = {
     "device": "cpu",
@@ -52,7 +53,7 @@ def config_of(folder: Path, **changes: str) -> StudyConfig:
 @contextmanager
 def in_process(workspace: Workspace) -> Iterator[executors.Executor]:
     """An executor without other processes, in the place of `workers.executor_of`."""
-    executor = executors.InProcess(Work(setup="contragrad.tasks:prepare", argument=workspace))
+    executor = executors.InProcess(Work(setup="contragrad.jobs.tasks:prepare", argument=workspace))
     try:
         yield executor
     finally:

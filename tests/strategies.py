@@ -11,7 +11,7 @@ from contragrad.evolution.population import random_genome
 from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Stopped, Trial
-from contragrad.search_settings import Limits, SearchSettings
+from contragrad.settings.search import Limits, SearchSettings
 from performers import raced
 
 CIFAR = Problem(3, 32, 32, 10)

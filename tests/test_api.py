@@ -16,14 +16,16 @@ import yaml
 import contragrad
 import exports
 import found
-from contragrad import api, config_file, run
+from contragrad import api
 from contragrad.audit import command
 from contragrad.cli import main
-from contragrad.config import StudyConfig
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.export import job
+from contragrad.jobs import run
 from contragrad.results import Study
+from contragrad.settings import config_file
+from contragrad.settings.config import StudyConfig
 from contragrad.watch.events import Stage
 
 WORDS = ("audit", "evolve", "export", "load", "resume")

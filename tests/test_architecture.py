@@ -18,8 +18,8 @@ LONGEST_MODULE = 400
 # A module imports only from above. A star stands for a folder's modules, in any order without a circle.
 # fmt: off
 ORDER = (
-    "legible", "errors", "extras", "files", "outside", "control_groups", "fingerprint", "choices",
-    "search_settings", "config", "setting_checks", "config_file",
+    "legible", "errors", "extras", "files", "outside", "fingerprint", "machine.control_groups",
+    "settings.choices", "settings.search", "settings.config", "settings.checks", "settings.config_file",
     "evolution.genome", "evolution.shapes", "evolution.spectrum",
     "evolution.mutation", "evolution.population", "evolution.trial", "evolution.search",
     "evolution.lookahead",
@@ -29,11 +29,12 @@ ORDER = (
     "networks.inputs", "networks.objectives",
     "networks.training", "networks.inference", "networks.ensemble",
     "artefacts", "reference", "onnx.graph", "onnx.lowering", "onnx.network", "onnx.sizes", "onnx.model",
-    "attack_adapter", "transfer_attacks", "autoattack", "attack_library", "attacks", "defences", "fitness",
-    "workspace", "contents", "refine", "tasks", "recipes",
-    "engine.*",
-    "evaluate", "pictures", "explain", "draw", "notes", "history", "report", "watch.*", "table4", "material",
-    "workers", "run", "coevolution", "calibrate",
+    "attacks.adapter", "attacks.transfer", "attacks.autoattack", "attacks.library", "attacks.examples",
+    "defences", "fitness", "engine.*",
+    "run_folder.workspace", "run_folder.contents", "run_folder.notes", "run_folder.history",
+    "evaluate", "report", "pictures.picture_file", "pictures.explain", "pictures.draw", "watch.*",
+    "jobs.refine", "jobs.tasks", "jobs.recipes", "jobs.table4", "jobs.material", "jobs.workers", "jobs.run",
+    "jobs.coevolution", "jobs.calibrate",
     "audit.settings", "audit.queries", "audit.filters", "audit.attempts", "audit.braced", "audit.target",
     "audit.model", "audit.sources", "audit.distillation", "audit.attackers",
     "audit.bouts", "audit.arsenal", "audit.probes", "audit.facts", "audit.findings", "audit.runner",
@@ -42,7 +43,7 @@ ORDER = (
     "audit.checks.baselines", "audit.checks.every", "audit.verdict", "audit.card", "audit.plots",
     "audit.shown", "audit.asked", "audit.command",
     "export.*", "results", "api",
-    "page.*", "reproduce.*", "doctor", "machine", "commands.*", "cli",
+    "page.*", "reproduce.*", "machine.doctor", "machine.inventory", "commands.*", "cli",
 )
 # fmt: on
 
@@ -63,8 +64,7 @@ PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"
 PLAIN = [
     name
     for name in MODULES
-    if name.split(".")[0]
-    in ("errors", "fingerprint", "choices", "search_settings", "config", "evolution", "engine")
+    if name.split(".")[0] in ("errors", "fingerprint", "settings", "evolution", "engine")
 ]
 each_module = pytest.mark.parametrize("name", MODULES, ids=lambda name: name or "contragrad")
 

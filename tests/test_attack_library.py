@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from contragrad.attacks import craft, perturbation_norm
-from contragrad.choices import AttackName
-from contragrad.config import AttackSettings
+from contragrad.attacks.examples import craft, perturbation_norm
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.misalignment import log_odds
 from contragrad.networks.network import Normalisation
 from contragrad.reference import construct
+from contragrad.settings.choices import AttackName
+from contragrad.settings.config import AttackSettings
 
 MOMENTUM: tuple[AttackName, ...] = ("mi-fgsm", "ni-fgsm", "di-fgsm", "ti-fgsm", "vmi-fgsm", "sgm")
 TRANSFER = MOMENTUM[:-1]

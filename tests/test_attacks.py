@@ -18,13 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.densenet import DenseNet
 
-from contragrad import attacks
-from contragrad.attack_library import ATTACKS, norm_of
-from contragrad.attacks import craft, perturbation_norm, require_craftable
-from contragrad.choices import AttackName
-from contragrad.config import AttackSettings
+from contragrad.attacks.examples import craft, perturbation_norm, require_craftable
+from contragrad.attacks.library import ATTACKS, norm_of
 from contragrad.data.dataset import pixels
 from contragrad.errors import UserError
+from contragrad.settings.choices import AttackName
+from contragrad.settings.config import AttackSettings
 
 NAMES: tuple[AttackName, ...] = get_args(AttackName)
 EPSILON = {"linf": Fraction(1, 5), "l2": Fraction(1)}
@@ -301,12 +300,12 @@ def test_batches_of_any_number_of_images(
     network.register_forward_pre_hook(lambda _, inputs: sizes.add(len(inputs[0])))
     whole = craft(network, images, labels, usual(name), seed=0)
     assert sizes == {10}
-    monkeypatch.setattr(attacks, "POSITIONS", 4 * 64 + 63)
+    monkeypatch.setattr("contragrad.attacks.examples.POSITIONS", 4 * 64 + 63)
     sizes.clear()
     batched = craft(network, images, labels, usual(name), seed=0)
     assert sizes == {4, 2}
     torch.testing.assert_close(batched, whole, rtol=0, atol=1e-6)
-    monkeypatch.setattr(attacks, "POSITIONS", 1)
+    monkeypatch.setattr("contragrad.attacks.examples.POSITIONS", 1)
     single = craft(network, images, labels, usual(name), seed=0)
     torch.testing.assert_close(single, whole, rtol=0, atol=1e-6)
 
@@ -315,7 +314,7 @@ def test_batches_of_any_number_of_images(
 def test_each_batch_starts_elsewhere(
     name: AttackName, trained: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attacks, "POSITIONS", 2 * 64)
+    monkeypatch.setattr("contragrad.attacks.examples.POSITIONS", 2 * 64)
     images, labels = torch.full((4, 1, 8, 8), 0.5), torch.zeros(4, dtype=torch.int64)
     examples = craft(trained, images, labels, usual(name, random_start=True), seed=0)
     assert len({tuple(example) for example in examples.flatten(1).tolist()}) == 4

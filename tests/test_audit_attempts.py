@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
-from contragrad.attacks import craft
+from contragrad.attacks.examples import craft
 from contragrad.audit.attempts import Attempt, Descended, Field, Named
-from contragrad.choices import AttackName
-from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples
 from contragrad.networks.misalignment import log_odds
+from contragrad.settings.choices import AttackName
+from contragrad.settings.config import AttackSettings
 
 EPSILON = Fraction(1, 20)
 

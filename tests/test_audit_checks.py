@@ -21,8 +21,8 @@ from contragrad.audit.checks.every import CHECKS, judged
 from contragrad.audit.checks.transfer import KINDS
 from contragrad.audit.facts import Tried
 from contragrad.audit.findings import Findings
-from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
+from contragrad.settings.config import AttackSettings
 from found import (
     CORRECT,
     FOOLED,

@@ -10,21 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contragrad import config_file, extras, run, table4
+from contragrad import extras
 from contragrad.audit import asked, command, model
 from contragrad.audit.asked import is_run
 from contragrad.audit.settings import AuditSettings
 from contragrad.cli import main
-from contragrad.config import AttackSettings, DataSettings, RefineSettings, StudyConfig
 from contragrad.engine import study
 from contragrad.engine.executors import InProcess
 from contragrad.engine.memo import SqliteMemo
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.evolution.search import start
-from contragrad.notes import note_origin
+from contragrad.jobs import run, table4
+from contragrad.run_folder.notes import note_origin
+from contragrad.run_folder.workspace import CONFIGURATION, DATABASE
+from contragrad.settings import config_file
+from contragrad.settings.config import AttackSettings, DataSettings, RefineSettings, StudyConfig
 from contragrad.watch.events import nobody
-from contragrad.workspace import CONFIGURATION, DATABASE
 from strategies import small_settings
 
 SEARCH = small_settings(population=2, children=1, generations=1)

@@ -16,7 +16,7 @@ from contragrad.audit.target import Target
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.inference import predict
-from contragrad.workspace import Workspace
+from contragrad.run_folder.workspace import Workspace
 
 quick = settings(max_examples=50)
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from contragrad.attacks import craft
+from contragrad.attacks.examples import craft
 from contragrad.audit import filters
 from contragrad.audit.filters import PassedThrough, filtered
-from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples
 from contragrad.defences import FILTERS
 from contragrad.networks.inference import predict
+from contragrad.settings.config import AttackSettings
 
 ATTACK = AttackSettings(name="linf-pgd", epsilon=Fraction(1, 20), steps=10)
 

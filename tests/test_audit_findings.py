@@ -18,8 +18,8 @@ from contragrad.audit.attempts import Attempt, Held, Way
 from contragrad.audit.checks.transfer import unseen
 from contragrad.audit.facts import Tried
 from contragrad.audit.findings import DEFEATED, STRONG, Findings, mcnemar, shares, standing
-from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
+from contragrad.settings.config import AttackSettings
 from found import (
     FOOLED,
     IMAGES,

@@ -20,12 +20,12 @@ from contragrad.audit.attempts import Attempt, Field, Named
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import STRONG, Findings
 from contragrad.audit.runner import sample
-from contragrad.config import AttackSettings, TrainingSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
 from contragrad.networks.inference import predict
 from contragrad.networks.randomness import isolated
+from contragrad.settings.config import AttackSettings, TrainingSettings
 from contragrad.watch.events import nobody
 
 with warnings.catch_warnings():
@@ -191,7 +191,7 @@ def test_a_source_that_the_network_was_trained_against_is_left_out_and_said_to_b
         splits=place.splits,
         target=replace(place.copy_of_the_reference(), objective="fixed-adversarial"),
         settings=SETTINGS,
-        executor=InProcess(Work(setup="contragrad.tasks:prepare", argument=met)),
+        executor=InProcess(Work(setup="contragrad.jobs.tasks:prepare", argument=met)),
         watch=nobody,
     )
     assert arsenal.reachable(sources.OTHER_ARCHITECTURE)

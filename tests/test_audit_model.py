@@ -25,8 +25,8 @@ from contragrad.data.dataset import Examples
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
+from contragrad.jobs.tasks import task_name
 from contragrad.networks.inference import device_of
-from contragrad.tasks import task_name
 from contragrad.watch.events import nobody
 
 FEW = replace(SETTINGS, images=30, steps=5, restarts=1)
@@ -133,7 +133,7 @@ def names_of_sources(place: Place, target: Target) -> dict[str, str]:
         splits=place.splits,
         target=target,
         settings=SETTINGS,
-        executor=InProcess(Work(setup="contragrad.tasks:prepare", argument=place.workspace)),
+        executor=InProcess(Work(setup="contragrad.jobs.tasks:prepare", argument=place.workspace)),
         watch=nobody,
     )
     return {name: task_name(task, place.workspace) for name, task in arsenal.tasks.items()}

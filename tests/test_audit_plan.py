@@ -34,18 +34,18 @@ from contragrad.audit.runner import PROBING, Runner, sample
 from contragrad.audit.settings import AuditSettings, radius
 from contragrad.audit.sources import ensemble, strangers
 from contragrad.audit.target import Target
-from contragrad.choices import AttackName, Objective, ReferenceArchitecture, Source
-from contragrad.config import AttackSettings, ReferenceSettings, StudyConfig, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem, excess
+from contragrad.jobs.refine import FullTraining
 from contragrad.networks.ensemble import Ensemble
 from contragrad.reference import architecture, text_of
-from contragrad.refine import FullTraining
-from contragrad.search_settings import Limits, SearchSettings
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.choices import AttackName, Objective, ReferenceArchitecture, Source
+from contragrad.settings.config import AttackSettings, ReferenceSettings, StudyConfig, TrainingSettings
+from contragrad.settings.search import Limits, SearchSettings
 from contragrad.watch.events import Watcher, nobody
-from contragrad.workspace import Workspace
 from found import SETTINGS
 from strategies import CIFAR, small_settings
 

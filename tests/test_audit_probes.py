@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from contragrad.audit.probes import cosines, planted
-from contragrad.config import AttackSettings
 from contragrad.networks.randomness import generator
+from contragrad.settings.config import AttackSettings
 
 ATTACK = AttackSettings(name="linf-pgd", epsilon=Fraction(8, 255), steps=20)
 

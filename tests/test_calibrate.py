@@ -14,9 +14,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from contragrad import config_file, run
-from contragrad.calibrate import Tried, as_json, as_table, calibrate
-from contragrad.choices import Objective
 from contragrad.cli import main
 from contragrad.engine import study
 from contragrad.engine.evaluations import remembered
@@ -27,7 +24,11 @@ from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial, outcome_to_json
 from contragrad.fingerprint import fingerprint
+from contragrad.jobs import run
+from contragrad.jobs.calibrate import Tried, as_json, as_table, calibrate
 from contragrad.networks.objectives import OBJECTIVES
+from contragrad.settings import config_file
+from contragrad.settings.choices import Objective
 from performers import toy
 from strategies import outcomes
 

@@ -18,20 +18,22 @@ from rich.console import Console
 from rich.table import Table
 
 import contragrad
-from contragrad import calibrate, config_file, evaluate, run, setting_checks
+from contragrad import evaluate
 from contragrad.cli import COMMANDS, EXIT_USER_ERROR, main
-from contragrad.config import DataSettings, StudyConfig
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Infeasible, Measured, Trial
+from contragrad.jobs import calibrate, run
 from contragrad.report import accuracy_table, outcome_text, percent, population_table
 from contragrad.reproduce import command
-from contragrad.search_settings import SearchSettings
+from contragrad.run_folder.workspace import CONFIGURATION, TABLE
+from contragrad.settings import checks, config_file
+from contragrad.settings.config import DataSettings, StudyConfig
+from contragrad.settings.search import SearchSettings
 from contragrad.watch import watching
 from contragrad.watch.events import Stage, nobody
-from contragrad.workspace import CONFIGURATION, TABLE
 
 ROWS = (
     Row(
@@ -79,7 +81,7 @@ def exits(words: Sequence[str | Path]) -> int:
     [
         (["--help"], ("demo", "evolve", "resume", "show", "--version")),
         (["demo", "--help"], ("--out",)),
-        (["evolve", "--help"], ("--config", "--out", *(f"--{key} " for key in setting_checks.kinds()))),
+        (["evolve", "--help"], ("--config", "--out", *(f"--{key} " for key in checks.kinds()))),
         (["evolve", "-h", "--seed", "1"], ("--search.limits.flops",)),
         (["resume", "--help"], ("run folder",)),
         (["show", "--help"], ("--json",)),

@@ -8,10 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 
-from contragrad import config_file, history
 from contragrad.cli import main
-from contragrad.coevolution import following
-from contragrad.config import StudyConfig, TrainingSettings
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.genome import Genome, parse
@@ -19,8 +16,12 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Trial
 from contragrad.fingerprint import canonical_json
-from contragrad.search_settings import Limits, SearchSettings
-from contragrad.workspace import Workspace, source_architecture
+from contragrad.jobs.coevolution import following
+from contragrad.run_folder import history
+from contragrad.run_folder.workspace import Workspace, source_architecture
+from contragrad.settings import config_file
+from contragrad.settings.config import StudyConfig, TrainingSettings
+from contragrad.settings.search import Limits, SearchSettings
 from strategies import genomes
 
 PROBLEM = Problem(1, 8, 8, 10)

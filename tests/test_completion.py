@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from contragrad import cli, config_file
+from contragrad import cli
 from contragrad.cli import COMMANDS
+from contragrad.settings import config_file
 
 DRIVER = """
 source "./$1"

@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
-from contragrad.config import AttackSettings, DataSettings, RefineSettings, StudyConfig, TrainingSettings
-from contragrad.config import ReferenceSettings as Reference
 from contragrad.errors import UserError
-from contragrad.search_settings import Limits, SearchSettings
+from contragrad.settings.config import (
+    AttackSettings,
+    DataSettings,
+    RefineSettings,
+    StudyConfig,
+    TrainingSettings,
+)
+from contragrad.settings.config import ReferenceSettings as Reference
+from contragrad.settings.search import Limits, SearchSettings
 
 NAN = float("nan")
 

@@ -11,8 +11,11 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from contragrad import __version__, config_file, setting_checks
-from contragrad.choices import (
+from contragrad import __version__
+from contragrad.errors import UserError
+from contragrad.fingerprint import fingerprint
+from contragrad.settings import checks, config_file
+from contragrad.settings.choices import (
     AttackName,
     DataSource,
     Device,
@@ -22,7 +25,7 @@ from contragrad.choices import (
     ReferenceArchitecture,
     Scale,
 )
-from contragrad.config import (
+from contragrad.settings.config import (
     AttackSettings,
     DataSettings,
     ReferenceSettings,
@@ -30,13 +33,11 @@ from contragrad.config import (
     StudyConfig,
     TrainingSettings,
 )
-from contragrad.config_file import read, shipped, write
-from contragrad.errors import UserError
-from contragrad.fingerprint import fingerprint
-from contragrad.search_settings import Limits, SearchSettings
+from contragrad.settings.config_file import read, shipped, write
+from contragrad.settings.search import Limits, SearchSettings
 
 TRUSTING = {"executor": "ray", "address": "10.0.0.1:6379", "memo": "m.db"}
-FOLDER = Path(config_file.__file__).parent / "studies"
+FOLDER = config_file.shipped("demo").parent
 STUDIES = sorted(
     str(path.relative_to(FOLDER).with_suffix(""))
     for path in FOLDER.rglob("*.yaml")
@@ -173,8 +174,8 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
 def test_a_written_file_holds_every_setting(study: Path) -> None:
     write(StudyConfig(), study)
     content = yaml.safe_load(study.read_text())
-    said = setting_checks.kinds().keys() - TRUSTING.keys()
-    assert set(setting_checks._keys(content)) == {*said, "version", "contragrad"}
+    said = checks.kinds().keys() - TRUSTING.keys()
+    assert set(checks._keys(content)) == {*said, "version", "contragrad"}
     assert content["version"] == config_file.VERSION
     assert content["contragrad"] == __version__
     assert content["attack"]["epsilon"] == "8/255"
@@ -356,16 +357,16 @@ def test_an_unknown_key_on_the_command_line_is_named_with_the_nearest(word: str)
     assert error.value.remedy == "search.generations"
 
 
-@given(st.sampled_from(sorted(setting_checks.kinds())), st.integers(0, 100), st.sampled_from("xyz_"))
+@given(st.sampled_from(sorted(checks.kinds())), st.integers(0, 100), st.sampled_from("xyz_"))
 def test_a_slip_in_any_key_is_named_with_a_key_that_is_as_near(key: str, place: int, letter: str) -> None:
     place %= len(key)
     slip = key[:place] + letter + key[place + 1 :]
-    assume(slip not in setting_checks.kinds())
+    assume(slip not in checks.kinds())
     with pytest.raises(UserError) as error:
         read(None, [f"--{slip}", "1"])
     found = error.value.remedy
     assert len(found) == len(slip) or found == key
-    assert found in setting_checks.kinds()
+    assert found in checks.kinds()
 
 
 ILL_TYPED = [
@@ -413,7 +414,7 @@ def test_a_path_is_text(study: Path) -> None:
     assert read(None, ["--data.path", "5"]).data.path == "5"
 
 
-@pytest.mark.parametrize("key", sorted(setting_checks.kinds()))
+@pytest.mark.parametrize("key", sorted(checks.kinds()))
 def test_null_is_refused_where_a_value_must_be(key: str, study: Path) -> None:
     optional = {
         *("data.path", "data.image_size", "data.train_per_class", "data.test_per_class"),

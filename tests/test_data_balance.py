@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from contragrad import run
-from contragrad.config import DataSettings, StudyConfig
 from contragrad.data import npz
 from contragrad.data.balance import chance, remarks
 from contragrad.data.dataset import Dataset, make_dataset
+from contragrad.jobs import run
+from contragrad.settings.config import DataSettings, StudyConfig
 from contragrad.watch.events import Event, Said
 
 

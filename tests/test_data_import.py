@@ -18,13 +18,13 @@ import torchvision.datasets
 from numpy.typing import NDArray
 from PIL import Image
 
-from contragrad.config import DataSettings
 from contragrad.data import folders, imports, memory
 from contragrad.data import pictures as pictures_module
 from contragrad.data.dataset import Dataset
 from contragrad.data.sources import load
 from contragrad.data.wanted import Wanted
 from contragrad.errors import UserError
+from contragrad.settings.config import DataSettings
 from test_run import Done, call_here
 from test_sources import (
     CIFAR,

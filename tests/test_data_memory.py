@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contragrad.config import DataSettings, TrainingSettings
 from contragrad.data import memory
 from contragrad.data.sources import load
 from contragrad.errors import UserError
 from contragrad.networks.objectives import joined
+from contragrad.settings.config import DataSettings, TrainingSettings
 
 
 def machine(root: Path, free: int, groups: str = "", files: dict[str, str] | None = None) -> Path:

@@ -13,10 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from contragrad.config import DataSettings
 from contragrad.data.dataset import Dataset
 from contragrad.data.sources import load
 from contragrad.errors import UserError
+from contragrad.settings.config import DataSettings
 
 Bytes = NDArray[np.uint8]
 SHADES = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from contragrad import setting_checks
+from contragrad.settings import checks
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -68,5 +68,5 @@ def test_the_entrypoint_is_bash() -> None:
 )
 def test_options_are_settings(text: str) -> None:
     own = re.findall(r"--(executor|address|worker_\w+)", text)
-    assert {"executor", "address", "worker_gpus"} <= set(own) <= setting_checks.kinds().keys()
+    assert {"executor", "address", "worker_gpus"} <= set(own) <= checks.kinds().keys()
     assert re.search(r"contragrad resume \S+ .*?contragrad evolve --config \S+ --out ", text, re.DOTALL)

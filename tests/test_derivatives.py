@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from contragrad.config import TrainingSettings
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import HEAD_EDGE
 from contragrad.networks.batchnorm import BatchNormReLU
@@ -21,6 +20,7 @@ from contragrad.networks.network import Normalisation, build, memory_format
 from contragrad.networks.objectives import Material
 from contragrad.networks.pooling import AveragePool, MaxPool
 from contragrad.networks.training import begin, step
+from contragrad.settings.config import TrainingSettings
 from strategies import CIFAR
 
 FORMATS = (torch.contiguous_format, torch.channels_last)

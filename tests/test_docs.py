@@ -21,10 +21,11 @@ from types import ModuleType
 import pytest
 from markdown_it import MarkdownIt
 
-from contragrad import cli, config_file, setting_checks
+from contragrad import cli
 from contragrad.audit.settings import AuditSettings
 from contragrad.export.formats import FORMATS
 from contragrad.export.network_file import Description
+from contragrad.settings import checks, config_file
 from contragrad.watch import jsonlines
 
 ROOT = Path(__file__).parent.parent
@@ -192,7 +193,7 @@ def test_every_setting_is_told_with_what_it_means(written: ModuleType) -> None:
         line.split(" | ") for line in "\n".join(written.settings()).splitlines() if line.startswith("| `")
     ]
     told = {row[0].strip("| `"): row[-1].strip(" |") for row in rows}
-    assert told.keys() == {key for key, kind in setting_checks.kinds().items() if not is_dataclass(kind)}
+    assert told.keys() == {key for key, kind in checks.kinds().items() if not is_dataclass(kind)}
     assert all(told.values())
 
 
@@ -224,5 +225,5 @@ def test_every_command_and_every_module_is_told(written: ModuleType) -> None:
         assert f"## `contragrad {command.name}`" in told
     rooms = written.rooms()
     assert "contragrad.evolution.search" in rooms["evolution"]
-    assert rooms["doctor"] == ["contragrad.doctor"]
+    assert rooms["fitness"] == ["contragrad.fitness"]
     assert all(f"| [{room}]({room}.md) |" in written.index() for room in rooms)

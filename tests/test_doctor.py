@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contragrad import cli, doctor, machine
+from contragrad import cli
 from contragrad.commands.doctor import DOCTOR
 from contragrad.data import memory
 from contragrad.data.survey import survey
-from contragrad.doctor import GIB, Facts, Found, Package, Torch, as_text, findings
+from contragrad.machine import doctor, inventory
+from contragrad.machine.doctor import GIB, Facts, Found, Package, Torch, as_text, findings
 from test_data_memory import machine as linux
 
 SOUND = Facts(
@@ -98,7 +99,7 @@ def test_an_accelerator_is_the_automatic_device() -> None:
 
 
 def test_every_extra_says_what_it_is_for() -> None:
-    extras = {extra for package in machine.look_at_packages() for extra in package.extras}
+    extras = {extra for package in inventory.look_at_packages() for extra in package.extras}
     assert extras
     assert extras <= doctor.PURPOSES.keys()
 
@@ -107,20 +108,20 @@ def test_every_extra_says_what_it_is_for() -> None:
 
 
 def test_this_machine_has_what_the_tests_run_with() -> None:
-    packages = {package.name: package for package in machine.look_at_packages()}
-    assert len(packages) == len(machine.look_at_packages()), "a package is told once"
+    packages = {package.name: package for package in inventory.look_at_packages()}
+    assert len(packages) == len(inventory.look_at_packages()), "a package is told once"
     for name in ("torch", "numpy", "torchattack"):
         assert packages[name].fits
         assert not packages[name].extras
     assert {"audit", "paper"} <= set(packages["matplotlib"].extras)
     assert "pytest" not in packages
-    assert 0 < machine.usable_cores() <= (os.cpu_count() or 1)
+    assert 0 < inventory.usable_cores() <= (os.cpu_count() or 1)
 
 
 def test_the_doctor_and_a_study_see_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available", lambda: 700_000_000)
-    monkeypatch.setattr(machine, "ask_torch", lambda: "not asked")
-    (finding,) = (each for each in findings(machine.look(None)) if each.subject == "memory")
+    monkeypatch.setattr(inventory, "ask_torch", lambda: "not asked")
+    (finding,) = (each for each in findings(inventory.look(None)) if each.subject == "memory")
     assert finding.level == "warning"
     assert "700.0 MB available" in finding.says
 
@@ -132,8 +133,8 @@ def test_a_system_that_does_not_say_what_memory_it_has_is_no_fault() -> None:
 
 
 def test_the_versions_of_python_are_those_that_the_package_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "ask_torch", lambda: "not asked")
-    assert machine.look(None).python_required == metadata.metadata("contragrad")["Requires-Python"]
+    monkeypatch.setattr(inventory, "ask_torch", lambda: "not asked")
+    assert inventory.look(None).python_required == metadata.metadata("contragrad")["Requires-Python"]
 
 
 def test_a_torch_that_cannot_be_imported_is_told_by_its_error(
@@ -141,16 +142,16 @@ def test_a_torch_that_cannot_be_imported_is_told_by_its_error(
 ) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('libc10.so: no such file')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert machine.ask_torch() == "ImportError: libc10.so: no such file"
+    assert inventory.ask_torch() == "ImportError: libc10.so: no such file"
 
 
 def test_a_torch_that_crashes_or_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "torch.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
-    assert machine.ask_torch() == "the process was ended by signal 4"
+    assert inventory.ask_torch() == "the process was ended by signal 4"
     (tmp_path / "torch.py").write_text("import time; time.sleep(60)")
-    monkeypatch.setattr(machine, "PATIENCE", 0.5)
-    assert machine.ask_torch() == "no answer in 0.5 seconds"
+    monkeypatch.setattr(inventory, "PATIENCE", 0.5)
+    assert inventory.ask_torch() == "no answer in 0.5 seconds"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_a_container_s_share_of_the_cores(
     groups: str, files: dict[str, str], cores: float, tmp_path: Path
 ) -> None:
     root = linux(tmp_path, 700, f"{groups}\n", files)
-    assert machine.usable_cores(root) == min(cores, machine.usable_cores(tmp_path / "none"))
+    assert inventory.usable_cores(root) == min(cores, inventory.usable_cores(tmp_path / "none"))
 
 
 # Data.
@@ -223,7 +224,7 @@ def test_the_images_that_ship_are_there() -> None:
 def facts(monkeypatch: pytest.MonkeyPatch) -> list[Facts]:
     """What the command is told of the machine; the first one is."""
     told = [SOUND]
-    monkeypatch.setattr(machine, "look", lambda data: told[0])
+    monkeypatch.setattr(inventory, "look", lambda data: told[0])
     return told
 
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from PIL import Image
 
-from contragrad.draw import DASHED, architecture
 from contragrad.evolution.genome import Cat, Conv, Genome, Pool, parse, sources
 from contragrad.evolution.shapes import Problem, halved, shapes
+from contragrad.pictures.draw import DASHED, architecture
 from contragrad.reference import HAND_ENGINEERED
 from strategies import CIFAR, MNIST, genomes, problems
 

@@ -14,13 +14,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad import explain
 from contragrad.data.dataset import pixels
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem
-from contragrad.explain import figure, integrated_gradients, pixel_distance, relative
 from contragrad.networks.network import Normalisation, build
+from contragrad.pictures import explain
+from contragrad.pictures.explain import figure, integrated_gradients, pixel_distance, relative
 
 GENOME = parse("conv(4,3) strided(8,3) sum(1,2) pool(max,2) fc(8)")
 SMALL = Problem(3, 12, 12, 4)

@@ -18,18 +18,21 @@ from torch import Tensor
 
 import contragrad
 import exports
-from contragrad import config_file, extras, history, table4
+from contragrad import extras
 from contragrad.audit.target import training_of
 from contragrad.cli import main
-from contragrad.config import RefineSettings, TrainingSettings
-from contragrad.contents import load_splits
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import cost
 from contragrad.export import formats, job
 from contragrad.export.check import Agreement, Answers, compared
 from contragrad.export.model_card import code, escaped
-from contragrad.tasks import task_name
-from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
+from contragrad.jobs import table4
+from contragrad.jobs.tasks import task_name
+from contragrad.run_folder import history
+from contragrad.run_folder.contents import load_splits
+from contragrad.run_folder.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
+from contragrad.settings import config_file
+from contragrad.settings.config import RefineSettings, TrainingSettings
 
 
 @pytest.fixture(scope="module")

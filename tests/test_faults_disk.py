@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from contragrad import config_file, run
 from contragrad.cli import main
 from contragrad.errors import UserError
-from contragrad.history import load
+from contragrad.jobs import run
+from contragrad.run_folder.history import load
+from contragrad.settings import config_file
 from contragrad.watch.events import Epoch, Event, Opened, Searching, Stage, nobody
 from elsewhere import fill, small_disk
 from small_study import config_of, without_workers

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from contragrad import run
 from contragrad.engine.executors import TRIES, Finished, GivenUp, Processes, Progressed
 from contragrad.engine.lock import lock_folder
 from contragrad.errors import UserError
 from contragrad.files import new_folder
+from contragrad.jobs import run
 from contragrad.reproduce import experiment
 from contragrad.reproduce.definition import Experiment
 from contragrad.watch.events import nobody

@@ -14,14 +14,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from contragrad import refine, run
 from contragrad.engine import evaluations
 from contragrad.engine.memo import SqliteMemo
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.fingerprint import file_fingerprint
-from contragrad.history import load
+from contragrad.jobs import refine, run
 from contragrad.networks.training import DivergedError
+from contragrad.run_folder.history import load
 from contragrad.watch.events import Ended, Event, Stage, nobody
 from contragrad.watch.jsonlines import json_lines
 from small_study import config_of, without_workers

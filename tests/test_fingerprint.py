@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contragrad.config import StudyConfig
 from contragrad.fingerprint import (
     EXCLUDED,
     LATER,
@@ -21,6 +20,7 @@ from contragrad.fingerprint import (
     stream,
     stream_seed,
 )
+from contragrad.settings.config import StudyConfig
 
 Golden = Callable[[str, object], None]
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contragrad import fitness
-from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.shapes import Problem, cost
@@ -21,7 +20,8 @@ from contragrad.evolution.trial import Infeasible, Measured, Outcome, Rung, Stop
 from contragrad.fitness import Context, accuracy, evaluate, measure
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import Material
-from contragrad.search_settings import Limits
+from contragrad.settings.config import TrainingSettings
+from contragrad.settings.search import Limits
 
 TINY = Problem(1, 8, 8, 3)
 TRIAL = Trial(parse("conv(4,3) fc(4)"), epochs=2)

@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from contragrad import config_file, history, run, workers
 from contragrad.engine.executors import TRIES, Executor, Processes
 from contragrad.engine.study import Told
 from contragrad.engine.work import Work
 from contragrad.evolution.trial import Abandoned
+from contragrad.jobs import run, workers
+from contragrad.run_folder import history
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings import config_file
 from contragrad.watch.events import Event, Watcher, nobody
 from contragrad.watch.jsonlines import as_json
 from contragrad.watch.lines import line
-from contragrad.workspace import Workspace
 from test_run import SMALL, call_here
 
 REASON = f"{TRIES} workers died, the last by signal 11"

@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.choices import Objective
-from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import Genome, Pool, Sum, parse, sources
 from contragrad.evolution.shapes import Problem, halved, shapes
@@ -23,6 +21,8 @@ from contragrad.networks.misalignment import losses
 from contragrad.networks.network import Normalisation, Normalised, build
 from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.training import begin, train_epoch
+from contragrad.settings.choices import Objective
+from contragrad.settings.config import TrainingSettings
 from strategies import MNIST, ODD
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -45,7 +45,7 @@ NETWORKS: dict[str, tuple[str, Problem]] = {
 }
 
 CHANGED = (
-    "What a genome or a training means has changed. If that is meant, raise EVALUATION in workspace.py and "
+    "What a genome or a training means has changed. If that is meant, raise EVALUATION in run_folder/workspace.py and "
     "the tags 'network/' and 'reference/' with it, so that nothing remembered passes for what is made now; "
     "then run with --update-golden, and say in the commit why."
 )

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from contragrad import __version__, config_file
-from contragrad.config import RefineSettings, StudyConfig
+from contragrad import __version__
 from contragrad.engine import study
 from contragrad.engine.executors import InProcess
 from contragrad.engine.memo import WRITER, DictMemo, SqliteMemo
@@ -19,9 +18,11 @@ from contragrad.errors import UserError
 from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
-from contragrad.history import History, load, placement, stored_config, stored_workspace
-from contragrad.notes import note_look, note_origin
-from contragrad.workspace import CONFIGURATION, DATABASE, Workspace
+from contragrad.run_folder.history import History, load, placement, stored_config, stored_workspace
+from contragrad.run_folder.notes import note_look, note_origin
+from contragrad.run_folder.workspace import CONFIGURATION, DATABASE, Workspace
+from contragrad.settings import config_file
+from contragrad.settings.config import RefineSettings, StudyConfig
 from strategies import CIFAR, small_settings
 
 SEARCH = small_settings(population=3, children=2, generations=2)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from contragrad.evolution.trial import Infeasible
-from contragrad.history import load
+from contragrad.run_folder.history import load
 from test_run import SMALL, call
 
 REASON = "diverged: the loss was not finite in epoch 1"

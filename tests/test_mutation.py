@@ -28,7 +28,7 @@ from contragrad.evolution.population import random_genome
 from contragrad.evolution.shapes import Problem, cost, excess
 from contragrad.evolution.spectrum import spectrum
 from contragrad.fingerprint import stream
-from contragrad.search_settings import Limits, SearchSettings
+from contragrad.settings.search import Limits, SearchSettings
 from strategies import CIFAR, MNIST, ODD, free_genomes, grown, problems, search_settings, small_settings
 
 KINDS: tuple[type[Block], ...] = (*UNARY, *SKIPS)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.shapes import Problem, cost, shapes
@@ -18,6 +17,7 @@ from contragrad.networks.blocks import Summation
 from contragrad.networks.network import Normalisation, Normalised, build, parameter_count
 from contragrad.networks.objectives import Material
 from contragrad.networks.training import begin, train_epoch
+from contragrad.settings.config import TrainingSettings
 from strategies import CIFAR, MNIST, ODD, genomes, grown_genomes
 
 UNCHANGED = Normalisation((0.0,), (1.0,))

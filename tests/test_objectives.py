@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.choices import IN_LINF_BALLS, WITH_PENALTY, Objective
-from contragrad.config import AttackSettings, StudyConfig, TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
@@ -22,6 +20,8 @@ from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import OBJECTIVES, Material, step_cost
 from contragrad.networks.randomness import isolated
 from contragrad.networks.training import begin, restore, snapshot, step, train_epoch
+from contragrad.settings.choices import IN_LINF_BALLS, WITH_PENALTY, Objective
+from contragrad.settings.config import AttackSettings, StudyConfig, TrainingSettings
 from strategies import MNIST
 
 EPSILON = 8 / 255

@@ -9,17 +9,20 @@ import pytest
 import yaml
 from torch import Tensor
 
-from contragrad import config_file, evaluate, explain, history
+from contragrad import evaluate
 from contragrad.audit.attackers import ATTACKERS
-from contragrad.choices import Source
 from contragrad.cli import main
-from contragrad.config import StudyConfig
 from contragrad.evaluate import Interval
 from contragrad.page import drawings
 from contragrad.page.summary import compared
 from contragrad.page.write import write
+from contragrad.pictures import explain
 from contragrad.report import percent
-from contragrad.workspace import CONFIGURATION, TABLE
+from contragrad.run_folder import history
+from contragrad.run_folder.workspace import CONFIGURATION, TABLE
+from contragrad.settings import config_file
+from contragrad.settings.choices import Source
+from contragrad.settings.config import StudyConfig
 from pages import (
     CONFIG,
     HOSTILE,

@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from contragrad import history
 from contragrad.engine.memo import Record, SqliteMemo
 from contragrad.evolution.search import ask
 from contragrad.evolution.trial import Outcome, Stopped, outcome_to_json
 from contragrad.fingerprint import Plain
 from contragrad.page.cost import Tally, counted, read
-from contragrad.workspace import DATABASE
+from contragrad.run_folder import history
+from contragrad.run_folder.workspace import DATABASE
 from pages import CONFIG, TOTAL, studied
 
 MACHINE = {"machine": "Linux", "python": "3.11", "torch": "2.14", "contragrad": "0.1.0"}

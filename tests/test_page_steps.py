@@ -10,10 +10,10 @@ from contragrad.engine.study import Told
 from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member, State, ask, start, tell
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial
-from contragrad.history import placement
+from contragrad.jobs.recipes import best
 from contragrad.page.steps import Step, ancestry, front, steps, winners
-from contragrad.recipes import best
-from contragrad.search_settings import SearchSettings
+from contragrad.run_folder.history import placement
+from contragrad.settings.search import SearchSettings
 from strategies import CIFAR, of, outcomes, search_settings, small_settings
 
 

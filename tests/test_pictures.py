@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from contragrad.errors import UserError
-from contragrad.pictures import picture
+from contragrad.pictures.picture_file import picture
 
 every_suffix = pytest.mark.parametrize("suffix", [".png", ".svg", ".PNG"])
 

@@ -13,7 +13,7 @@ from contragrad.evolution.genome import Genome, fault
 from contragrad.evolution.population import initial_population, random_genome
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.evolution.spectrum import distance, spectrum
-from contragrad.search_settings import Limits, SearchSettings
+from contragrad.settings.search import Limits, SearchSettings
 from strategies import CIFAR, MNIST, problems, search_settings, small_settings
 
 

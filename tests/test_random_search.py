@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contragrad.choices import Variation
 from contragrad.engine.executors import Event, Finished
 from contragrad.engine.memo import DictMemo
 from contragrad.engine.study import run, run_tasks
@@ -15,7 +14,8 @@ from contragrad.errors import UserError
 from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.trial import Measured, Trial, outcome_to_json
 from contragrad.fingerprint import fingerprint
-from contragrad.search_settings import SearchSettings
+from contragrad.settings.choices import Variation
+from contragrad.settings.search import SearchSettings
 from performers import toy
 from strategies import CIFAR, search_settings, small_settings
 

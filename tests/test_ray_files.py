@@ -22,9 +22,6 @@ pytest.importorskip("ray", reason="the extra ray is not installed")
 
 import ray
 
-from contragrad import config_file, run, tasks
-from contragrad.choices import Objective, Source
-from contragrad.config import StudyConfig
 from contragrad.data.dataset import Splits
 from contragrad.engine.executors import Event, Finished, Progressed
 from contragrad.engine.ray_cluster import WithoutRay, connected
@@ -33,10 +30,14 @@ from contragrad.engine.ray_node import Foreman, Job, Message, Sight
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import Trial
-from contragrad.material import make_material
-from contragrad.refine import FullTraining
+from contragrad.jobs import run, tasks
+from contragrad.jobs.material import make_material
+from contragrad.jobs.refine import FullTraining
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings import config_file
+from contragrad.settings.choices import Objective, Source
+from contragrad.settings.config import StudyConfig
 from contragrad.watch.events import nobody
-from contragrad.workspace import Workspace
 from performers import CALLS
 
 GENOME = "conv(4,3) pool(max,2) fc(4)"

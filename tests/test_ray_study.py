@@ -18,7 +18,6 @@ pytest.importorskip("ray", reason="the extra ray is not installed")
 from ray.cluster_utils import Cluster
 
 from clusters import cluster_of, descendants, kill_node, raylet
-from contragrad import config_file, run
 from contragrad.engine import ray_executor, ray_node, study
 from contragrad.engine.executors import TRIES
 from contragrad.engine.memo import DictMemo
@@ -26,8 +25,10 @@ from contragrad.engine.ray_executor import RayExecutor
 from contragrad.engine.work import Work
 from contragrad.evolution import search
 from contragrad.evolution.trial import Trial
+from contragrad.jobs import run
+from contragrad.run_folder.workspace import DATABASE, TABLE
+from contragrad.settings import config_file
 from contragrad.watch.events import Epoch, Event, nobody
-from contragrad.workspace import DATABASE, TABLE
 from performers import toy
 from strategies import CIFAR, small_settings
 

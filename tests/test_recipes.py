@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contragrad import config_file
-from contragrad.choices import Objective, Source
-from contragrad.config import StudyConfig
 from contragrad.defences import FILTERS
 from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Trial
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
-from contragrad.recipes import RECIPES, Found, Recipe, best, label, main_job
+from contragrad.jobs.recipes import RECIPES, Found, Recipe, best, label, main_job
+from contragrad.jobs.refine import FullTraining
 from contragrad.reference import HAND_ENGINEERED
-from contragrad.refine import FullTraining
+from contragrad.settings import config_file
+from contragrad.settings.choices import Objective, Source
+from contragrad.settings.config import StudyConfig
 from strategies import outcomes
 
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)

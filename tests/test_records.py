@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from contragrad import history
 from contragrad.engine.memo import SqliteMemo
-from contragrad.workspace import CONFIGURATION, DATABASE
+from contragrad.run_folder import history
+from contragrad.run_folder.workspace import CONFIGURATION, DATABASE
 
 RECORDS = Path(__file__).parent.parent / "records"
 RETRAINED = re.compile(r"seed-\d+-(mnist|fashion-mnist|kmnist)(-\d+-\d+)?")

@@ -13,13 +13,13 @@ import torchvision.models
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from contragrad.choices import ReferenceArchitecture
-from contragrad.config import ReferenceSettings
 from contragrad.errors import UserError
 from contragrad.evolution.genome import Cat, Conv, Genome, Pool, Sum, fault
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.network import Normalisation, Normalised
 from contragrad.reference import HAND_ENGINEERED, SMALLEST_EDGE, Fitted, architecture, construct, load_weights
+from contragrad.settings.choices import ReferenceArchitecture
+from contragrad.settings.config import ReferenceSettings
 from strategies import CIFAR, MNIST
 
 DIGITS = Problem(1, 8, 8, 10)

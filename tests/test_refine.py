@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
-from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import parse
 from contragrad.fitness import Report
+from contragrad.jobs.refine import FullTraining, Origin, diverged, train_fully
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.training import begin, train_epoch
-from contragrad.refine import FullTraining, Origin, diverged, train_fully
+from contragrad.settings.config import TrainingSettings
 from strategies import MNIST
 
 GENOME = "conv(4,3) pool(max,2) fc(8)"

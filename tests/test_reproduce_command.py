@@ -19,14 +19,14 @@ from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Measured as Outcome
 from contragrad.evolution.trial import Trial
-from contragrad.notes import LOOKS
-from contragrad.recipes import Found
+from contragrad.jobs.recipes import Found
 from contragrad.reproduce import command, experiment, figure3, table
 from contragrad.reproduce.command import choices, reproduce
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import Maps
 from contragrad.reproduce.figures import Measured
+from contragrad.run_folder.notes import LOOKS
 from contragrad.watch.events import nobody
 from elsewhere import read_only
 from reproductions import hold_all

@@ -7,13 +7,13 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from contragrad import config_file
-from contragrad.choices import Scale
-from contragrad.config import AttackSettings, StudyConfig
 from contragrad.errors import UserError
-from contragrad.recipes import RECIPES
+from contragrad.jobs.recipes import RECIPES
 from contragrad.reproduce.definition import Column, Definition, Experiment
 from contragrad.reproduce.definition_file import names, parse, read
+from contragrad.settings import config_file
+from contragrad.settings.choices import Scale
+from contragrad.settings.config import AttackSettings, StudyConfig
 
 REF, REF_GM, HE_GM = "reference", "reference+GM", "hand-engineered+GM"
 NE_1, NE_2 = "NE+GM 1", "NE+GM 2"

@@ -8,13 +8,13 @@ from typing import get_args
 
 import pytest
 
-from contragrad.choices import Scale
-from contragrad.config import DataSettings, StudyConfig
 from contragrad.data.sources import LAYOUT
 from contragrad.errors import UserError
 from contragrad.reproduce.definition import DataName, Experiment
 from contragrad.reproduce.experiment import ELSEWHERE, FILES, ROUNDS, Setup, data_settings, in_rounds
-from contragrad.search_settings import SearchSettings
+from contragrad.settings.choices import Scale
+from contragrad.settings.config import DataSettings, StudyConfig
+from contragrad.settings.search import SearchSettings
 
 NAMES: tuple[DataName, ...] = get_args(DataName)
 SCALES: tuple[Scale, ...] = get_args(Scale)

@@ -17,8 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad import config_file, contents, table4
-from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples, Splits
 from contragrad.defences import FILTERS
 from contragrad.engine.memo import DictMemo
@@ -29,13 +27,14 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Measured as Outcome
 from contragrad.evolution.trial import Trial
-from contragrad.explain import pixel_distance, relative
 from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.jobs import table4
+from contragrad.jobs.recipes import RECIPES, Found
+from contragrad.jobs.refine import FullTraining
+from contragrad.jobs.tasks import task_name
 from contragrad.networks.objectives import step_cost
-from contragrad.notes import SEEN
-from contragrad.recipes import RECIPES, Found
+from contragrad.pictures.explain import pixel_distance, relative
 from contragrad.reference import architecture
-from contragrad.refine import FullTraining
 from contragrad.reproduce import asking, experiment, figure3, figures
 from contragrad.reproduce import definition_file as definitions
 from contragrad.reproduce.asking import TRAINED_AT_ONCE
@@ -46,9 +45,12 @@ from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell
 from contragrad.reproduce.trainings import surrogate
-from contragrad.tasks import task_name
+from contragrad.run_folder import contents
+from contragrad.run_folder.notes import SEEN
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings import config_file
+from contragrad.settings.config import AttackSettings
 from contragrad.watch.events import nobody
-from contragrad.workspace import Workspace
 
 TABLES = [name for name in names() if name.startswith("table")]
 """The paper's, whose sources are the same for all rows."""

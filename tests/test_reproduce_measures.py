@@ -13,8 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from contragrad import config_file
-from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
 from contragrad.reproduce import epsilon, experiment, figures
 from contragrad.reproduce.definition import Column, Measure
@@ -22,6 +20,8 @@ from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.epsilon import STRONGEST, Calibration, nearest
 from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell
+from contragrad.settings import config_file
+from contragrad.settings.config import AttackSettings
 
 MEASURES: tuple[Measure, ...] = ("accuracy", "fooling rate", "fooling rate of the reference's")
 

@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 
-from contragrad import config_file, workspace
-from contragrad.config import DataSettings
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import fingerprint
-from contragrad.recipes import RECIPES
+from contragrad.jobs.recipes import RECIPES
 from contragrad.reproduce import provenance
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import names, parse, read
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.provenance import Ground, grounds, lines, told
-from contragrad.workspace import Workspace
+from contragrad.run_folder import workspace
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings import config_file
+from contragrad.settings.config import DataSettings
 from reproductions import DEFINITION, TEXT, hold, hold_all, seeds
 
 

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from contragrad.config import AttackSettings
 from contragrad.evaluate import Share, wilson
 from contragrad.reproduce import table
 from contragrad.reproduce.definition import Definition
@@ -25,6 +24,7 @@ from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Crafted, Figures, Measured
 from contragrad.reproduce.provenance import Content, grounds
+from contragrad.settings.config import AttackSettings
 from reproductions import DEFINITION, TEXT, hold_all, seeds
 
 

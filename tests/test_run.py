@@ -18,10 +18,10 @@ import pytest
 import torch
 import yaml
 
-from contragrad import config_file
 from contragrad.cli import main
-from contragrad.config import DataSettings, StudyConfig
 from contragrad.engine.memo import SqliteMemo
+from contragrad.settings import config_file
+from contragrad.settings.config import DataSettings, StudyConfig
 from elsewhere import fill, small_disk
 
 SMALL = {

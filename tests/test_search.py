@@ -30,7 +30,7 @@ from contragrad.evolution.trial import (
     outcome_to_json,
 )
 from contragrad.fingerprint import Plain, stream
-from contragrad.search_settings import SearchSettings
+from contragrad.settings.search import SearchSettings
 from performers import raced
 from strategies import CIFAR, outcomes, search_settings, small_settings, states
 

@@ -18,7 +18,7 @@ from contragrad.evolution.shapes import (
     head_inputs,
     shapes,
 )
-from contragrad.search_settings import Limits
+from contragrad.settings.search import Limits
 from strategies import CIFAR, MNIST, ODD, genomes, problems
 
 ROOMY = Limits(blocks=100, parameters=10**12, flops=10**12)

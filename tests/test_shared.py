@@ -10,15 +10,17 @@ from random import Random
 
 import pytest
 
-from contragrad import config_file, history, run, workers
 from contragrad.engine.evaluations import task_text
 from contragrad.engine.memo import WRITER, DictMemo, Memo, Record, SqliteMemo
 from contragrad.engine.shared import FROM, SharedMemo, remembering, require_shareable
 from contragrad.engine.tables import SCHEMA
 from contragrad.errors import UserError
 from contragrad.evolution.search import State
+from contragrad.jobs import run, workers
+from contragrad.run_folder import history
+from contragrad.run_folder.workspace import DATABASE
+from contragrad.settings import config_file
 from contragrad.watch.events import nobody
-from contragrad.workspace import DATABASE
 from elsewhere import in_another_process
 from performers import PATIENCE, record, sharing_state, told_by
 from test_run import call_here

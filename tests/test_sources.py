@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from contragrad.choices import DataSource
-from contragrad.config import DataSettings
 from contragrad.data.dataset import Dataset
 from contragrad.data.sources import LAYOUT, SOURCES, load
 from contragrad.errors import UserError
+from contragrad.settings.choices import DataSource
+from contragrad.settings.config import DataSettings
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 needs_shared_data = pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is not there")

@@ -29,7 +29,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.search import State, ask, start, tell
 from contragrad.evolution.trial import Abandoned, Outcome, Trial, outcome_from_json, outcome_to_json
 from contragrad.fingerprint import fingerprint
-from contragrad.search_settings import SearchSettings
+from contragrad.settings.search import SearchSettings
 from performers import CALLS, Call, complain, die, echo, toy
 from strategies import CIFAR, search_settings, small_settings
 

@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from contragrad import config_file
-from contragrad.contents import normalisation
 from contragrad.data.dataset import Examples, Splits
 from contragrad.engine.executors import Event, Finished, Progressed
 from contragrad.evolution.genome import parse
@@ -21,12 +19,14 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Trial
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
+from contragrad.jobs.refine import FullTraining
+from contragrad.jobs.table4 import final_trainings, measure, planned_trainings, train
+from contragrad.jobs.tasks import task_name
 from contragrad.reference import HAND_ENGINEERED, construct
-from contragrad.refine import FullTraining
-from contragrad.table4 import final_trainings, measure, planned_trainings, train
-from contragrad.tasks import task_name
+from contragrad.run_folder.contents import normalisation
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings import config_file
 from contragrad.watch.lines import lines
-from contragrad.workspace import Workspace
 from strategies import outcomes, small_settings
 
 TINY = Problem(1, 8, 8, 3)

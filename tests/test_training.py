@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from contragrad.choices import Optimiser, Precision
-from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import parse
 from contragrad.networks.inference import all_reference_directions, predict, resolve_device
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import Material
 from contragrad.networks.training import DivergedError, begin, restore, snapshot, train_epoch
+from contragrad.settings.choices import Optimiser, Precision
+from contragrad.settings.config import TrainingSettings
 from strategies import MNIST
 
 SETTINGS = TrainingSettings(batch_size=8)

@@ -11,12 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import contragrad.material
-from contragrad import config_file
-from contragrad.choices import Source
+import contragrad.jobs.material
 from contragrad.cli import main
-from contragrad.config import StudyConfig, TrainingSettings
-from contragrad.contents import (
+from contragrad.data.dataset import Dataset, Examples
+from contragrad.errors import UserError
+from contragrad.evolution.genome import parse
+from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Trial
+from contragrad.fingerprint import canonical
+from contragrad.fitness import measure
+from contragrad.jobs.material import make_sources
+from contragrad.jobs.refine import FullTraining, train_fully
+from contragrad.jobs.table4 import trained_network
+from contragrad.jobs.tasks import deployed_name, task_name
+from contragrad.networks.inference import all_reference_directions
+from contragrad.networks.misalignment import Penalty, losses, opposite, orthogonal, unit
+from contragrad.networks.network import Normalisation, build
+from contragrad.networks.objectives import Material
+from contragrad.networks.randomness import isolated
+from contragrad.networks.training import begin, train_epoch
+from contragrad.reference import construct
+from contragrad.run_folder.contents import (
     load_source,
     load_splits,
     material,
@@ -27,26 +42,11 @@ from contragrad.contents import (
     untrained_reference,
     untrained_source,
 )
-from contragrad.data.dataset import Dataset, Examples
-from contragrad.errors import UserError
-from contragrad.evolution.genome import parse
-from contragrad.evolution.shapes import Problem
-from contragrad.evolution.trial import Trial
-from contragrad.fingerprint import canonical
-from contragrad.fitness import measure
-from contragrad.material import make_sources
-from contragrad.networks.inference import all_reference_directions
-from contragrad.networks.misalignment import Penalty, losses, opposite, orthogonal, unit
-from contragrad.networks.network import Normalisation, build
-from contragrad.networks.objectives import Material
-from contragrad.networks.randomness import isolated
-from contragrad.networks.training import begin, train_epoch
-from contragrad.reference import construct
-from contragrad.refine import FullTraining, train_fully
-from contragrad.table4 import trained_network
-from contragrad.tasks import deployed_name, task_name
+from contragrad.run_folder.workspace import Workspace, source_architecture
+from contragrad.settings import config_file
+from contragrad.settings.choices import Source
+from contragrad.settings.config import StudyConfig, TrainingSettings
 from contragrad.watch.events import nobody
-from contragrad.workspace import Workspace, source_architecture
 
 SEVERAL: tuple[Source, ...] = ("reference", "another-seed", "surrogate")
 
@@ -341,7 +341,7 @@ def test_a_surrogate_is_trained_as_its_name_says(tmp_path: Path, monkeypatch: py
         begun.append((task.architecture, task.objective, material))
         return train_fully(network, task, material=material, **others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(contragrad.material, "train_fully", trained)
+    monkeypatch.setattr(contragrad.jobs.material, "train_fully", trained)
     text = "conv(4,3) fc(8)"
     there = digits_of(tmp_path, ("reference", "another-seed", "surrogate", f"surrogate {text}"))
     objective, own = there.config.training.objective, source_architecture(there.config.reference, "surrogate")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from contragrad import config_file
 from contragrad.evolution.search import start
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.network import Normalisation
 from contragrad.reference import construct, require_usable
+from contragrad.settings import config_file
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/tutorial-own-network.md").read_text()

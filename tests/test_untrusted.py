@@ -19,18 +19,20 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from contragrad import config_file, evaluate, history, load, notes, outside, report
+from contragrad import evaluate, load, outside, report
 from contragrad.cli import main
-from contragrad.config import DataSettings, StudyConfig
 from contragrad.data import npz, pictures, sources
 from contragrad.engine.memo import SqliteMemo
 from contragrad.errors import UserError
 from contragrad.evolution.trial import Infeasible, outcome_from_json
 from contragrad.legible import legible
 from contragrad.page import cards
+from contragrad.run_folder import history, notes
+from contragrad.run_folder.workspace import CONFIGURATION, DATABASE, TABLE
+from contragrad.settings import config_file
+from contragrad.settings.config import DataSettings, StudyConfig
 from contragrad.watch.events import Said
 from contragrad.watch.lines import lines
-from contragrad.workspace import CONFIGURATION, DATABASE, TABLE
 from pages import CONFIG, ROWS, audited, deployed, measured, studied
 from performers import record
 

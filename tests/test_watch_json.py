@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from contragrad import evaluate, extras, run
+from contragrad import evaluate, extras
 from contragrad.cli import main
-from contragrad.config import StudyConfig
 from contragrad.engine.memo import DictMemo
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.fingerprint import Plain
+from contragrad.jobs import run
+from contragrad.settings.config import StudyConfig
 from contragrad.watch.events import (
     Begun,
     Ended,

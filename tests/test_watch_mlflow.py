@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import pytest
 from rich.console import Console
 
-from contragrad import config_file, evaluate
+from contragrad import evaluate
 from contragrad.engine.memo import DictMemo
 from contragrad.errors import UserError
+from contragrad.run_folder.workspace import CONFIGURATION, TABLE
+from contragrad.settings import config_file
 from contragrad.watch.events import Opened
 from contragrad.watch.mlflow import MANNERS, mlflow
 from contragrad.watch.watching import watching
-from contragrad.workspace import CONFIGURATION, TABLE
 from watched import CONFIG, ROWS, TOTAL, KilledError, Rehearsal, rehearse
 
 

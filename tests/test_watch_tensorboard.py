@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contragrad.engine.memo import DictMemo
 from contragrad.engine.study import Told
 from contragrad.evolution.trial import Measured
-from contragrad.history import placement
+from contragrad.run_folder.history import placement
 from contragrad.watch.events import Ended, Epoch, Event, Opened
 from contragrad.watch.scalars import scalars
 from watched import CONFIG, TOTAL, KilledError, Rehearsal, rehearse

@@ -11,10 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from contragrad import config_file
-from contragrad.choices import FitnessSplit
-from contragrad.config import StudyConfig
-from contragrad.contents import (
+from contragrad.data.dataset import Dataset, Examples, Splits, split
+from contragrad.errors import UserError
+from contragrad.evolution.genome import parse
+from contragrad.evolution.search import Member, State
+from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Measured, Rung, Trial
+from contragrad.jobs.table4 import final_trainings
+from contragrad.jobs.tasks import task_name
+from contragrad.run_folder.contents import (
     adversarial,
     adversarial_of,
     context,
@@ -25,15 +30,10 @@ from contragrad.contents import (
     store_splits,
     untrained_reference,
 )
-from contragrad.data.dataset import Dataset, Examples, Splits, split
-from contragrad.errors import UserError
-from contragrad.evolution.genome import parse
-from contragrad.evolution.search import Member, State
-from contragrad.evolution.shapes import Problem
-from contragrad.evolution.trial import Measured, Rung, Trial
-from contragrad.table4 import final_trainings
-from contragrad.tasks import task_name
-from contragrad.workspace import Workspace
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings import config_file
+from contragrad.settings.choices import FitnessSplit
+from contragrad.settings.config import StudyConfig
 from strategies import small_settings
 
 TINY = Problem(1, 8, 8, 3)

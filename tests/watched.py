@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from contragrad import run
-from contragrad.config import RefineSettings, StudyConfig
 from contragrad.engine.executors import Event, Finished, Progressed
 from contragrad.engine.memo import DictMemo, Memo
 from contragrad.evaluate import Row
 from contragrad.evolution.search import State
 from contragrad.evolution.trial import Trial, outcome_to_json
+from contragrad.jobs import run
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.config import RefineSettings, StudyConfig
 from contragrad.watch.events import Opened, Planned, Results, Stage, Watcher
-from contragrad.workspace import Workspace
 from performers import toy
 from strategies import CIFAR, small_settings
 

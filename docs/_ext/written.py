@@ -15,12 +15,13 @@ import docstring_parser
 from sphinx.application import Sphinx
 
 import contragrad
-from contragrad import cli, setting_checks
+from contragrad import cli
 from contragrad.audit.checks.every import CHECKS
 from contragrad.audit.settings import AuditSettings
 from contragrad.commands.audit import DEFAULTS
-from contragrad.config import StudyConfig
 from contragrad.fingerprint import canonical
+from contragrad.settings.checks import kind_text
+from contragrad.settings.config import StudyConfig
 
 FOLDER = "_written"
 NO_API = {"cli", "commands"}
@@ -35,7 +36,7 @@ def settings(record: type = StudyConfig, prefix: str = "", level: int = 2) -> It
     rows = [field for field in fields(record) if not is_dataclass(hints[field.name])]
     yield "\n| setting | takes | default | |\n|---|---|---|---|"
     for field in rows:
-        key, kind = f"{prefix}{field.name}", setting_checks.kind_text(hints[field.name])
+        key, kind = f"{prefix}{field.name}", kind_text(hints[field.name])
         yield f"| `{key}` | {_cell(kind)} | {_default(field)} | {_cell(says[field.name])} |"
     for field in fields(record):
         kind = hints[field.name]

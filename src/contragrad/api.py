@@ -15,16 +15,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from contragrad import config_file, run
 from contragrad.audit import asked, command
-from contragrad.config import StudyConfig
 from contragrad.engine.memory import keep_freed_memory
 from contragrad.errors import UserError
 from contragrad.export import job
 from contragrad.export.job import Exported
 from contragrad.export.load import load
 from contragrad.export.names import FormatName
+from contragrad.jobs import run
 from contragrad.results import Audit, Study, run_folder_by_time
+from contragrad.settings import config_file
+from contragrad.settings.config import StudyConfig
 from contragrad.watch.events import Watcher, nobody
 from contragrad.watch.live import display
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial
@@ -15,7 +14,8 @@ from contragrad.networks.inference import predict
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import Material
 from contragrad.networks.training import DivergedError, begin, train_epoch
-from contragrad.search_settings import Limits
+from contragrad.settings.config import TrainingSettings
+from contragrad.settings.search import Limits
 
 Report = Callable[[dict[str, float]], None]
 

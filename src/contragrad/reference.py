@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.config import ReferenceSettings
 from contragrad.errors import UserError
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.misalignment import losses, reference_directions
 from contragrad.networks.network import Normalisation, Normalised, build
 from contragrad.networks.randomness import isolated
+from contragrad.settings.config import ReferenceSettings
 
 HAND_ENGINEERED: dict[str, Genome] = {
     # Three convolutional, three skip and two fully connected blocks.

@@ -11,8 +11,8 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.spectrum import spectrum
 from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Stopped, outcome_to_json
 from contragrad.fingerprint import Plain, canonical
-from contragrad.history import History, placement
 from contragrad.legible import legible
+from contragrad.run_folder.history import History, placement
 
 
 def percent(share: float) -> str:

@@ -17,11 +17,11 @@ from torchattack import DIFGSM, MIFGSM, SGM, TIFGSM, VMIFGSM
 from torchvision.models.densenet import DenseNet
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from contragrad.attacks import craft
-from contragrad.choices import AttackName
-from contragrad.config import AttackSettings
+from contragrad.attacks.examples import craft
 from contragrad.networks.misalignment import log_odds
 from contragrad.networks.randomness import isolated
+from contragrad.settings.choices import AttackName
+from contragrad.settings.config import AttackSettings
 
 EPSILON = Fraction(8, 255)
 STEPS = 5

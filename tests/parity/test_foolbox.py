@@ -15,10 +15,10 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.attack_library import norm_of
-from contragrad.attacks import craft
-from contragrad.choices import AttackName
-from contragrad.config import AttackSettings
+from contragrad.attacks.examples import craft
+from contragrad.attacks.library import norm_of
+from contragrad.settings.choices import AttackName
+from contragrad.settings.config import AttackSettings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of SciPy, used by Foolbox

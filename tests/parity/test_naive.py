@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from contragrad.config import TrainingSettings
 from contragrad.evolution.genome import Genome
 from contragrad.evolution.search import ask, start, tell
 from contragrad.evolution.shapes import Problem
@@ -15,6 +14,7 @@ from contragrad.networks.misalignment import unit
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import Material
 from contragrad.networks.training import Session, step
+from contragrad.settings.config import TrainingSettings
 from strategies import CIFAR, MNIST, ODD, genomes, small_settings
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from contragrad import table4
 from contragrad.audit import sources
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
@@ -15,20 +14,21 @@ from contragrad.audit.braced import braced
 from contragrad.audit.distillation import COPY, agreement, distilled, distilled_name
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import UNCHANGED, Target
-from contragrad.contents import load_reference, normalisation
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import stream_seed
-from contragrad.material import make_material
+from contragrad.jobs import table4
+from contragrad.jobs.material import make_material
+from contragrad.jobs.refine import FullTraining
+from contragrad.jobs.tasks import task_name
 from contragrad.networks.inference import device_of
 from contragrad.networks.objectives import PLAIN_STEP, step_cost
 from contragrad.reference import architecture, construct
-from contragrad.refine import FullTraining
-from contragrad.tasks import task_name
+from contragrad.run_folder.contents import load_reference, normalisation
+from contragrad.run_folder.workspace import Workspace
 from contragrad.watch.events import Ended, Stage, Watcher, epoch_of
-from contragrad.workspace import Workspace
 
 TIMED = (2, 50)
 """Images on which a gradient is timed: more where few take little time."""

@@ -5,11 +5,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from contragrad.attack_library import norm_of
+from contragrad.attacks.library import norm_of
 from contragrad.audit.settings import AuditSettings
-from contragrad.config import StudyConfig
 from contragrad.errors import UserError
-from contragrad.setting_checks import fraction
+from contragrad.settings.checks import fraction
+from contragrad.settings.config import StudyConfig
 
 
 def is_run(given: str) -> bool:

@@ -7,8 +7,8 @@ from fractions import Fraction
 from contragrad.audit import sources
 from contragrad.audit.attempts import Attempt, Way
 from contragrad.audit.settings import CURVE, AuditSettings
-from contragrad.choices import AttackName
-from contragrad.config import AttackSettings
+from contragrad.settings.choices import AttackName
+from contragrad.settings.config import AttackSettings
 
 REFERENCE = "reference"
 TARGET = "the network itself"

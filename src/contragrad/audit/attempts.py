@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
-from contragrad.attacks import craft, perturbation_norm
+from contragrad.attacks.examples import craft, perturbation_norm
 from contragrad.audit.queries import hop_skip_jump, square
-from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.networks.inference import predict
 from contragrad.networks.randomness import generator
+from contragrad.settings.config import AttackSettings
 
 Way = Literal["gradient", "reversed", "noise", "queries", "labels"]
 """How examples come about: by the attack's gradient steps; by the same steps down the source's loss; uniform

@@ -6,7 +6,7 @@ from dataclasses import replace
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, Bout
 from contragrad.audit.attempts import Attempt
 from contragrad.audit.settings import AuditSettings
-from contragrad.choices import AttackName
+from contragrad.settings.choices import AttackName
 
 SHARE = 0.9
 """Share of the time left that estimates may add up to."""

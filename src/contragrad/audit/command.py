@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from contragrad import config_file, history, run, workers
 from contragrad.audit import model as models
 from contragrad.audit import target
 from contragrad.audit.arsenal import Arsenal, seconds, untrained
@@ -21,10 +20,13 @@ from contragrad.data.dataset import Dataset, Examples
 from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.fingerprint import fingerprint
+from contragrad.jobs import run, workers
 from contragrad.networks.objectives import PLAIN_STEP
 from contragrad.reference import architecture
+from contragrad.run_folder import history
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings import config_file
 from contragrad.watch.events import Watcher
-from contragrad.workspace import Workspace
 
 
 def audit(

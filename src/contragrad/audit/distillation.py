@@ -9,17 +9,17 @@ from contragrad.audit.attempts import Named
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.sources import DISTILLED
 from contragrad.audit.target import Target
-from contragrad.contents import normalisation
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.jobs.refine import FullTraining, train_fully
 from contragrad.networks.inference import answers, are_probabilities, predict
 from contragrad.networks.network import placed
 from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import generator
 from contragrad.reference import construct, text_of
-from contragrad.refine import FullTraining, train_fully
-from contragrad.workspace import Workspace
+from contragrad.run_folder.contents import normalisation
+from contragrad.run_folder.workspace import Workspace
 
 COPY = text_of("hand-engineered-b")
 """The copy's architecture."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from contragrad.attack_library import Norm, norm_of
+from contragrad.attacks.library import Norm, norm_of
 from contragrad.audit.attempts import Attempt, Held
 
 

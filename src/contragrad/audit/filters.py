@@ -6,12 +6,12 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from contragrad.attacks import craft
-from contragrad.config import AttackSettings
+from contragrad.attacks.examples import craft
 from contragrad.data.dataset import Examples, pixels
 from contragrad.defences import FILTERS, Filter, Filtered
 from contragrad.evaluate import Share
 from contragrad.networks.inference import predict
+from contragrad.settings.config import AttackSettings
 
 NEEDS = {"bilateral": "kornia"}
 """What a filter cannot do without."""

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from contragrad.artefacts import network_fingerprint
 from contragrad.audit.braced import braced
 from contragrad.audit.target import UNCHANGED, Target
-from contragrad.choices import Objective
 from contragrad.data.dataset import Examples, pixels
 from contragrad.errors import UserError
 from contragrad.fingerprint import file_fingerprint, fingerprint
@@ -24,7 +23,8 @@ from contragrad.networks.randomness import generator, isolated
 from contragrad.networks.training import DivergedError, begin, train_epoch
 from contragrad.onnx.model import load_onnx
 from contragrad.reference import construct, load_weights
-from contragrad.workspace import Workspace
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.choices import Objective
 
 ASKED = 8
 """Images drawn by name, and as many test images, to which the answers name a network beside its weights."""

@@ -7,7 +7,7 @@ from contragrad.audit.facts import Tried
 from contragrad.audit.findings import Findings, shares
 from contragrad.audit.settings import radius
 from contragrad.audit.sources import surrogate
-from contragrad.pictures import picture
+from contragrad.pictures.picture_file import picture
 
 Matrix = dict[str, dict[str, float]]
 """Source -> attack -> accuracy."""

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import functional as transforms
 
-from contragrad.attacks import craft
+from contragrad.attacks.examples import craft
 from contragrad.audit.filters import filtered
-from contragrad.config import AttackSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.evaluate import Share
 from contragrad.networks.inference import BATCH, answers, are_probabilities, predict
 from contragrad.networks.misalignment import log_odds, unit
 from contragrad.networks.randomness import generator
+from contragrad.settings.config import AttackSettings
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits (B, classes) and labels (B,) -> losses."""

@@ -6,7 +6,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from contragrad.attacks import POSITIONS, perturbation_norm
+from contragrad.attacks.examples import POSITIONS, perturbation_norm
 from contragrad.data.dataset import pixels
 from contragrad.extras import lacking
 from contragrad.networks.inference import predict

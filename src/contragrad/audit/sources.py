@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 from contragrad.audit.attempts import Named
 from contragrad.audit.target import Target
-from contragrad.choices import Objective, Source, is_surrogate
-from contragrad.config import StudyConfig
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.jobs.refine import FullTraining
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.reference import architecture, text_of
-from contragrad.refine import FullTraining
-from contragrad.search_settings import SearchSettings
-from contragrad.workspace import Workspace, source_architecture
+from contragrad.run_folder.workspace import Workspace, source_architecture
+from contragrad.settings.choices import Objective, Source, is_surrogate
+from contragrad.settings.config import StudyConfig
+from contragrad.settings.search import SearchSettings
 
 FAMILIES: tuple[str, ...] = ("squeezenet1_1", "resnet18", "densenet121", "vgg16_bn")
 """Torchvision networks that stand for those that a training or a search never saw, the cheapest first."""

@@ -6,16 +6,17 @@ from pathlib import Path
 
 from torch import nn
 
-from contragrad import history, table4
-from contragrad.choices import Keep, Objective
-from contragrad.contents import load_reference, normalisation
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
+from contragrad.jobs import table4
+from contragrad.jobs.refine import FullTraining
+from contragrad.jobs.tasks import task_name
 from contragrad.networks.network import Normalisation
 from contragrad.reference import architecture
-from contragrad.refine import FullTraining
-from contragrad.tasks import task_name
-from contragrad.workspace import Workspace
+from contragrad.run_folder import history
+from contragrad.run_folder.contents import load_reference, normalisation
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.choices import Keep, Objective
 
 REFERENCE = "reference"
 

@@ -17,7 +17,8 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
-    from contragrad import calibrate, config_file
+    from contragrad.jobs import calibrate
+    from contragrad.settings import config_file
     from contragrad.watch.live import display
 
     config = config_file.read(options.config, overrides)

@@ -18,7 +18,8 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
-    from contragrad import coevolution, config_file
+    from contragrad.jobs import coevolution
+    from contragrad.settings import config_file
 
     if options.rounds < 1:
         raise UserError(f"{options.rounds} is too small", where="--rounds", remedy="1 or more")

@@ -57,11 +57,11 @@ def _complete(parser: argparse.ArgumentParser) -> None:
     """Declares the settings that a command takes, and what is a path."""
     import shtab
 
-    from contragrad import setting_checks
+    from contragrad.settings import checks
 
     command: Command | None = parser.get_default("command")
     if command is not None and command.takes_settings:
-        for name, kind in setting_checks.kinds().items():
+        for name, kind in checks.kinds().items():
             if not is_dataclass(kind):
                 choices = get_args(kind) if get_origin(kind) is Literal else None
                 parser.add_argument(f"--{name}", choices=choices)

@@ -17,9 +17,9 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
-    from contragrad import doctor, machine
+    from contragrad.machine import doctor, inventory
 
-    facts = machine.look(options.data)
+    facts = inventory.look(options.data)
     found = doctor.findings(facts)
     if options.json:
         print(json.dumps({"facts": asdict(facts), "findings": [asdict(finding) for finding in found]}))

@@ -7,8 +7,8 @@ from typing import get_args
 
 from rich.console import Console
 
-from contragrad.choices import Scale
 from contragrad.commands.command import Command, same_command
+from contragrad.settings.choices import Scale
 
 
 def _add(parser: argparse.ArgumentParser) -> None:

@@ -53,7 +53,7 @@ def watched(options: argparse.Namespace) -> Iterator["Watcher"]:
 
 
 def _demo(options: argparse.Namespace, overrides: list[str]) -> None:
-    from contragrad import config_file
+    from contragrad.settings import config_file
 
     _create(config_file.shipped("demo"), options, overrides)
 
@@ -87,7 +87,7 @@ def _evolve(options: argparse.Namespace, overrides: list[str]) -> None:
 def _print_settings() -> None:
     from jsonargparse import ArgumentParser
 
-    from contragrad import config_file
+    from contragrad.settings import config_file
 
     parser = ArgumentParser(
         prog="contragrad evolve",
@@ -101,7 +101,8 @@ def _print_settings() -> None:
 
 
 def _create(study_file: Path | None, options: argparse.Namespace, overrides: list[str]) -> None:
-    from contragrad import config_file, run
+    from contragrad.jobs import run
+    from contragrad.settings import config_file
 
     config = config_file.read(study_file, overrides)
     with watched(options) as watch:
@@ -120,7 +121,7 @@ def _add_resume(parser: argparse.ArgumentParser) -> None:
 
 
 def _resume(options: argparse.Namespace, overrides: list[str]) -> None:
-    from contragrad import run
+    from contragrad.jobs import run
 
     with watched(options) as watch:
         rows = run.resume(options.run, overrides, watch)
@@ -143,10 +144,11 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace, overrides: list[str]) -> None:
-    from contragrad import evaluate, history, report
-    from contragrad.notes import LOOKS
+    from contragrad import evaluate, report
     from contragrad.results import study_table
-    from contragrad.workspace import TABLE
+    from contragrad.run_folder import history
+    from contragrad.run_folder.notes import LOOKS
+    from contragrad.run_folder.workspace import TABLE
 
     found = history.load(options.run)
     table = options.run / TABLE
@@ -189,7 +191,7 @@ def _resumed(options: argparse.Namespace) -> str:
 
 def _kept_by_no_file(overrides: Sequence[str]) -> list[str]:
     """Those of the settings that the next command has to say again."""
-    from contragrad.setting_checks import trusting
+    from contragrad.settings.checks import trusting
 
     keys = {f"--{key}" for key in trusting()}
     words = iter(overrides)

@@ -4,8 +4,8 @@ import math
 import sys
 from pathlib import Path
 
-from contragrad.control_groups import Version, of_this_process, text
 from contragrad.errors import UserError
+from contragrad.machine.control_groups import Version, of_this_process, text
 
 DIRECTIONS = 12
 """Bytes that a direction takes for each channel of a pixel: a float in parts, joined, and being written."""

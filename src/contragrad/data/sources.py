@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torchvision.datasets
 
-from contragrad.choices import DataSource
-from contragrad.config import DataSettings
 from contragrad.data import folders, memory, npz
 from contragrad.data.arrays import Arrays, checked
 from contragrad.data.dataset import Dataset, reduced
 from contragrad.errors import UserError
 from contragrad.extras import lacking
+from contragrad.settings.choices import DataSource
+from contragrad.settings.config import DataSettings
 
 WITHOUT_PATH: tuple[DataSource, ...] = ("fashion-mnist-reduced", "digits")
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from contragrad.choices import DataSource
-from contragrad.config import DataSettings
 from contragrad.data.sources import LAYOUT, load
 from contragrad.errors import UserError
+from contragrad.settings.choices import DataSource
+from contragrad.settings.config import DataSettings
 
 
 @dataclass(frozen=True, slots=True)

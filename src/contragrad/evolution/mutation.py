@@ -28,7 +28,7 @@ from contragrad.evolution.genome import (
     fault,
 )
 from contragrad.evolution.shapes import Problem, excess
-from contragrad.search_settings import SearchSettings
+from contragrad.settings.search import SearchSettings
 
 ATTEMPTS = 200
 """Proposals after which a genome is taken to have no neighbour within the limits."""

@@ -8,7 +8,7 @@ from contragrad.evolution.mutation import ADDITIONS, apply_one
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.evolution.spectrum import distance, spectrum
 from contragrad.fingerprint import stream
-from contragrad.search_settings import SearchSettings
+from contragrad.settings.search import SearchSettings
 
 DRAWS = 10_000
 """Random genomes looked at before the minimum distance is taken to be out of reach."""

@@ -18,7 +18,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.spectrum import closest, spectrum
 from contragrad.evolution.trial import Measured, Outcome, Rung, Trial
 from contragrad.fingerprint import stream, stream_seed
-from contragrad.search_settings import SearchSettings
+from contragrad.settings.search import SearchSettings
 
 
 @dataclass(frozen=True, slots=True)

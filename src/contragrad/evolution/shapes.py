@@ -10,7 +10,7 @@ Deviates: the paper says neither how spatial sizes that differ are joined nor ho
 from dataclasses import dataclass, fields
 
 from contragrad.evolution.genome import Block, Cat, Conv, Genome, Pool, Strided, Sum, sources
-from contragrad.search_settings import Limits
+from contragrad.settings.search import Limits
 
 HEAD_EDGE = 8
 

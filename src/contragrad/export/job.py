@@ -5,7 +5,6 @@ from hashlib import file_digest
 from pathlib import Path
 
 from contragrad.audit.target import Target, of_run, training_of
-from contragrad.contents import load_splits
 from contragrad.data.dataset import Splits, pixels
 from contragrad.errors import UserError
 from contragrad.export.check import IMAGES, Agreement, compared, require_agreement
@@ -15,8 +14,9 @@ from contragrad.export.names import SUFFIXES, FormatName
 from contragrad.export.record import recorded
 from contragrad.extras import require
 from contragrad.files import named, scratch_folder
-from contragrad.history import stored_workspace
-from contragrad.workspace import Workspace, on_cpu
+from contragrad.run_folder.contents import load_splits
+from contragrad.run_folder.history import stored_workspace
+from contragrad.run_folder.workspace import Workspace, on_cpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,10 @@ from contragrad.audit.target import REFERENCE, training_of
 from contragrad.errors import UserError
 from contragrad.export import network_file
 from contragrad.export.network_file import Description, Factory
-from contragrad.history import stored_workspace
+from contragrad.jobs.tasks import task_name
 from contragrad.onnx.model import load_onnx
 from contragrad.reference import architecture
-from contragrad.tasks import task_name
+from contragrad.run_folder.history import stored_workspace
 
 
 def load(path: str | Path, *, network: str | None = None, factory: Factory | None = None) -> nn.Module:

@@ -18,9 +18,9 @@ from contragrad.export.record import Record, Verdict
 from contragrad.legible import legible
 from contragrad.networks.network import parameter_count
 from contragrad.networks.objectives import OBJECTIVES
-from contragrad.notes import LOOKS
 from contragrad.report import percent
-from contragrad.workspace import Workspace
+from contragrad.run_folder.notes import LOOKS
+from contragrad.run_folder.workspace import Workspace
 
 LIMITS = """\
 - What is measured is resistance to examples transferred from the reference named above, by the attack named

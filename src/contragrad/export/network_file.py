@@ -14,13 +14,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from contragrad.choices import ReferenceArchitecture
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem, cost, problem_from_json
 from contragrad.networks.network import Normalisation
 from contragrad.outside import from_json
 from contragrad.reference import HAND_ENGINEERED, construct
+from contragrad.settings.choices import ReferenceArchitecture
 
 KEY = "contragrad"
 """Where the description stands in the file's metadata."""

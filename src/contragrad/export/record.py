@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from contragrad import evaluate, history
+from contragrad import evaluate
 from contragrad.audit.target import Target
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.outside import LONGEST_JSON, from_json, read_text
-from contragrad.workspace import TABLE, Workspace
+from contragrad.run_folder import history
+from contragrad.run_folder.workspace import TABLE, Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from contragrad.choices import Device
 from contragrad.data.dataset import Examples, pixels
 from contragrad.errors import UserError
 from contragrad.networks.misalignment import reference_directions
+from contragrad.settings.choices import Device
 
 BATCH = 200
 """Images at a time: bounds the memory and is no setting, for it changes no result."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contragrad.choices import Objective
-from contragrad.config import TrainingSettings
 from contragrad.networks.inputs import FREE_REPLAYS, PGD_STEPS, Inputs, fast, free, pgd
 from contragrad.networks.misalignment import Penalty, opposite, orthogonal
+from contragrad.settings.choices import Objective
+from contragrad.settings.config import TrainingSettings
 
 GM_STEP = 2.5
 """What a training step with a penalty costs, in plain ones."""

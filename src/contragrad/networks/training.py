@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contragrad.choices import Optimiser
-from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.networks.inputs import Logits, clean
 from contragrad.networks.misalignment import losses
 from contragrad.networks.network import memory_format, placed
 from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.randomness import generator, isolated
+from contragrad.settings.choices import Optimiser
+from contragrad.settings.config import TrainingSettings
 
 
 class DivergedError(ArithmeticError):

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from contragrad import history
 from contragrad.engine.memo import Record, SqliteMemo
 from contragrad.engine.study import Told
 from contragrad.evolution.trial import Abandoned, Infeasible, Outcome, Stopped, outcome_from_json
-from contragrad.workspace import DATABASE
+from contragrad.run_folder import history
+from contragrad.run_folder.workspace import DATABASE
 
 EPOCHS = re.compile(r"fc\([0-9]{1,6}\) epochs=([0-9]{1,9}) replicate=[0-9]+")
 """Of an evaluation that no search asks for, the memo has no trial, only the text of one."""

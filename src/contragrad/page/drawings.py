@@ -7,19 +7,20 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from contragrad import draw, explain, table4
-from contragrad.contents import load_reference, load_splits, normalisation
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
+from contragrad.jobs import table4
+from contragrad.jobs.refine import FullTraining
+from contragrad.jobs.tasks import task_name
 from contragrad.networks.inference import predict
 from contragrad.page.blocks import Picture
-from contragrad.refine import FullTraining
-from contragrad.tasks import task_name
-from contragrad.workspace import TABLE, Workspace, on_cpu
+from contragrad.pictures import draw, explain
+from contragrad.run_folder.contents import load_reference, load_splits, normalisation
+from contragrad.run_folder.workspace import TABLE, Workspace, on_cpu
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 

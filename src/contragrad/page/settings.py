@@ -2,13 +2,13 @@
 
 import shlex
 
-from contragrad import config_file
-from contragrad.config import StudyConfig
+from contragrad.jobs.recipes import Found, main_job, refined
 from contragrad.page.blocks import Block, Code, Folded, Grid, Section, Words
 from contragrad.page.cards import Card
 from contragrad.page.cost import Tally
 from contragrad.page.story import Story
-from contragrad.recipes import Found, main_job, refined
+from contragrad.settings import config_file
+from contragrad.settings.config import StudyConfig
 
 
 def cost(story: Story) -> Section:

@@ -7,7 +7,7 @@ from typing import Literal
 from contragrad.engine.study import Told
 from contragrad.evolution.search import State
 from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Stopped, Trial
-from contragrad.recipes import best
+from contragrad.jobs.recipes import best
 
 Fate = Literal["initial candidate", "accepted", "rejected", "stopped early", "infeasible", "given up"]
 

@@ -6,16 +6,17 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from contragrad import recipes, reference
+from contragrad import reference
 from contragrad.artefacts import Artefacts
-from contragrad.config import StudyConfig
 from contragrad.evaluate import Row
 from contragrad.evolution.search import State
-from contragrad.history import History
+from contragrad.jobs import recipes
 from contragrad.page.blocks import Picture
 from contragrad.page.cards import Card, Unreadable
 from contragrad.page.cost import Cost
 from contragrad.page.steps import Step, steps, winners
+from contragrad.run_folder.history import History
+from contragrad.settings.config import StudyConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,11 @@
 
 from contragrad.evaluate import Interval, Row
 from contragrad.evolution.trial import Measured
-from contragrad.notes import LOOKS
 from contragrad.page.blocks import Block, Section, Words
 from contragrad.page.cards import Card
 from contragrad.page.story import Story, attack_text, crafted_on
 from contragrad.report import percent
+from contragrad.run_folder.notes import LOOKS
 
 
 def interval_text(share: float, interval: Interval) -> str:

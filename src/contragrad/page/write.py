@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from contragrad import evaluate, history
+from contragrad import evaluate
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.files import named, write_text
-from contragrad.history import History
 from contragrad.outside import LONGEST_YAML, read_text
 from contragrad.page import cards, cost, drawings, render
 from contragrad.page.blocks import Block, Chart, Folded, Picture, Section
@@ -19,7 +18,9 @@ from contragrad.page.drawings import embedded
 from contragrad.page.sections import sections
 from contragrad.page.story import Story, drawn_networks
 from contragrad.page.theme import drawn
-from contragrad.workspace import TABLE
+from contragrad.run_folder import history
+from contragrad.run_folder.history import History
+from contragrad.run_folder.workspace import TABLE
 
 PAGE = "report.html"
 

@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from contragrad import table4
-from contragrad.config import AttackSettings
-from contragrad.contents import adversarial_of, load_reference, normalisation
 from contragrad.defences import FILTERS, Filtered
 from contragrad.fingerprint import fingerprint
-from contragrad.material import make_material
+from contragrad.jobs import table4
+from contragrad.jobs.material import make_material
+from contragrad.jobs.recipes import RECIPES, Found
+from contragrad.jobs.refine import FullTraining
 from contragrad.networks.inference import predict
 from contragrad.networks.objectives import step_cost
-from contragrad.recipes import RECIPES, Found
-from contragrad.refine import FullTraining
 from contragrad.reproduce import answers
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.epsilon import Calibration, calibrate
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.trainings import REFERENCE, source_of, trainings
+from contragrad.run_folder.contents import adversarial_of, load_reference, normalisation
+from contragrad.settings.config import AttackSettings
 from contragrad.watch.events import Stage, Watcher
 
 

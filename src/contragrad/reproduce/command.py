@@ -10,7 +10,7 @@ from rich.console import Console
 from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.files import named, write_text
-from contragrad.recipes import RECIPES
+from contragrad.jobs.recipes import RECIPES
 from contragrad.reproduce import figure3, figure4, provenance, table
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import names, read, read_own

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Literal, get_args
 
-from contragrad.choices import ReferenceArchitecture
-from contragrad.config import AttackSettings
+from contragrad.settings.choices import ReferenceArchitecture
+from contragrad.settings.config import AttackSettings
 
 Measure = Literal["accuracy", "fooling rate", "fooling rate of the reference's"]
 Experiment = Literal["full-data", "reduced-data"]

@@ -7,11 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-from contragrad.choices import AttackName
-from contragrad.config import AttackSettings
 from contragrad.errors import UserError
+from contragrad.jobs.recipes import RECIPES
 from contragrad.outside import LONGEST_YAML, from_yaml, read_text
-from contragrad.recipes import RECIPES
 from contragrad.reproduce.definition import (
     ITSELF,
     SOURCES,
@@ -22,7 +20,9 @@ from contragrad.reproduce.definition import (
     Experiment,
     Measure,
 )
-from contragrad.setting_checks import fraction
+from contragrad.settings.checks import fraction
+from contragrad.settings.choices import AttackName
+from contragrad.settings.config import AttackSettings
 
 CALIBRATED = "calibrated"
 """In the place of an epsilon: the one at which the reference is as often right as the published one."""

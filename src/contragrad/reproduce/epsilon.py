@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from contragrad.contents import adversarial_of, load_reference
 from contragrad.fitness import accuracy
 from contragrad.reproduce.definition import Column
 from contragrad.reproduce.experiment import Place
+from contragrad.run_folder.contents import adversarial_of, load_reference
 
 GREYS = 255
 STRONGEST = 32

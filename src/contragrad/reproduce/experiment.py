@@ -6,19 +6,20 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from contragrad import config_file, run, workers
-from contragrad.choices import Scale
-from contragrad.coevolution import search_rounds
-from contragrad.config import DataSettings, StudyConfig
 from contragrad.data.dataset import Splits
 from contragrad.data.sources import LAYOUT
 from contragrad.engine.executors import Executor
 from contragrad.engine.memo import Memo
 from contragrad.errors import UserError
-from contragrad.recipes import Found, Search
+from contragrad.jobs import run, workers
+from contragrad.jobs.coevolution import search_rounds
+from contragrad.jobs.recipes import Found, Search
 from contragrad.reproduce.definition import DataName, Experiment
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings import config_file
+from contragrad.settings.choices import Scale
+from contragrad.settings.config import DataSettings, StudyConfig
 from contragrad.watch.events import Watcher
-from contragrad.workspace import Workspace
 
 FILES: dict[DataName, str] = {
     "cifar10": "cifar10_reduced.npz",

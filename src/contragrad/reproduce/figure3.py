@@ -10,16 +10,17 @@ import torch
 from rich.text import Text
 from torch import Tensor
 
-from contragrad import explain, table4
-from contragrad.contents import load_reference, normalisation
-from contragrad.explain import integrated_gradients, pixel_distance, relative
+from contragrad.jobs import table4
 from contragrad.networks.inference import predict
-from contragrad.notes import LOOKS, note_look
+from contragrad.pictures import explain
+from contragrad.pictures.explain import integrated_gradients, pixel_distance, relative
 from contragrad.reproduce import experiment, provenance
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.provenance import Content, Ground, told
 from contragrad.reproduce.trainings import REFERENCE, trainings
+from contragrad.run_folder.contents import load_reference, normalisation
+from contragrad.run_folder.notes import LOOKS, note_look
 from contragrad.watch.events import Stage, Watcher
 
 SHOWN = 4

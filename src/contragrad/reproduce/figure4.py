@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from contragrad import draw
 from contragrad.evolution.genome import Genome
 from contragrad.evolution.shapes import Problem
-from contragrad.recipes import best
+from contragrad.jobs.recipes import best
+from contragrad.pictures import draw
 from contragrad.reference import HAND_ENGINEERED
 from contragrad.reproduce import experiment
 from contragrad.reproduce.definition import Definition

@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from contragrad.config import AttackSettings
 from contragrad.evaluate import Share
-from contragrad.notes import note_look
-from contragrad.recipes import RECIPES, SEARCHES, Found
+from contragrad.jobs.recipes import RECIPES, SEARCHES, Found
 from contragrad.reproduce import experiment
 from contragrad.reproduce.asking import CLEAN, Asking
 from contragrad.reproduce.definition import OWN, Column, Definition
@@ -16,6 +14,8 @@ from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.measures import cell
 from contragrad.reproduce.trainings import REFERENCE
+from contragrad.run_folder.notes import note_look
+from contragrad.settings.config import AttackSettings
 from contragrad.watch.events import Watcher
 
 Figures = dict[str, dict[str, Share | str]]

@@ -5,9 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from contragrad import config_file, run
-from contragrad.choices import ReferenceArchitecture
-from contragrad.config import DataSettings, StudyConfig
 from contragrad.data.dataset import Dataset, split
 from contragrad.data.sources import LAYOUT
 from contragrad.errors import UserError
@@ -15,12 +12,16 @@ from contragrad.evolution import search
 from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Infeasible, Trial
 from contragrad.fingerprint import Plain, fingerprint
-from contragrad.recipes import RECIPES, Found
+from contragrad.jobs import run
+from contragrad.jobs.recipes import RECIPES, Found
+from contragrad.jobs.tasks import deployed_name
 from contragrad.reproduce.definition import DataName, Definition, Experiment
 from contragrad.reproduce.experiment import OWN, Setup
 from contragrad.reproduce.trainings import trainings
-from contragrad.tasks import deployed_name
-from contragrad.workspace import Workspace
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings import config_file
+from contragrad.settings.choices import ReferenceArchitecture
+from contragrad.settings.config import DataSettings, StudyConfig
 
 Content = dict[str, Any]
 

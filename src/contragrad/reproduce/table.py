@@ -15,7 +15,6 @@ from contragrad.errors import UserError
 from contragrad.evaluate import Share, wilson
 from contragrad.files import write_text
 from contragrad.legible import legible
-from contragrad.notes import LOOKS
 from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.reproduce import provenance
 from contragrad.reproduce.definition import OWN, Definition
@@ -23,6 +22,7 @@ from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.provenance import Content, Ground, told
 from contragrad.reproduce.strength import MARK, WEAK, examples, is_weak, own_sources
+from contragrad.run_folder.notes import LOOKS
 
 INTERVALS = "95 % Wilson intervals, of the sampling of the test images only"
 

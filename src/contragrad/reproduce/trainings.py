@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from contragrad.config import StudyConfig
 from contragrad.fingerprint import stream_seed
-from contragrad.recipes import RECIPES, Found
+from contragrad.jobs.recipes import RECIPES, Found
+from contragrad.jobs.refine import FullTraining
 from contragrad.reference import architecture, text_of
-from contragrad.refine import FullTraining
 from contragrad.reproduce.definition import ITSELF, SURROGATE, Column
+from contragrad.settings.config import StudyConfig
 
 REFERENCE = "reference"
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contragrad.config import StudyConfig
 from contragrad.engine.study import Told
 from contragrad.evaluate import Row
 from contragrad.evolution.search import State
 from contragrad.evolution.trial import Trial
+from contragrad.settings.config import StudyConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from io import UnsupportedOperation
 from typing import TextIO
 
-from contragrad import config_file
 from contragrad.engine.study import Told
 from contragrad.evolution.trial import Trial, outcome_to_json
 from contragrad.fingerprint import Plain, canonical
-from contragrad.history import placement
+from contragrad.run_folder.history import placement
+from contragrad.settings import config_file
 from contragrad.watch.events import (
     Begun,
     Ended,

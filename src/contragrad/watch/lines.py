@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from contragrad.engine.study import Told
-from contragrad.history import placement
 from contragrad.legible import legible
 from contragrad.report import outcome_text, percent
+from contragrad.run_folder.history import placement
 from contragrad.watch.events import (
     Ended,
     Event,

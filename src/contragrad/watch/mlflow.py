@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contragrad import config_file
 from contragrad.engine.study import Told
 from contragrad.errors import UserError
 from contragrad.files import write_text
+from contragrad.run_folder.workspace import CONFIGURATION, TABLE
+from contragrad.settings import config_file
 from contragrad.watch.events import Event, Opened, Results, Watcher
 from contragrad.watch.places import place, public
 from contragrad.watch.scalars import scalars
-from contragrad.workspace import CONFIGURATION, TABLE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from contragrad.choices import Objective, Source
-from contragrad.config import StudyConfig
 from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Abandoned
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
+from contragrad.jobs.refine import FullTraining
 from contragrad.networks.inputs import FREE_REPLAYS
 from contragrad.reference import HAND_ENGINEERED, architecture
-from contragrad.refine import FullTraining
+from contragrad.settings.choices import Objective, Source
+from contragrad.settings.config import StudyConfig
 
 FilterName = Literal["jpeg", "bilateral"]
 Search = Literal["evolved", "random", "coevolved"]

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from torch import nn
 
-from contragrad.choices import Objective, is_surrogate
-from contragrad.contents import context, material
 from contragrad.evolution.trial import Trial, outcome_to_json
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Context, Report, evaluate, measure
+from contragrad.jobs.refine import FullTraining, Origin, train_fully
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.reference import construct
-from contragrad.refine import FullTraining, Origin, train_fully
-from contragrad.workspace import Workspace, directions_name
+from contragrad.run_folder.contents import context, material
+from contragrad.run_folder.workspace import Workspace, directions_name
+from contragrad.settings.choices import Objective, is_surrogate
 
 Task = Trial | FullTraining
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from contragrad.attacks import POSITIONS
+from contragrad.attacks.examples import POSITIONS
 from contragrad.data.dataset import pixels
 from contragrad.extras import lacking
 from contragrad.networks.inference import device_of
-from contragrad.pictures import picture
+from contragrad.pictures.picture_file import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from contragrad.attack_adapter import Attack, require_finite
-from contragrad.config import AttackSettings
+from contragrad.attacks.adapter import Attack, require_finite
 from contragrad.extras import lacking
+from contragrad.settings.config import AttackSettings
 
 
 def autoattack(network: nn.Module, settings: AttackSettings, device: torch.device) -> Attack:

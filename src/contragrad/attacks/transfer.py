@@ -11,10 +11,10 @@ from torchattack import DIFGSM, MIFGSM, SGM, TIFGSM, VMIFGSM
 from torchvision.models.densenet import DenseNet
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from contragrad.attack_adapter import Attack, adapted, climbed
-from contragrad.config import AttackSettings
+from contragrad.attacks.adapter import Attack, adapted, climbed
 from contragrad.errors import UserError
 from contragrad.networks.misalignment import TINY
+from contragrad.settings.config import AttackSettings
 
 
 def _momentum_options(settings: AttackSettings) -> dict[str, Any]:

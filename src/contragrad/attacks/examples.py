@@ -11,13 +11,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from contragrad.attack_library import ATTACKS, Norm, norm_of
-from contragrad.choices import AttackName
-from contragrad.config import AttackSettings
+from contragrad.attacks.library import ATTACKS, Norm, norm_of
 from contragrad.data.dataset import pixels
 from contragrad.errors import UserError
 from contragrad.networks.inference import device_of
 from contragrad.networks.randomness import isolated
+from contragrad.settings.choices import AttackName
+from contragrad.settings.config import AttackSettings
 
 POSITIONS = 2**18
 """Height times width of all images attacked at once: 256 of 32x32, five of 224x224. It bounds the memory.

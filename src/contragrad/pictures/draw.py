@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from contragrad.evolution.genome import Block, Cat, Conv, Genome, Pool, Strided, Sum, fault, sources
 from contragrad.evolution.shapes import HEAD_EDGE, Problem, Shape, halved, head_halvings, shapes
-from contragrad.pictures import picture
+from contragrad.pictures.picture_file import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from contragrad import config_file
-from contragrad.config import StudyConfig
 from contragrad.engine import study
 from contragrad.engine.evaluations import remembered
 from contragrad.engine.memo import Memo, SqliteMemo
@@ -12,8 +10,10 @@ from contragrad.engine.shared import FROM
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import State
-from contragrad.notes import looks_of, noted_workspace
-from contragrad.workspace import CONFIGURATION, DATABASE, Workspace
+from contragrad.run_folder.notes import looks_of, noted_workspace
+from contragrad.run_folder.workspace import CONFIGURATION, DATABASE, Workspace
+from contragrad.settings import config_file
+from contragrad.settings.config import StudyConfig
 
 NAMED = 5
 """Studies in a folder that are named to somebody who took it for one."""

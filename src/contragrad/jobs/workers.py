@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from contragrad import extras, tasks
-from contragrad.config import StudyConfig
+from contragrad import extras
 from contragrad.engine import executors
 from contragrad.engine.work import Work
-from contragrad.workspace import Workspace
+from contragrad.jobs import tasks
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.config import StudyConfig
 
 
 def worker_count(workspace: Workspace) -> int:
@@ -52,7 +53,7 @@ def executor_of(workspace: Workspace) -> Iterator[executors.Executor]:
     Raises:
         UserError: if there is no such cluster.
     """
-    config, work = workspace.config, Work(setup="contragrad.tasks:prepare", argument=workspace)
+    config, work = workspace.config, Work(setup="contragrad.jobs.tasks:prepare", argument=workspace)
     with ExitStack() as stack:
         executor: executors.Executor
         if config.executor == "ray":

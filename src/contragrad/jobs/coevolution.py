@@ -10,16 +10,18 @@ from dataclasses import replace
 from math import isinf
 from pathlib import Path
 
-from contragrad import config_file, evaluate, run, workers
-from contragrad.choices import surrogate_of
-from contragrad.config import StudyConfig
+from contragrad import evaluate
 from contragrad.data.dataset import Dataset
 from contragrad.errors import UserError
 from contragrad.evolution.search import State
+from contragrad.jobs import run, workers
+from contragrad.jobs.recipes import best
 from contragrad.networks.objectives import OBJECTIVES
-from contragrad.recipes import best
+from contragrad.run_folder.workspace import CONFIGURATION, TABLE, Workspace
+from contragrad.settings import config_file
+from contragrad.settings.choices import surrogate_of
+from contragrad.settings.config import StudyConfig
 from contragrad.watch.events import Said, Watcher
-from contragrad.workspace import CONFIGURATION, TABLE, Workspace
 
 
 def coevolve(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -> tuple[evaluate.Row, ...]:

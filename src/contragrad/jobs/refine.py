@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
-from contragrad.choices import Keep, Objective, Source
-from contragrad.config import TrainingSettings
 from contragrad.data.dataset import Examples
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Report
 from contragrad.networks.network import parameter_count
 from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.training import DivergedError, begin, restore, snapshot, train_epoch
+from contragrad.settings.choices import Keep, Objective, Source
+from contragrad.settings.config import TrainingSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from contragrad.choices import AttackName
 from contragrad.networks.misalignment import log_odds
+from contragrad.settings.choices import AttackName
 
 
 class Attack(Protocol):

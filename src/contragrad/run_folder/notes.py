@@ -6,14 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from contragrad import __version__, config_file
-from contragrad.config import StudyConfig
+from contragrad import __version__
 from contragrad.engine.memo import WRITER, Memo
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import problem_from_json
 from contragrad.fingerprint import Plain
 from contragrad.outside import from_json
-from contragrad.workspace import DATABASE, Workspace
+from contragrad.run_folder.workspace import DATABASE, Workspace
+from contragrad.settings import config_file
+from contragrad.settings.config import StudyConfig
 
 PROBLEM = "problem"
 DATA = "data"

@@ -8,22 +8,29 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from contragrad import evaluate
-from contragrad.contents import adversarial, filled, load_reference, load_source, load_splits, normalisation
 from contragrad.data.dataset import Splits
 from contragrad.engine import executors, study
 from contragrad.engine.work import Result
 from contragrad.evolution.search import State
 from contragrad.fingerprint import Plain
+from contragrad.jobs.recipes import Found, main_job, refined
+from contragrad.jobs.refine import FullTraining, diverged
+from contragrad.jobs.tasks import against, deployed_name, surrogate_names, task_name
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.network import Normalisation, placed
-from contragrad.recipes import Found, main_job, refined
 from contragrad.reference import architecture, construct
-from contragrad.refine import FullTraining, diverged
-from contragrad.tasks import against, deployed_name, surrogate_names, task_name
+from contragrad.run_folder.contents import (
+    adversarial,
+    filled,
+    load_reference,
+    load_source,
+    load_splits,
+    normalisation,
+)
+from contragrad.run_folder.workspace import Workspace
 from contragrad.watch.announcing import Announcing
 from contragrad.watch.events import Begun, Ended, Planned, Said, Stage, Watcher, epoch_of
 from contragrad.watch.scene import counted
-from contragrad.workspace import Workspace
 
 
 def planned_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, ...]:

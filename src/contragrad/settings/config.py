@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import get_args
 
-from contragrad.choices import (
+from contragrad.errors import require, require_at_least
+from contragrad.fingerprint import EXCLUDED, LATER
+from contragrad.settings.choices import (
     IN_LINF_BALLS,
     WITH_PENALTY,
     AttackName,
@@ -25,9 +27,7 @@ from contragrad.choices import (
     is_source,
     is_surrogate,
 )
-from contragrad.errors import require, require_at_least
-from contragrad.fingerprint import EXCLUDED, LATER
-from contragrad.search_settings import SearchSettings
+from contragrad.settings.search import SearchSettings
 
 TRUSTING = "trusting"
 """Metadata key of a setting that trusts what it names with more than data: no study file, which may be

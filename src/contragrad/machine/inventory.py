@@ -20,9 +20,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from contragrad import __version__
-from contragrad.control_groups import of_this_process, text
 from contragrad.data import memory
-from contragrad.doctor import THREADS, Facts, Found, Package, Torch
+from contragrad.machine.control_groups import of_this_process, text
+from contragrad.machine.doctor import THREADS, Facts, Found, Package, Torch
 
 PATIENCE = 300
 """Seconds that torch has to be imported on a cold disk."""

@@ -7,21 +7,21 @@ from statistics import mean
 
 from rich.table import Table
 
-from contragrad import run, workers
-from contragrad.config import StudyConfig
-from contragrad.contents import material
 from contragrad.engine import executors, study
 from contragrad.engine.memo import Memo
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.trial import Measured, Outcome, Trial, outcome_to_json
 from contragrad.fingerprint import Plain
-from contragrad.material import make_sources
+from contragrad.jobs import run, workers
+from contragrad.jobs.material import make_sources
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.report import outcome_text, percent
+from contragrad.run_folder.contents import material
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.config import StudyConfig
 from contragrad.watch.announcing import Announcing
 from contragrad.watch.events import Begun, Ended, Said, Stage, Watcher, epoch_of
-from contragrad.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from contragrad import config_file, evaluate, table4, workers
-from contragrad.attacks import require_craftable
-from contragrad.choices import surrogate_genome
-from contragrad.config import StudyConfig
-from contragrad.contents import (
-    directions,
-    load_reference,
-    material,
-    of_sources,
-    store_splits,
-    untrained_reference,
-    untrained_source,
-)
+from contragrad import evaluate
+from contragrad.attacks.examples import require_craftable
 from contragrad.data.balance import remarks
 from contragrad.data.dataset import Dataset, Splits, split
 from contragrad.data.sources import load
@@ -36,13 +25,27 @@ from contragrad.evolution.trial import Trial
 from contragrad.files import new_folder
 from contragrad.fingerprint import file_fingerprint
 from contragrad.fitness import measure
-from contragrad.history import stored_config, stored_path
-from contragrad.material import make_reference, make_sources
+from contragrad.jobs import table4, workers
+from contragrad.jobs.material import make_reference, make_sources
 from contragrad.networks.inference import resolve_device
 from contragrad.networks.objectives import joined
-from contragrad.notes import LOOKS, note_look, note_origin, require_continuation
 from contragrad.reference import architecture, require_usable
 from contragrad.report import outcome_text
+from contragrad.run_folder.contents import (
+    directions,
+    load_reference,
+    material,
+    of_sources,
+    store_splits,
+    untrained_reference,
+    untrained_source,
+)
+from contragrad.run_folder.history import stored_config, stored_path
+from contragrad.run_folder.notes import LOOKS, note_look, note_origin, require_continuation
+from contragrad.run_folder.workspace import CONFIGURATION, DATABASE, TABLE, Workspace, source_architecture
+from contragrad.settings import config_file
+from contragrad.settings.choices import surrogate_genome
+from contragrad.settings.config import StudyConfig
 from contragrad.watch.announcing import Announcing
 from contragrad.watch.events import (
     Begun,
@@ -55,7 +58,6 @@ from contragrad.watch.events import (
     Watcher,
     epoch_of,
 )
-from contragrad.workspace import CONFIGURATION, DATABASE, TABLE, Workspace, source_architecture
 
 
 def create(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[evaluate.Row, ...]:

@@ -11,9 +11,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from contragrad.config import TRUSTING, StudyConfig
 from contragrad.errors import UserError
 from contragrad.outside import LONGEST_NUMBER, from_yaml, require_plain
+from contragrad.settings.config import TRUSTING, StudyConfig
 
 LONGEST_KEY = 60
 """Letters of a key that is none that are shown, and compared with those that are."""

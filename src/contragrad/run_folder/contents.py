@@ -12,9 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from contragrad.attacks import craft
-from contragrad.choices import Objective
-from contragrad.config import AttackSettings
+from contragrad.attacks.examples import craft
 from contragrad.data.dataset import Dataset, Examples, Splits, pixels, split
 from contragrad.errors import UserError
 from contragrad.fingerprint import stream_seed
@@ -23,7 +21,9 @@ from contragrad.networks.inference import all_reference_directions
 from contragrad.networks.network import Normalisation, placed
 from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.reference import architecture, construct, fill, load_weights
-from contragrad.workspace import Workspace, directions_name, source_architecture
+from contragrad.run_folder.workspace import Workspace, directions_name, source_architecture
+from contragrad.settings.choices import Objective
+from contragrad.settings.config import AttackSettings
 
 AGAIN = "contragrad resume makes it again"
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from contragrad.choices import Schedule, Variation
 from contragrad.errors import require, require_at_least
 from contragrad.fingerprint import LATER
+from contragrad.settings.choices import Schedule, Variation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 
 from contragrad.artefacts import Artefacts
-from contragrad.choices import Objective, Source, is_surrogate, surrogate_genome
-from contragrad.config import AttackSettings, ReferenceSettings, StudyConfig
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.networks.inference import resolve_device
 from contragrad.reference import architecture, text_of
+from contragrad.settings.choices import Objective, Source, is_surrogate, surrogate_genome
+from contragrad.settings.config import AttackSettings, ReferenceSettings, StudyConfig
 
 CONFIGURATION = "study.yaml"
 DATABASE = "study.db"

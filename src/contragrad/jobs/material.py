@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from contragrad.choices import is_surrogate
-from contragrad.contents import material, material_of, untrained_reference, untrained_source
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
 from contragrad.fingerprint import stream_seed
+from contragrad.jobs.refine import FullTraining, train_fully
+from contragrad.jobs.tasks import against
 from contragrad.networks.objectives import Material
 from contragrad.reference import architecture
-from contragrad.refine import FullTraining, train_fully
-from contragrad.tasks import against
+from contragrad.run_folder.contents import material, material_of, untrained_reference, untrained_source
+from contragrad.run_folder.workspace import Workspace, source_architecture
+from contragrad.settings.choices import is_surrogate
 from contragrad.watch.events import Ended, Planned, Stage, Watcher, epoch_of
-from contragrad.workspace import Workspace, source_architecture
 
 
 def make_reference(workspace: Workspace, splits: Splits, watch: Watcher) -> None:

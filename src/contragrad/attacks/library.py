@@ -16,11 +16,11 @@ import torch
 from torch import nn
 from torchattack import FGSM, PGD, PGDL2
 
-from contragrad.attack_adapter import Attack, adapted
-from contragrad.autoattack import autoattack
-from contragrad.choices import AttackName
-from contragrad.config import AttackSettings
-from contragrad.transfer_attacks import di_fgsm, mi_fgsm, ni_fgsm, sgm, targeted_mi_fgsm, ti_fgsm, vmi_fgsm
+from contragrad.attacks.adapter import Attack, adapted
+from contragrad.attacks.autoattack import autoattack
+from contragrad.attacks.transfer import di_fgsm, mi_fgsm, ni_fgsm, sgm, targeted_mi_fgsm, ti_fgsm, vmi_fgsm
+from contragrad.settings.choices import AttackName
+from contragrad.settings.config import AttackSettings
 
 Norm = Literal["linf", "l2"]
 

@@ -12,12 +12,12 @@ from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import register_type
 
 from contragrad import __version__
-from contragrad.config import StudyConfig
 from contragrad.errors import UserError
 from contragrad.files import write_text
 from contragrad.fingerprint import Plain, canonical
 from contragrad.outside import LONGEST_YAML, from_yaml, read_text
-from contragrad.setting_checks import checked, fraction, require_overrides, trusting, wrong_kind
+from contragrad.settings.checks import checked, fraction, require_overrides, trusting, wrong_kind
+from contragrad.settings.config import StudyConfig
 
 VERSION = 1
 """Of study files: raised when a setting is renamed or means something else, not when one is added."""

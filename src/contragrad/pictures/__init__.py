@@ -1,0 +1,1 @@
+"""Figures as files: whose they are, integrated gradients, architectures."""
