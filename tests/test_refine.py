@@ -163,7 +163,7 @@ def test_a_file_of_something_else_is_no_reason(tmp_path: Path) -> None:
         assert diverged(artefacts, "a") is None
 
 
-ORIGIN = Origin(reference="r", adversarial="a", fitness="f", epsilon=Fraction(8, 255))
+ORIGIN = Origin(reference="r", adversarial="a", fitness=("f",), epsilon=Fraction(8, 255))
 
 
 def named(splits: str = "s", origin: Origin = ORIGIN, **changes: Any) -> str:
@@ -180,7 +180,7 @@ def test_what_a_network_is_named_by() -> None:
         *({"objective": objective} for objective in OBJECTIVES if objective != "gm"),
         {"architecture": "conv(4,1) fc(8)"},
         {"keep": "best"},
-        {"keep": "best", "origin": replace(ORIGIN, fitness="other")},
+        {"keep": "best", "origin": replace(ORIGIN, fitness=("other",))},
         {"origin": replace(ORIGIN, reference="other")},
         {"splits": "other"},
     ]
@@ -196,4 +196,4 @@ def test_a_network_is_named_by_what_its_objective_takes() -> None:
         assert depends(objective, reference="other") == (parts.penalty is not None)
         assert depends(objective, adversarial="other") == parts.fixed
         assert depends(objective, epsilon=Fraction(1, 255)) == (parts.inputs is not None)
-        assert not depends(objective, fitness="other")
+        assert not depends(objective, fitness=("other",))

@@ -17,6 +17,7 @@ from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member, State
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Measured, Rung, Trial
+from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.table4 import final_trainings
 from contragrad.jobs.tasks import task_name
 from contragrad.run_folder.contents import (
@@ -32,7 +33,7 @@ from contragrad.run_folder.contents import (
 )
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
-from contragrad.settings.choices import FitnessSplit
+from contragrad.settings.choices import FitnessSplit, Keep
 from contragrad.settings.config import StudyConfig
 from strategies import small_settings
 
@@ -195,6 +196,24 @@ def test_an_evaluation_is_named_by_all_of_its_trial() -> None:
     )
     assert len({there.evaluation_name(trial) for trial in trials}) == len(trials)
     assert there.evaluation_name(TRIAL) == task_name(TRIAL, there)
+
+
+def test_a_best_epoch_is_named_by_the_sources_that_judge_it_whomever_it_is_trained_against() -> None:
+    def name(keep: Keep, *overrides: str) -> str:
+        task = FullTraining(
+            name="net",
+            architecture="hand-engineered-b",
+            objective="gm",
+            epochs=2,
+            seed=0,
+            keep=keep,
+            sources=("reference",),
+        )
+        return task_name(task, workspace(*overrides))
+
+    more = '--training.sources=["reference","another-seed"]'
+    assert name("last") == name("last", more)
+    assert name("best") != name("best", more)
 
 
 def test_the_normalisation_of_known_images() -> None:

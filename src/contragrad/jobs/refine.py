@@ -26,15 +26,14 @@ class Origin:
     Args:
         reference: names the reference.
         adversarial: names its adversarial examples at the training images.
-        fitness: names its adversarial examples at the images of the fitness, which is measured on those of
-            the other sources too.
+        fitness: names the adversarial examples that the fitness is measured on, one source's after another.
         epsilon: their radius.
         sources: names the networks that stand in the reference's place, if there are others.
     """
 
     reference: str
     adversarial: str
-    fitness: str
+    fitness: tuple[str, ...]
     epsilon: Fraction
     sources: tuple[str, ...] = ()
 
@@ -89,7 +88,7 @@ class FullTraining:
             against.append(origin.epsilon)
         recipe = (self.architecture, self.epochs, self.seed, *training.without_gm)
         # The best epoch is chosen by the fitness, so it depends on what that is measured on.
-        kept = () if self.keep == "last" else (self.keep, origin.fitness)
+        kept = () if self.keep == "last" else (self.keep, *origin.fitness)
         return fingerprint("network/1", *recipe, against or None, splits, *kept)
 
 

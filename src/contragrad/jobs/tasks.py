@@ -95,12 +95,7 @@ def _material_files(workspace: Workspace, objective: Objective) -> set[Path]:
 
 
 def _adversarial_files(workspace: Workspace, part: str) -> set[Path]:
-    sources = zip(workspace.config.training.sources, workspace.source_names(), strict=True)
-    return {
-        workspace.artefacts.path("adversarial", workspace.adversarial_name(part, name))
-        for source, name in sources
-        if source != "key"
-    }
+    return {workspace.artefacts.path("adversarial", name) for name in workspace.adversarial_names(part)}
 
 
 def _names(files: set[Path], workspace: Workspace) -> tuple[str, ...]:
@@ -114,7 +109,7 @@ def task_name(task: Task, workspace: Workspace) -> str:
             return workspace.evaluation_name(task)
         case FullTraining():
             return task.fingerprint(
-                workspace.config.training, workspace.split_name, origin(against(task, workspace))
+                workspace.config.training, workspace.split_name, _origin(against(task, workspace), workspace)
             )
 
 
@@ -138,12 +133,12 @@ def against(task: FullTraining, workspace: Workspace) -> Workspace:
     return workspace.against(task.objective, task.sources, task.source_seed)
 
 
-def origin(workspace: Workspace) -> Origin:
-    """Names what a full training in the workspace may take."""
+def _origin(own: Workspace, study: Workspace) -> Origin:
+    """Names what a full training may take: its own sources, and the study's, which judge its epochs."""
     return Origin(
-        reference=workspace.reference_name,
-        adversarial=workspace.adversarial_name("train"),
-        fitness=workspace.adversarial_name(workspace.config.fitness_split),
-        epsilon=workspace.config.attack.epsilon,
-        sources=() if workspace.config.training.sources == ("reference",) else workspace.source_names(),
+        reference=own.reference_name,
+        adversarial=own.adversarial_name("train"),
+        fitness=study.adversarial_names(study.config.fitness_split),
+        epsilon=own.config.attack.epsilon,
+        sources=() if own.config.training.sources == ("reference",) else own.source_names(),
     )

@@ -133,6 +133,11 @@ class Workspace:
         names = (source or self.reference_name, self.split_name, part, attack or self.config.attack)
         return fingerprint("adversarial/1", *names, self.config.seed)
 
+    def adversarial_names(self, part: str) -> tuple[str, ...]:
+        """Names the adversarial examples at the images of a split, of each source that has any."""
+        sources = zip(self.config.training.sources, self.source_names(), strict=True)
+        return tuple(self.adversarial_name(part, name) for source, name in sources if source != "key")
+
     def evaluation_name(self, trial: Trial) -> str:
         """Names an evaluation: all that its outcome depends on."""
         return fingerprint(
