@@ -25,7 +25,7 @@ from contragrad.export import job
 from contragrad.jobs import run
 from contragrad.results import Study
 from contragrad.settings import config_file
-from contragrad.settings.config import StudyConfig
+from contragrad.settings.config import AttackSettings, StudyConfig
 from contragrad.watch.events import Stage
 
 WORDS = ("audit", "evolve", "export", "load", "resume")
@@ -136,12 +136,16 @@ def test_evolve_takes_what_the_command_takes(tmp_path: Path, called: list[Any]) 
     assert study == Study(tmp_path / "run", ROWS)
 
 
+HALF = AttackSettings(epsilon=Fraction(1, 2))
+
+
 @pytest.mark.parametrize(
     ("config", "settings", "expected"),
     [
         (None, None, StudyConfig()),
         (None, {"seed": 3}, StudyConfig(seed=3)),
         (StudyConfig(seed=3), None, StudyConfig(seed=3)),
+        (StudyConfig(attack=AttackSettings(epsilon=0.5)), None, StudyConfig(attack=HALF)),  # type: ignore[arg-type]
         (
             None,
             {"data.download": True},

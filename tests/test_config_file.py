@@ -2,6 +2,7 @@
 
 import os
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -519,3 +520,50 @@ def test_whom_a_study_trusts_is_said_on_the_command_line_alone(key: str, value: 
     assert getattr(said, key) == value
     config_file.write(said, path)
     assert config_file.read(path) == StudyConfig()
+
+
+def python(**settings: object) -> StudyConfig:
+    """A StudyConfig as Python lets one be made, whatever the types; sections are dicts."""
+    sections = {"attack": AttackSettings, "data": DataSettings, "search": SearchSettings}
+    made = {
+        key: sections[key](**value) if isinstance(value, dict) else value for key, value in settings.items()
+    }
+    return StudyConfig(**made)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("made", "meant"),
+    [
+        (
+            python(attack={"epsilon": 0.03}, memo="a.db"),
+            python(attack={"epsilon": Fraction(3, 100)}, memo="a.db"),
+        ),
+        (python(attack={"name": "l2-pgd", "epsilon": 1}), python(attack={"name": "l2-pgd", "epsilon": 1})),
+        (python(search={"channels": [16, 32]}), python(search={"channels": (16, 32)})),
+    ],
+)
+def test_settings_from_python_are_those_that_a_study_file_gives(
+    made: StudyConfig, meant: StudyConfig, tmp_path: Path
+) -> None:
+    found = config_file.normalised(made)
+    assert found == meant
+    config_file.write(found, tmp_path / "study.yaml")
+    assert replace(config_file.read(tmp_path / "study.yaml"), memo=found.memo) == found
+    assert isinstance(found.attack.epsilon, Fraction)
+    assert isinstance(found.search.channels, tuple)
+
+
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        (python(seed=1.5), "seed"),
+        (python(fitness_split="testing"), "fitness_split"),
+        (python(data={"path": Path("a.npz")}), "the StudyConfig"),
+    ],
+)
+def test_settings_from_python_that_no_study_file_could_have_are_refused(
+    made: StudyConfig, named: str
+) -> None:
+    with pytest.raises(UserError, match="wrong kind") as caught:
+        config_file.normalised(made)
+    assert caught.value.where == named

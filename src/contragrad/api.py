@@ -59,6 +59,8 @@ def evolve(
         raise UserError(
             "a StudyConfig holds all settings", where="settings", remedy="dataclasses.replace(config, ...)"
         )
+    else:
+        config = config_file.normalised(config)
     folder = run_folder_by_time() if out is None else Path(out)
     with _working(progress) as told:
         return Study(folder, run.create(config, folder, told))

@@ -1,7 +1,7 @@
 """Study files and command-line overrides -> a StudyConfig, and back."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -46,6 +46,27 @@ def read(path: Path | None, overrides: Sequence[str] = ()) -> StudyConfig:
         content, where = _of_this_version(_load(path), str(path))
         content = checked(content, where)
     require_overrides(overrides)
+    return _parsed(content, overrides)
+
+
+def normalised(config: StudyConfig) -> StudyConfig:
+    """The same settings, of the types that a study file gives: a `StudyConfig` takes what Python hands it.
+
+    Raises:
+        UserError: if a value is one that a study file could not have.
+    """
+    where = "the StudyConfig"
+    try:
+        content = _sayable(config)
+    except TypeError as error:
+        raise UserError(
+            f"a setting has a value of the wrong kind: {error}", where=where, remedy="what a study file takes"
+        ) from error
+    trusted = {key: getattr(config, key) for key in trusting()}
+    return replace(_parsed(checked(content, where), ()), **trusted)
+
+
+def _parsed(content: dict[str, Any], overrides: Sequence[str]) -> StudyConfig:
     parser = ArgumentParser(exit_on_error=False)
     add_settings(parser)
     # The file was read and checked above; jsonargparse takes its text as well as its name. All is quoted,
@@ -69,8 +90,7 @@ def write(config: StudyConfig, path: Path) -> None:
 
     Those that a study file cannot say are left out.
     """
-    settings = {key: value for key, value in _plain(config).items() if key not in trusting()}
-    content = {"version": VERSION, "contragrad": __version__, **settings}
+    content = {"version": VERSION, "contragrad": __version__, **_sayable(config)}
     write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
@@ -85,6 +105,11 @@ def dotted(config: StudyConfig) -> dict[str, Plain]:
                 yield f"{prefix}{key}", value
 
     return dict(walk(_plain(config), ""))
+
+
+def _sayable(config: StudyConfig) -> dict[str, Any]:
+    """The settings that a study file may hold."""
+    return {key: value for key, value in _plain(config).items() if key not in trusting()}
 
 
 def _plain(value: object) -> Any:
