@@ -52,9 +52,7 @@ class Studies:
         self.asked.append((definition.name, setup.seed))
         share = Share(setup.seed + 1, 10)
         return Measured(
-            figures={
-                name: {column.name: share for column in definition.columns} for name in definition.networks
-            },
+            figures={name: dict.fromkeys(definition.shown, share) for name in definition.networks},
             crafted={},
             calibration=None,
             looks=1,

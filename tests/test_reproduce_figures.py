@@ -241,6 +241,11 @@ def crafted_by(column: Column, place: Place) -> str:
     return on(source, column.crafted_by(CONFIG.attack, CALIBRATION.epsilon))
 
 
+def right(world: World, name: str, column: Column) -> Tensor:
+    place = world.place(column.data or "own")
+    return answers(name, place, crafted_by(column, place)) == place.splits.test.labels
+
+
 def expected(definition: Definition, world: World, name: str, column: Column) -> Share:
     place = world.place(column.data or "own")
     labels = place.splits.test.labels
@@ -256,11 +261,38 @@ def expected(definition: Definition, world: World, name: str, column: Column) ->
 def test_every_figure_is_of_its_network_and_of_examples_of_its_source(name: str, world: World) -> None:
     definition = read(name)
     found = measured(definition)
-    assert found.figures == {
-        network: {column.name: expected(definition, world, network, column) for column in definition.columns}
-        for network in definition.networks
-    }
+    columns = {column.name: column for column in definition.columns}
+    for network, cells in found.figures.items():
+        assert cells.keys() == set(definition.shown)
+        for column in definition.columns:
+            assert cells[column.name] == expected(definition, world, network, column)
+        for worst, of in definition.worst_cases.items():
+            held = torch.stack([right(world, network, columns[each]) for each in of]).all(0)
+            assert cells[worst] == Share(int(held.sum()), IMAGES)
     assert found.looks == 1
+
+
+def test_each_row_stands_beside_the_baseline_image_by_image(world: World) -> None:
+    definition = read("table4")
+    found = measured(definition)
+    columns = {column.name: column for column in definition.columns}
+    assert found.pairs.keys() == set(definition.shown)
+    others = definition.networks.keys() - {"reference+GM"}
+    for name, column in columns.items():
+        assert found.pairs[name].keys() == others
+        baseline = right(world, "reference+GM", column)
+        for network, pair in found.pairs[name].items():
+            own = right(world, network, column)
+            assert (pair.gained, pair.lost) == (int((own & ~baseline).sum()), int((baseline & ~own).sum()))
+            assert pair.count == IMAGES
+    assert found.pairs["right on both"].keys() == others
+    assert not measured(read("table5")).pairs, "it has no accuracy, and no baseline"
+
+
+def test_a_row_is_beside_no_baseline_that_diverged(world: World) -> None:
+    definition = definitions.parse("own", OWN + "baseline: reference+GM")
+    world.diverged = ["reference+GM"]
+    assert measured(definition).pairs == {"white box": {}, "adaptive": {}}
 
 
 OWN = """

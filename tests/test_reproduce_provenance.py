@@ -131,9 +131,10 @@ def test_what_older_definitions_knew_nothing_of_is_named_only_where_it_is(setup:
     plain = parse("small", OTHER_DATA)
     with_epsilon = parse("small", f"{OTHER_DATA}epsilons: {{mnist: 16/255}}\n")
     with_worst = replace(plain, worst_cases={"worst": ("clean", "attacked")})
-    assert len({identity(each, [setup]) for each in (plain, with_epsilon, with_worst)}) == 3
+    with_baseline = replace(plain, baseline="reference")
+    assert len({identity(each, [setup]) for each in (plain, with_epsilon, with_worst, with_baseline)}) == 4
     content = asdict(plain)
-    del content["epsilons"], content["worst_cases"]
+    del content["epsilons"], content["worst_cases"], content["baseline"]
     of = grounds(plain, [setup])
     assert provenance.identity(plain, of) == fingerprint(
         provenance.TABLE, content, [provenance._names(plain, ground) for ground in of]
@@ -192,14 +193,18 @@ def shown(setup: Setup, definition: Definition = DEFINITION) -> provenance.Conte
     return told(definition, grounds(definition, [setup]))
 
 
+COMPARED = {"reference.architecture", "refine.networks"}
+"""Settings that the paper has by the experiment, and by another setting."""
+
+
 def test_every_setting_is_the_papers_or_said() -> None:
     keys = set(config_file.dotted(config_file.read(None)))
     assert keys >= provenance.PAPER.keys() | set(provenance.UNSAID)
     assert not provenance.PAPER.keys() & set(provenance.UNSAID)
-    left = keys - provenance.PAPER.keys() - set(provenance.UNSAID) - {"reference.architecture"}
+    left = keys - provenance.PAPER.keys() - set(provenance.UNSAID) - COMPARED
     assert left >= {
         *("attack.epsilon", "attack.steps", "attack.step_size", "attack.random_start"),
-        *("training.gm_weight", "training.optimiser", "reference.epochs", "refine.keep"),
+        *("training.gm_weight", "training.optimiser", "reference.epochs"),
         *("search.population", "search.channels", "search.kernels", "search.hidden"),
     }
 
@@ -213,7 +218,7 @@ def test_settings_are_said_with_their_own_values_and_the_papers(setup: Setup) ->
     left, differs = found["left_open"], found["differs"]
     assert (left["attack.epsilon"], left["attack.steps"]) == ("8/255", 3)
     assert (left["training.gm_weight"], left["search.channels"]) == (3.0, [8])
-    assert left["refine.keep"] == "best"
+    assert differs["refine.keep"] == {"here": "best", "paper": "last"}
     assert differs["fitness_split"] == {"here": "validation", "paper": "test"}
     assert differs["training.gm_every"] == {"here": 2, "paper": 1}
     assert differs["search.rungs"] == {"here": [0.5], "paper": []}
@@ -241,7 +246,9 @@ def test_another_reference_than_the_experiments_is_said(experiment: str, own: st
 
 def test_the_papers_depth_and_protocol_leave_its_limits_alone_to_be_said(setup: Setup) -> None:
     found = shown(replace(setup, scale="full", paper_protocol=True))
-    assert found["differs"].keys() == {f"search.limits.{name}" for name in ("blocks", "parameters", "flops")}
+    limits = {f"search.limits.{name}" for name in ("blocks", "parameters", "flops")}
+    assert found["differs"].keys() == {*limits, "refine.networks"}
+    assert found["differs"]["refine.networks"] == {"here": 2, "paper": 4}, "all of the population"
 
 
 def test_the_data_are_counted_and_named(setup: Setup) -> None:

@@ -77,8 +77,10 @@ class Definition:
             published, by column, in [0, 1].
         epsilons: of the study's attack, and so of what is trained on examples, on data sets where they are
             not the scale's.
-        worst_cases: accuracies, by name, of whoever has the examples of several columns: an image counts
-            if all of them are given its label.
+        worst_cases: accuracies, by name, over several columns: an image counts if it is given its label in
+            all of them. With the clean images among them, no image counts that the attack repairs: gradients
+            that point away from the reference's turn its examples towards their labels.
+        baseline: the network that each other is compared with, image by image.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Definition:
     networks: Mapping[str, Mapping[str, float]]
     epsilons: Mapping[DataName, Fraction] = field(default_factory=dict)
     worst_cases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    baseline: str | None = None
 
     def epsilon_of(self, data: DataName | None) -> Fraction | None:
         """The study's epsilon on a data set where it is not the scale's."""

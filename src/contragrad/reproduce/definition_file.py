@@ -66,7 +66,7 @@ def parse(name: str, text: str) -> Definition:
         remedy = "plain YAML such as those under contragrad/studies/tables"
         raise UserError(f"the definition is no YAML: {error}", where=name, remedy=remedy) from error
     needed = {"title", "experiment", "columns", "networks"}
-    _require_keys(content, f"{name}", needed | {"epsilons", "worst_cases"}, needed)
+    _require_keys(content, f"{name}", needed | {"epsilons", "worst_cases", "baseline"}, needed)
     experiment, title = content["experiment"], content["title"]
     for section in ("columns", "networks"):
         _mapping(content[section], f"{name}: {section}")
@@ -90,6 +90,8 @@ def parse(name: str, text: str) -> Definition:
     for column in calibrated:
         published = column in networks.get("reference", {})
         _require(published, f"{name}: reference.{column}", "the share that epsilon is calibrated to")
+    baseline = content.get("baseline")
+    _require(baseline in (None, *networks), f"{name}: baseline", f"one of {', '.join(networks)}")
     return Definition(
         name=name,
         title=title,
@@ -98,24 +100,23 @@ def parse(name: str, text: str) -> Definition:
         networks=networks,
         epsilons=_epsilons(f"{name}: epsilons", content.get("epsilons") or {}, columns),
         worst_cases=_worst_cases(f"{name}: worst_cases", content.get("worst_cases") or {}, columns),
+        baseline=baseline,
     )
 
 
 def _worst_cases(where: str, value: object, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
-    attacked = {
-        column.name: column
-        for column in columns
-        if column.source is not None and column.measure == "accuracy"
-    }
+    accuracies = {column.name: column for column in columns if column.measure == "accuracy"}
     found = {}
     for name, of in _mapping(value, where).items():
         _require(
             name not in {column.name for column in columns}, f"{where}.{name}", "a name that no column has"
         )
-        known = isinstance(of, list) and all(isinstance(each, str) and each in attacked for each in of)
-        _require(known and len(set(of)) > 1, f"{where}.{name}", f"two or more of {', '.join(attacked)}")
-        _require(len({attacked[each].data for each in of}) == 1, f"{where}.{name}", "columns of one data set")
-        found[name] = tuple(each for each in attacked if each in of)
+        known = isinstance(of, list) and all(isinstance(each, str) and each in accuracies for each in of)
+        _require(known and len(set(of)) > 1, f"{where}.{name}", f"two or more of {', '.join(accuracies)}")
+        _require(
+            len({accuracies[each].data for each in of}) == 1, f"{where}.{name}", "columns of one data set"
+        )
+        found[name] = tuple(each for each in accuracies if each in of)
     return found
 
 

@@ -1,9 +1,10 @@
 """A table's figures for one seed: networks trained where they are not, examples crafted, answers counted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from contragrad.evaluate import Share
 from contragrad.jobs.recipes import RECIPES, SEARCHES, Found
@@ -13,6 +14,7 @@ from contragrad.reproduce.definition import OWN, Column, Definition
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.measures import cell
+from contragrad.reproduce.paired import Pair, paired
 from contragrad.reproduce.trainings import REFERENCE
 from contragrad.run_folder.notes import note_look
 from contragrad.settings.config import AttackSettings
@@ -49,6 +51,7 @@ class Measured:
         calibration: the calibrated epsilon, if a column has one.
         looks: how many sets of networks were measured on the test images so far.
         own: how often the source of a row is fooled itself, by network and column, where it is the row's own.
+        pairs: each network beside the baseline, by column and network, of accuracies.
     """
 
     figures: Figures
@@ -56,6 +59,7 @@ class Measured:
     calibration: Calibration | None
     looks: int
     own: dict[str, dict[str, Share]] = field(default_factory=dict)
+    pairs: dict[str, dict[str, Pair]] = field(default_factory=dict)
 
 
 def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
@@ -82,6 +86,7 @@ def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
         calibration=next((part.calibration for part in parts if part.calibration), None),
         looks=max(part.looks for part in parts),
         own=own,
+        pairs={column: pairs for part in parts for column, pairs in part.pairs.items()},
     )
 
 
@@ -116,20 +121,40 @@ def _of_data(
                 crafted[column.name] = min(
                     crafted.get(column.name, strength), strength, key=lambda each: each.fooled.share or 0.0
                 )
+    rights = {
+        column.name: {
+            name: asking.right(name, asking.shown(name, column))
+            for name, cells in figures.items()
+            if not isinstance(cells[column.name], str)
+        }
+        for column in columns
+        if column.measure == "accuracy"
+    }
     for worst, of in definition.worst_cases.items():
-        members = [column for column in columns if column.name in of]
-        for name, cells in figures.items() if members else ():
-            cells[worst] = _worst(asking, name, members, cells)
+        members = [column.name for column in columns if column.name in of]
+        if members:
+            rights[worst] = {}
+            for name, cells in figures.items():
+                gaps = [gap for each in members if isinstance(gap := cells[each], str)]
+                if gaps:
+                    cells[worst] = gaps[0]
+                    continue
+                right = rights[worst][name] = torch.stack([rights[each][name] for each in members]).all(0)
+                cells[worst] = Share(int(right.sum()), len(right))
+    pairs = {column: _pairs(right, definition.baseline) for column, right in rights.items()}
     looks = note_look(place.memo, asking.trained())
-    return Measured(figures=figures, crafted=crafted, calibration=asking.calibration, looks=looks, own=own)
+    return Measured(
+        figures=figures,
+        crafted=crafted,
+        calibration=asking.calibration,
+        looks=looks,
+        own=own,
+        pairs=pairs,
+    )
 
 
-def _worst(
-    asking: Asking, network: str, columns: Sequence[Column], cells: Mapping[str, Share | str]
-) -> Share | str:
-    """The share of images that the network is right on in all of the columns, or why there is none."""
-    for column in columns:
-        if isinstance(gap := cells[column.name], str):
-            return gap
-    right = torch.stack([asking.right(network, asking.shown(network, column)) for column in columns]).all(0)
-    return Share(int(right.sum()), len(right))
+def _pairs(right: Mapping[str, Tensor], baseline: str | None) -> dict[str, Pair]:
+    """Each network that is there beside the baseline."""
+    if baseline is None or baseline not in right:
+        return {}
+    return {name: paired(own, right[baseline]) for name, own in right.items() if name != baseline}

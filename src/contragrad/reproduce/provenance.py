@@ -53,6 +53,7 @@ PAPER: dict[str, Plain] = {
     "search.limits.parameters": None,
     "search.limits.flops": None,
     "refine.epochs": 1000,
+    "refine.keep": "last",
 }
 """What the paper says of a setting; None where it has no such thing. It leaves all others open.
 
@@ -143,7 +144,7 @@ def identity(definition: Definition, of: Sequence[Ground]) -> str:
     """Names what a table depends on: its definition, the settings, and the content of data and weights."""
     content = asdict(definition)
     # What older definitions knew nothing of is no part of their names.
-    for later in ("epsilons", "worst_cases"):
+    for later in ("epsilons", "worst_cases", "baseline"):
         if not content[later]:
             del content[later]
     return fingerprint(TABLE, content, [_names(definition, ground) for ground in of])
@@ -178,10 +179,14 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
     settings = config_file.dotted(config)
     if config.fitness_split == "test":
         del settings["data.validation_fraction"]
-    published = PAPER | {"reference.architecture": REFERENCES[definition.experiment]}
+    published = PAPER | {
+        "reference.architecture": REFERENCES[definition.experiment],
+        "refine.networks": config.search.population,
+    }
     extent = "reduced data" if any(ground.reduced for ground in first) else "full data"
     return {
         "title": f"{definition.title}, {extent}",
+        "baseline": definition.baseline,
         "scale": of[0].setup.scale,
         "seeds": [ground.setup.seed for ground in of if ground.data == of[0].data],
         "data": [_data(ground, definition) for ground in first],

@@ -16,10 +16,11 @@ from contragrad.evaluate import Share, wilson
 from contragrad.files import write_text
 from contragrad.legible import legible
 from contragrad.outside import LONGEST_JSON, from_json, read_text
-from contragrad.reproduce import provenance
+from contragrad.reproduce import paired, provenance
 from contragrad.reproduce.definition import OWN, Definition
 from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.figures import Crafted, Measured
+from contragrad.reproduce.paired import entries
 from contragrad.reproduce.provenance import Content, Ground, told
 from contragrad.reproduce.strength import MARK, WEAK, examples, is_weak, own_sources
 from contragrad.run_folder.notes import LOOKS
@@ -31,6 +32,7 @@ def content(
     definition: Definition, of: Sequence[Ground], found: Sequence[Measured], *, identity: str
 ) -> Content:
     """The table as plain JSON: for every network and column what was published, and each seed's figure."""
+    beside = [{name: entries(pairs) for name, pairs in seed.pairs.items() if pairs} for seed in found]
     return {
         "table": definition.name,
         "identity": identity,
@@ -46,6 +48,7 @@ def content(
             network: {
                 name: _entry(published.get(name), [seed.figures[network][name] for seed in found])
                 | _own(network, name, definition, found)
+                | _beside(network, name, beside)
                 for name in definition.shown
             }
             for network, published in definition.networks.items()
@@ -64,6 +67,12 @@ def _column(name: str, definition: Definition, found: Sequence[Measured]) -> Con
         return shown
     crafted = [seed.crafted.get(column.name) for seed in found]
     return shown | {"crafted": [None if each is None else _crafted(each) for each in crafted]}
+
+
+def _beside(network: str, name: str, beside: Sequence[dict[str, dict[str, Content]]]) -> Content:
+    """Of an accuracy in a table with a baseline: the pairs with it, each seed's."""
+    pairs = [seed.get(name, {}).get(network) for seed in beside]
+    return {"beside_baseline": pairs} if any(pairs) else {}
 
 
 def _own(network: str, name: str, definition: Definition, found: Sequence[Measured]) -> Content:
@@ -157,6 +166,7 @@ def as_text(table: Content) -> Group:
         for name, column in table["columns"].items()
         if "worst_of" in column
     ]
+    lines += paired.lines(table)
     lines += _missing(table)
     lines += [
         f"calibrated ε, seed {seed}: {each['greys']}/{GREYS}, where the reference classifies "

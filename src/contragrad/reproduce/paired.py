@@ -1,0 +1,92 @@
+"""A table's rows beside its baseline, image by image: pairs tell more than two shares with intervals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from contragrad.audit.findings import mcnemar
+from contragrad.legible import legible
+from contragrad.reproduce.provenance import Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """How a network differs from the baseline on the same images.
+
+    Args:
+        gained: images that it is right on and the baseline is not.
+        lost: the other way round.
+        count: all images.
+        p: of McNemar's exact test that it is right as often.
+    """
+
+    gained: int
+    lost: int
+    count: int
+    p: float
+
+
+def paired(network: Tensor, baseline: Tensor) -> Pair:
+    """A network beside the baseline.
+
+    Args:
+        network: whether it is right on each image, bool (N,).
+        baseline: the same of the baseline.
+    """
+    return Pair(
+        gained=int((network & ~baseline).sum()),
+        lost=int((baseline & ~network).sum()),
+        count=len(network),
+        p=mcnemar(network, baseline),
+    )
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """The p-values of several tests, adjusted so that one false alarm among all is as rare as one test says.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure", 1979.
+    """
+    ordered = sorted(range(len(values)), key=values.__getitem__)
+    found, largest = [0.0] * len(values), 0.0
+    for place, index in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(values) - place) * values[index]))
+        found[index] = largest
+    return found
+
+
+def entries(pairs: Mapping[str, Pair]) -> dict[str, Content]:
+    """One column's pairs with one seed, by network, as plain JSON; p adjusted over the networks."""
+    adjusted = holm([pair.p for pair in pairs.values()])
+    return {
+        name: {"gained": pair.gained, "lost": pair.lost, "count": pair.count, "p": pair.p, "p_holm": each}
+        for (name, pair), each in zip(pairs.items(), adjusted, strict=True)
+    }
+
+
+def lines(table: Content) -> list[str]:
+    """What the pairs come to, for people: each worst case's, or where there is none each attack's."""
+    worst = [name for name, column in table["columns"].items() if "worst_of" in column]
+    attacked = [name for name, column in table["columns"].items() if column["source"]]
+    found = []
+    for name in worst or attacked:
+        rows = {
+            network: pairs
+            for network, row in table["networks"].items()
+            if any(pairs := row[name].get("beside_baseline", []))
+        }
+        if rows:
+            said = "; ".join(f"{legible(network)} {_said(pairs)}" for network, pairs in rows.items())
+            found.append(f"{name}, beside {legible(table['baseline'])} on the same images: {said}")
+    if found:
+        found.append("p: McNemar's exact test with each seed, adjusted by Holm over the rows")
+    return found
+
+
+def _said(pairs: Sequence[Content | None]) -> str:
+    return ", ".join(
+        "–"
+        if pair is None
+        else f"{100 * (pair['gained'] - pair['lost']) / pair['count']:+.1f} (p {pair['p_holm']:.2g})"
+        for pair in pairs
+    )
