@@ -14,7 +14,7 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Trial
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
-from contragrad.jobs.recipes import RECIPES, Found, Recipe, best, label, main_job
+from contragrad.jobs.recipes import RECIPES, UNDEFENDED, Found, Recipe, best, label, main_job
 from contragrad.jobs.refine import FullTraining
 from contragrad.reference import HAND_ENGINEERED
 from contragrad.settings import config_file
@@ -243,16 +243,21 @@ def test_the_main_job_has_the_names_of_table_4_with_the_studys_objective(
     assert label(own) == called
     found = main_job(own, networks)
     expected = ["reference", f"reference+{called}", f"hand-engineered+{called}"]
-    assert list(found) == expected + [f"NE+{called} {rank}" for rank in range(1, networks + 1)]
+    expected += [f"NE+{called} {rank}" for rank in range(1, networks + 1)]
+    assert list(found) == [*expected, UNDEFENDED]
     assert [recipe.of for recipe in found.values()] == [
         "reference",
         "reference",
         "hand-engineered",
         *["evolved"] * networks,
+        "another",
     ]
-    assert [recipe.rank for recipe in found.values()][3:] == list(range(1, networks + 1))
+    assert [recipe.rank for recipe in found.values()][3:-1] == list(range(1, networks + 1))
     assert found["reference"] == Recipe(of="reference")
-    assert {recipe.objective for name, recipe in found.items() if name != "reference"} == {own}
+    assert {recipe.objective for name, recipe in found.items() if name not in ("reference", UNDEFENDED)} == {
+        own
+    }
+    assert found[UNDEFENDED].objective == "cross-entropy"
 
 
 @pytest.mark.parametrize("own", OBJECTIVES)

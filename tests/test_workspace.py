@@ -216,6 +216,13 @@ def test_a_best_epoch_is_named_by_the_sources_that_judge_it_whomever_it_is_train
     assert name("best") != name("best", more)
 
 
+def test_a_key_has_no_part_in_a_training_without_a_penalty() -> None:
+    keyed = workspace('--training.sources=["reference","another-seed","key"]')
+    assert keyed.against("gm", None, None).config.training.sources[-1] == "key"
+    for objective in ("cross-entropy", "fast-adversarial", "fixed-adversarial"):
+        assert keyed.against(objective, None, None).config.training.sources == ("reference", "another-seed")
+
+
 def test_the_normalisation_of_known_images() -> None:
     images = torch.zeros(2, 3, 4, 2, dtype=torch.uint8)
     images[0, 0], images[1, 0] = 255, 0  # half of it white

@@ -17,7 +17,7 @@ from contragrad.evolution.trial import Trial
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.networks.inference import resolve_device
 from contragrad.reference import architecture, text_of
-from contragrad.settings.choices import Objective, Source, is_surrogate, surrogate_genome
+from contragrad.settings.choices import WITH_PENALTY, Objective, Source, is_surrogate, surrogate_genome
 from contragrad.settings.config import AttackSettings, ReferenceSettings, StudyConfig
 
 CONFIGURATION = "study.yaml"
@@ -84,11 +84,13 @@ class Workspace:
 
         Args:
             objective: what is trained for.
-            sources: against whom; None are the study's.
+            sources: against whom; None are the study's. A key is left out where it has no part.
             source_seed: whose; None is the study's.
         """
         training = self.config.training
-        training = replace(training, objective=objective, sources=sources or training.sources)
+        keyed = objective in WITH_PENALTY
+        against = tuple(each for each in sources or training.sources if keyed or each != "key")
+        training = replace(training, objective=objective, sources=against)
         return replace(self, config=replace(self.config, training=training), source_seed=source_seed)
 
     def seed_of_source(self, place: int) -> int:
