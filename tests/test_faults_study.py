@@ -128,13 +128,24 @@ def test_images_of_one_shade_have_a_table_of_numbers(tmp_path: Path) -> None:
     data = tmp_path / "shade.npz"
     np.savez(data, x_train=images, y_train=labels, x_test=images, y_test=labels)
     rows = run.create(config_of(tmp_path, data__path=str(data)), tmp_path / "run", nobody)
-    assert len(rows) == 4
+    assert len(rows) == 5
     for row in rows:
         # The images say nothing of their classes; what was made of them by their labels may.
         assert row.clean_accuracy == 1 / 4
         assert 0 <= row.adversarial_accuracy <= 1
     text = (tmp_path / "run" / "table.json").read_text()
     json.loads(text, parse_constant=pytest.fail)
+
+
+def test_directions_are_made_for_an_objective_that_takes_them_alone(tmp_path: Path) -> None:
+    made = {}
+    for objective in ("gm", "fast-adversarial"):
+        config = config_of(tmp_path, training__objective=objective)
+        folder = tmp_path / objective
+        dataset, workspace = run.entered(config, folder, nobody)
+        with run.opened(workspace, dataset, nobody):
+            made[objective] = len(list((folder / "artefacts").glob("directions-*")))
+    assert made == {"gm": 1, "fast-adversarial": 0}
 
 
 def test_test_images_of_one_class_are_told(alone: Alone, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import yaml
 
 from contragrad.cli import main
 from contragrad.engine.memo import SqliteMemo
+from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.settings import config_file
 from contragrad.settings.config import DataSettings, StudyConfig
 from elsewhere import fill, small_disk
@@ -98,7 +99,7 @@ def history(folder: Path) -> dict[str, object]:
 @pytest.mark.slow
 def test_a_run_leaves_its_table(whole: Path) -> None:
     rows = json.loads((whole / "table.json").read_text())
-    names = ["reference", "reference+GM", "hand-engineered+GM", "NE+GM 1", "NE+GM 2"]
+    names = ["reference", "reference+GM", "hand-engineered+GM", "NE+GM 1", "NE+GM 2", UNDEFENDED]
     assert [row["name"] for row in rows] == names
     for row in rows:
         for kind in ("clean", "adversarial"):

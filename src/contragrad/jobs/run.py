@@ -32,7 +32,6 @@ from contragrad.networks.objectives import joined
 from contragrad.reference import architecture, require_usable
 from contragrad.report import outcome_text
 from contragrad.run_folder.contents import (
-    directions,
     load_reference,
     material,
     of_sources,
@@ -177,14 +176,14 @@ def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[ev
         looks = note_look(memo, table4.names(workspace, trained))
         evaluate.write(rows, workspace.folder / TABLE)
     if looks > 1:
-        watch(Stage(LOOKS.format(looks)))
+        watch(Said(LOOKS.format(looks)))
     watch(Results(rows))
     return rows
 
 
 @contextmanager
 def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[tuple[Memo, Splits]]:
-    """A run folder under its lock, with its memo; reference, directions and adversarial examples are made.
+    """A run folder under its lock, with its memo; the sources and what the objective takes of them are made.
 
     Raises:
         UserError: if the folder is in use, or holds another study.
@@ -198,12 +197,11 @@ def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[t
         splits = store_splits(workspace, dataset)
         make_reference(workspace, splits, watch)
         make_sources(workspace, splits, watch)
-        watch(Stage(f"crafting {config.attack.name} examples on the reference"))
-        directions(workspace, splits)
+        watch(Stage(f"crafting {config.attack.name} examples"))
         material(workspace, config.training.objective)
         attacked = of_sources(workspace, splits, config.fitness_split)
         own = measure(load_reference(workspace, splits), splits.validation, attacked)
-        watch(Stage(f"the reference on the {config.fitness_split} images: {outcome_text(own)}"))
+        watch(Said(f"the reference on the {config.fitness_split} images: {outcome_text(own)}"))
         yield memo, splits
 
 

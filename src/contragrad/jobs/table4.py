@@ -61,7 +61,7 @@ def train(
         results = _perform(missing, executor, watch)
         lost |= {name: result["infeasible"] for name, result in results.items() if "infeasible" in result}
     else:
-        watch(Stage("the networks are trained"))
+        watch(Said("the networks are trained"))
     there = []
     for task in tasks:  # two of them may have one name
         if (name := task_name(task, workspace)) in lost:

@@ -140,20 +140,16 @@ def load_source(workspace: Workspace, splits: Splits, place: int) -> nn.Module:
     return placed(network.requires_grad_(False).eval(), workspace.device)
 
 
-def directions(workspace: Workspace, splits: Splits) -> Tensor:
-    """The reference's unit gradients (N, C, H, W) at the training images, computed once.
+def directions(workspace: Workspace, splits: Splits, place: int = 0) -> Tensor:
+    """A source's unit gradients (N, C, H, W) at the training images, computed once.
 
     Raises:
         UserError: if some are not finite.
     """
-    return _directions(workspace, splits, workspace.reference_name, lambda: load_reference(workspace, splits))
+    source = workspace.source_names()[place]
 
-
-def _directions(
-    workspace: Workspace, splits: Splits, source: str, network: Callable[[], nn.Module]
-) -> Tensor:
     def compute() -> dict[str, Tensor]:
-        found = all_reference_directions(network(), splits.train)
+        found = all_reference_directions(load_source(workspace, splits, place), splits.train)
         # With one of them in it, every batch's loss is NaN, and every evaluation would be called diverged.
         if lost := int((~found.isfinite().flatten(1).all(1)).sum()):
             raise UserError(
@@ -234,9 +230,8 @@ def material_of(workspace: Workspace, objective: Objective, sources: int) -> Mat
     parts, splits, device = OBJECTIVES[objective], load_splits(workspace), workspace.device
     training = workspace.config.training
     directed: dict[bool, list[Tensor]] = {True: [], False: []}
-    for place, name in enumerate(workspace.source_names()[:sources] if parts.penalty else ()):
-        own = _directions(workspace, splits, name, partial(load_source, workspace, splits, place))
-        directed[training.sources[place] == "key"].append(own)
+    for place in range(sources if parts.penalty else 0):
+        directed[training.sources[place] == "key"].append(directions(workspace, splits, place))
     keys, others = directed[True], directed[False]
     return Material(
         directions=_joined(others).to(device) if others else None,
