@@ -308,6 +308,10 @@ def test_a_folder_without_one_sound_picture_is_refused(pictures: Path) -> None:
     refused(call_here("data", "check", pictures), "10 pictures cannot be had", "train/a/0.png")
 
 
+def test_a_split_is_named_only_where_there_are_splits(npz: Path) -> None:
+    refused(call_here("data", "check", npz, "--test", "elsewhere"), "--test")
+
+
 @pytest.mark.parametrize("words", [["--size", "0"], ["--size", "8"]])
 def test_a_size_is_for_pictures(words: list[str], npz: Path) -> None:
     refused(call_here("data", "check", npz, *words), "--size")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from contragrad.commands.command import Command
-from contragrad.data.wanted import Kind, Wanted
+from contragrad.data.wanted import TEST, Kind, Wanted
 from contragrad.errors import UserError
 from contragrad.legible import legible
 
@@ -34,7 +34,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
             "--from", dest="kind", choices=get_args(Kind), help="what it is; found out if left out"
         )
         own.add_argument("--size", type=int, metavar="PIXELS", help="stretch each picture to a square")
-        own.add_argument("--test", default="test", metavar="NAME", help="folder or split of the test images")
+        own.add_argument("--test", default=TEST, metavar="NAME", help="folder or split of the test images")
         own.add_argument(
             "--hold-out", type=float, metavar="SHARE", help="hold so much of each class out as test images"
         )

@@ -15,7 +15,7 @@ from contragrad.data.dataset import Dataset
 from contragrad.data.folders import Watch
 from contragrad.data.sources import LAYOUT, torchvision_set
 from contragrad.data.stack import Refuse, stop
-from contragrad.data.wanted import Kind, Wanted
+from contragrad.data.wanted import TEST, Kind, Wanted
 from contragrad.errors import UserError
 
 CIFAR: dict[Kind, tuple[str, Callable[..., Any]]] = {
@@ -65,8 +65,13 @@ def read(wanted: Wanted, watch: Watch = iter, refuse: Refuse = stop) -> Found:
         UserError: naming what is missing or wrong.
     """
     kind = wanted.kind or _kind_of(wanted)
-    if wanted.edge is not None and kind not in ("image-folder", "huggingface"):
-        raise UserError(f"the images of {kind} are taken as they are", where="--size", remedy="leave it out")
+    if kind not in ("image-folder", "huggingface"):
+        if wanted.edge is not None:
+            raise UserError(
+                f"the images of {kind} are taken as they are", where="--size", remedy="leave it out"
+            )
+        if wanted.test != TEST:
+            raise UserError(f"{kind} says itself what is test", where="--test", remedy="leave it out")
     found = READERS[kind](wanted, watch, refuse)
     arrays = found.arrays
     if wanted.share is not None:

@@ -7,6 +7,9 @@ from typing import Literal
 Kind = Literal["npz", "image-folder", "idx", "cifar10", "cifar100", "huggingface"]
 """What a set may be kept as."""
 
+TEST = "test"
+"""The folder or split that test images are in where nobody says another."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -23,7 +26,7 @@ class Wanted:
     source: str
     kind: Kind | None = None
     edge: int | None = None
-    test: str = "test"
+    test: str = TEST
     share: float | None = None
 
     @property
