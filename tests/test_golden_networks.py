@@ -46,8 +46,8 @@ NETWORKS: dict[str, tuple[str, Problem]] = {
 
 CHANGED = (
     "What a genome or a training means has changed. If that is meant, raise EVALUATION in "
-    "run_folder/workspace.py and the tags 'network/' and 'reference/' with it, so that nothing remembered passes for what is made now; "
-    "then run with --update-golden, and say in the commit why."
+    "run_folder/workspace.py and the tags 'network/' and 'reference/' with it, so that nothing remembered "
+    "passes for what is made now; then run with --update-golden, and say in the commit why."
 )
 
 
