@@ -12,7 +12,8 @@ from contragrad.export.names import FormatName
 def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="its run folder")
     parser.add_argument(
-        "--network", help="which of the run's networks, as its table calls it; its best evolved one if left out"
+        "--network",
+        help="which of the run's networks, as its table calls it; its best evolved one if left out",
     )
     parser.add_argument(
         "--format",

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
+from contragrad.legible import first_line
 from contragrad.networks.misalignment import log_odds
 from contragrad.networks.randomness import isolated
-from contragrad.onnx.graph import REMEDY, first_line, read, without_softmax
+from contragrad.onnx.graph import REMEDY, read, without_softmax
 from contragrad.onnx.lowering import lowered
 
 PROBES = 3
