@@ -13,7 +13,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="its run folder")
     parser.add_argument(
         "--network",
-        help="which of the run's networks, as its table calls it; its best evolved one if left out",
+        help="which of its networks, as its table calls it; the best evolved one if left out",
     )
     parser.add_argument(
         "--format",
