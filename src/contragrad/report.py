@@ -20,7 +20,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _with_interval(share: float, interval: Interval) -> str:
+def interval_text(share: float, interval: Interval) -> str:
+    """A share in percent with its interval."""
     low, high = (100 * bound for bound in interval)
     return f"{percent(share)} [{low:.1f}, {high:.1f}]"
 
@@ -35,8 +36,8 @@ def accuracy_table(rows: Sequence[Row], title: str) -> Table:
     for row in rows:
         table.add_row(
             Text(legible(row.name)),  # a string would be read as markup
-            _with_interval(row.clean_accuracy, row.clean_interval),
-            _with_interval(row.adversarial_accuracy, row.adversarial_interval),
+            interval_text(row.clean_accuracy, row.clean_interval),
+            interval_text(row.adversarial_accuracy, row.adversarial_interval),
             f"{row.parameters:,}",
         )
     return table
