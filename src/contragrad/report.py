@@ -6,6 +6,7 @@ from dataclasses import asdict
 from rich.table import Table
 from rich.text import Text
 
+from contragrad.engine.study import Told
 from contragrad.evaluate import Interval, Row
 from contragrad.evolution.search import Member
 from contragrad.evolution.spectrum import spectrum
@@ -57,24 +58,25 @@ def outcome_text(outcome: Outcome) -> str:
             return f"fitness {fitness} (clean {percent(clean)}, adversarial {percent(adversarial)})"
 
 
+def told_json(event: Told) -> dict[str, Plain]:
+    """An evaluation and what it did to the search, for scripts."""
+    return {
+        "generation": event.before.generation,
+        "candidate": event.before.slot + 1 if event.before.generation else len(event.after.population),
+        "genome": str(event.trial.genome),
+        "epochs": event.trial.epochs,
+        "outcome": outcome_to_json(event.outcome),
+        "placement": placement(event),
+    }
+
+
 def history_json(history: History, rows: Sequence[Row]) -> dict[str, Plain]:
     """A study's history and table for scripts."""
-    told: list[Plain] = [
-        {
-            "generation": event.before.generation,
-            "candidate": event.before.slot + 1 if event.before.generation else len(event.after.population),
-            "genome": str(event.trial.genome),
-            "epochs": event.trial.epochs,
-            "outcome": outcome_to_json(event.outcome),
-            "placement": placement(event),
-        }
-        for event in history.told
-    ]
     return {
         "finished": history.state is not None and history.state.finished,
         "test_looks": history.looks,
         "evaluated_elsewhere": history.elsewhere,
-        "history": told,
+        "history": [told_json(event) for event in history.told],
         "table": [canonical(asdict(row)) for row in rows],
     }
 
