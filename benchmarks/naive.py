@@ -17,7 +17,7 @@ from contragrad.data.dataset import Examples, pixels
 from contragrad.evolution.genome import Cat, Conv, Genome, Pool, Strided, Sum, sources
 from contragrad.evolution.mutation import mutate
 from contragrad.evolution.population import initial_population
-from contragrad.evolution.shapes import Problem, head_halvings, head_inputs, shapes
+from contragrad.evolution.shapes import Problem, head_inputs, head_shape, shapes
 from contragrad.evolution.spectrum import distance, spectrum
 from contragrad.fingerprint import stream
 from contragrad.settings.search import SearchSettings
@@ -48,7 +48,7 @@ class Network(nn.Module):
                 case _:
                     module = nn.Identity()
             self.blocks.append(module)
-        self.head_halvings = shape[-1].halvings + head_halvings(shape[-1], problem)
+        self.head_halvings = head_shape(shape[-1], problem).halvings
         self.head = nn.Sequential(
             nn.Flatten(),
             nn.Linear(head_inputs(genome, problem), genome.hidden),

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -152,6 +153,12 @@ HALF = AttackSettings(epsilon=Fraction(1, 2))
             replace(StudyConfig(), data=replace(StudyConfig().data, download=True)),
         ),
         (None, {"attack.step_size": None}, StudyConfig()),
+        (None, {"seed": np.int64(3)}, StudyConfig(seed=3)),
+        (
+            None,
+            {"search.kernels": np.array([1, 3])},
+            replace(StudyConfig(), search=replace(StudyConfig().search, kernels=(1, 3))),
+        ),
     ],
 )
 def test_settings_are_a_file_or_values(
@@ -160,6 +167,33 @@ def test_settings_are_a_file_or_values(
     study = api.evolve(config, settings=settings)
     assert called == [expected, study.folder]
     assert study.folder.parent == Path("runs")
+
+
+def test_what_is_no_setting_is_named(called: list[Any]) -> None:
+    with pytest.raises(UserError, match="a StudyConfig is no setting"):
+        api.evolve(settings={"data": StudyConfig()})
+    assert not called
+
+
+def test_the_home_folder_is_known_by_its_sign(
+    tmp_path: Path, called: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "study.yaml").write_text("seed: 3")
+    calls: list[Any] = []
+
+    def audit(given: str, **options: Any) -> Any:
+        calls.append(given)
+        return found.sound(), Path(given)
+
+    monkeypatch.setattr(command, "audit", audit)
+    monkeypatch.setattr(job, "export", lambda folder, **_: calls.append(folder))
+    assert api.evolve("~/study.yaml", out="~/run").folder == tmp_path / "run"
+    assert api.resume("~/run").folder == tmp_path / "run"
+    api.audit("~/run")
+    api.export("~/run")
+    assert called == [StudyConfig(seed=3), *[tmp_path / "run"] * 2, []]
+    assert calls == [str(tmp_path / "run"), tmp_path / "run"]
 
 
 def test_settings_are_not_given_twice(called: list[Any]) -> None:

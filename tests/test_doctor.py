@@ -16,8 +16,9 @@ from contragrad import cli
 from contragrad.commands.doctor import DOCTOR
 from contragrad.data import memory
 from contragrad.data.survey import survey
+from contragrad.data.wanted import Surveyed
 from contragrad.machine import doctor, inventory
-from contragrad.machine.doctor import GIB, Facts, Found, Package, Torch, as_text, findings
+from contragrad.machine.doctor import GIB, Facts, Package, Torch, as_text, findings
 from test_data_memory import machine as linux
 
 SOUND = Facts(
@@ -38,12 +39,12 @@ SOUND = Facts(
     writable=True,
     disk=50 * GIB,
     memory=8 * GIB,
-    data=(Found("ships with contragrad", "10 training and 5 test images", "fashion-mnist-reduced"),),
+    data=(Surveyed("ships with contragrad", "10 training and 5 test images", "fashion-mnist-reduced"),),
 )
 LOST = Package("torch", ">=2.9", None, fits=False)
 OLD = Package("torch", ">=2.9", "2.0", fits=False)
 NO_KORNIA = Package("kornia", ">=0.8", None, fits=False, extras=("paper",))
-NOTHING = Found("/there", "no images are here", None)
+NOTHING = Surveyed("/there", "no images are here", None)
 
 
 def test_a_sound_machine_has_nothing_to_do() -> None:

@@ -93,7 +93,7 @@ def test_the_best_network_is_the_best_that_did_not_diverge(tmp_path: Path) -> No
 
 
 def test_the_card_says_what_the_network_is(folder: Path, made: Workspace) -> None:
-    assert exits(folder, "--best") == 0
+    assert exits(folder) == 0
     path = folder / "export" / "NE-GM-1.safetensors"
     card = path.with_name(f"{path.name}.md").read_text()
     task = training_of(made, None)
@@ -334,7 +334,7 @@ def test_files_that_are_there_are_replaced_only_by_force(
     ("words", "said"),
     [
         (["--network", "NE+GM 7"], "NE+GM 7"),
-        (["--network", "reference", "--best"], "not allowed"),
+        (["--best"], "unrecognized"),
         (["--format", "tflite"], "tflite"),
         (["--out", "model.onnx"], ".safetensors"),
         (["--out", "."], ".safetensors"),

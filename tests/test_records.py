@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from contragrad.engine import study
 from contragrad.engine.memo import SqliteMemo
 from contragrad.run_folder import history
 from contragrad.run_folder.workspace import CONFIGURATION, DATABASE
@@ -13,6 +14,9 @@ from contragrad.run_folder.workspace import CONFIGURATION, DATABASE
 RECORDS = Path(__file__).parent.parent / "records"
 RETRAINED = re.compile(r"seed-\d+-(mnist|fashion-mnist|kmnist)(-\d+-\d+)?")
 """Studies that only retrain, on other data, what another one found."""
+
+NOTES = {"2026-11-24_demo": "step"}
+"""Under what older studies noted where the search stood; what they noted then is made otherwise now."""
 
 DATABASES = sorted(RECORDS.rglob("*.db"))
 
@@ -30,7 +34,13 @@ def test_a_recorded_study_is_told(path: Path, tmp_path: Path) -> None:
         shutil.copy(path.with_name(name), tmp_path)
     told = history.load(tmp_path)
     assert told.state is not None
-    assert len(told.told) == told.state.step
+    stood = dict(study.standing(each.after) for each in told.told)
+    with SqliteMemo(tmp_path / DATABASE, read_only=True) as memo:
+        notes = NOTES.get(path.parent.name, study.STEP)
+        steps = range(1, len(memo.records()) + 2)
+        assert sum(memo.get_meta(f"{notes} {step}") is not None for step in steps) == told.state.step
+        if notes == study.STEP:
+            assert {name: memo.get_meta(name) for name in stood} == stood
     # A study that only retrains what another found has no search of its own.
     assert told.state.step > 0 or RETRAINED.fullmatch(path.parent.name)
 

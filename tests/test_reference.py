@@ -17,7 +17,15 @@ from contragrad.errors import UserError
 from contragrad.evolution.genome import Cat, Conv, Genome, Pool, Sum, fault
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.network import Normalisation, Normalised
-from contragrad.reference import HAND_ENGINEERED, SMALLEST_EDGE, Fitted, architecture, construct, load_weights
+from contragrad.reference import (
+    HAND_ENGINEERED,
+    SMALLEST_EDGE,
+    Fitted,
+    architecture,
+    construct,
+    load_weights,
+    require_usable,
+)
 from contragrad.settings.choices import ReferenceArchitecture
 from contragrad.settings.config import ReferenceSettings
 from strategies import CIFAR, MNIST
@@ -237,6 +245,21 @@ def test_a_module_that_cannot_be_imported_is_named(text: str, nets: Path) -> Non
     nets.write_text(text)
     with pytest.raises(UserError, match="factory was not found"):
         construct("factory ournets:make", DIGITS, UNCHANGED, 0)
+
+
+class Silent(nn.Linear):
+    """It cannot be trained, and does not say why."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            raise AssertionError
+        return super().forward(images.flatten(1))
+
+
+def test_a_network_that_fails_without_a_word_is_named() -> None:
+    network = Silent(64, 10)
+    with pytest.raises(UserError, match="cannot be differentiated twice: AssertionError"):
+        require_usable(network, DIGITS, "here")
 
 
 # Weights.

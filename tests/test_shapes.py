@@ -14,8 +14,8 @@ from contragrad.evolution.shapes import (
     costs,
     excess,
     halved,
-    head_halvings,
     head_inputs,
+    head_shape,
     shapes,
 )
 from contragrad.settings.search import Limits
@@ -97,10 +97,11 @@ def test_skip_blocks_join_at_the_smaller_map(genome: Genome, problem: Problem) -
 @given(genomes(), problems())
 def test_head_reads_a_small_map(genome: Genome, problem: Problem) -> None:
     last = shapes(genome, problem)[-1]
-    times = head_halvings(last, problem)
+    read = head_shape(last, problem)
     longest = max(problem.height, problem.width)
-    assert halved(longest, last.halvings + times) <= HEAD_EDGE
-    assert times == 0 or halved(longest, last.halvings + times - 1) > HEAD_EDGE
+    assert read.channels == last.channels
+    assert halved(longest, read.halvings) <= HEAD_EDGE
+    assert read == last or halved(longest, read.halvings - 1) > HEAD_EDGE
     assert last.channels <= head_inputs(genome, problem) <= last.channels * HEAD_EDGE**2
 
 

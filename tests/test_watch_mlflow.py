@@ -16,6 +16,7 @@ from rich.console import Console
 from contragrad import evaluate
 from contragrad.engine.memo import DictMemo
 from contragrad.errors import UserError
+from contragrad.outside import LONGEST_JSON
 from contragrad.run_folder.workspace import CONFIGURATION, TABLE
 from contragrad.settings import config_file
 from contragrad.watch.events import Opened
@@ -187,6 +188,16 @@ def test_another_place_gets_a_run_of_its_own(server: Server, folder: Path) -> No
         "place": str(Path("elsewhere").resolve()),
         "run": "1",
     }
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"place": "a", "run": "1", "run": "2"}', '{"place": "' + "a" * LONGEST_JSON + '"}']
+)
+def test_a_note_of_a_run_that_is_none_is_named(text: str, server: Server, folder: Path) -> None:
+    (folder / "mlflow.json").write_text(text)
+    with mlflow("there") as watch, pytest.raises(UserError, match="cannot be read") as caught:
+        watch(Opened(folder, CONFIG))
+    assert caught.value.where == str(folder / "mlflow.json")
 
 
 @pytest.mark.parametrize("scheme", ["", "file:", "sqlite:///"], ids=["a path", "a file URI", "a database"])

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -54,14 +55,14 @@ def evolve(
         UserError: if the folder exists, or for whatever in the settings or the data is wrong.
     """
     if not isinstance(config, StudyConfig):
-        config = config_file.read(None if config is None else Path(config), _words(settings))
+        config = config_file.read(_path(config), _words(settings))
     elif settings:
         raise UserError(
             "a StudyConfig holds all settings", where="settings", remedy="dataclasses.replace(config, ...)"
         )
     else:
         config = config_file.normalised(config)
-    folder = run_folder_by_time() if out is None else Path(out)
+    folder = _path(out) or run_folder_by_time()
     with _working(progress) as told:
         return Study(folder, run.create(config, folder, told))
 
@@ -78,7 +79,8 @@ def resume(folder: str | Path, *, settings: Settings | None = None, progress: bo
         UserError: if the folder holds no study, or settings or data are not those it began with.
     """
     with _working(progress) as told:
-        return Study(Path(folder), run.resume(Path(folder), _words(settings), told))
+        place = Path(folder).expanduser()
+        return Study(place, run.resume(place, _words(settings), told))
 
 
 def audit(
@@ -150,7 +152,7 @@ def audit(
     )
     with _working(progress) as watch:
         findings, folder = command.audit(
-            str(target),
+            str(Path(target).expanduser()),
             network=network,
             weights=_path(weights),
             study_file=_path(config),
@@ -188,11 +190,11 @@ def export(
         UserError: if the run has not ended or has no such network, if there are such files, or if what was
             written does not answer as the network does.
     """
-    return job.export(Path(folder), network=network, kind=format, out=_path(out), force=force)
+    return job.export(Path(folder).expanduser(), network=network, kind=format, out=_path(out), force=force)
 
 
 def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+    return None if given is None else Path(given).expanduser()
 
 
 def _words(settings: Settings | None) -> list[str]:
@@ -201,7 +203,15 @@ def _words(settings: Settings | None) -> list[str]:
 
 
 def _word(value: object) -> str:
-    return str(value) if isinstance(value, str | Path | Fraction) else json.dumps(value)
+    return str(value) if isinstance(value, str | Path | Fraction) else json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy's or torch's as Python's."""
+    if not hasattr(value, "tolist"):
+        kind = type(value).__name__
+        raise UserError(f"a {kind} is no setting", where="settings", remedy="a number, a text, or a list")
+    return value.tolist()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint
 
 DIGEST = "sha256"
-"""A file's note of what its tensors are."""
-NAME = "artefact"
-"""A file's note of which artefact it is; files of before 2026-11-26 have none."""
+"""A file's note of what its tensors are and which artefact it is, one for both: safetensors orders none."""
+OLDER = "artefact"
+"""A note of the latter alone, which files of before 2026-11-27 may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,9 @@ class Artefacts:
                 notes = file.metadata() or {}
         except (FileNotFoundError, SafetensorError):
             return None
-        own = _called(kind, name)
-        whole = notes.get(NAME, own) == own and notes.get(DIGEST) == _digest(tensors)
-        return tensors if whole else None
+        own, digest, noted = _called(kind, name), _digest(tensors), notes.get(DIGEST)
+        older = noted == digest and notes.get(OLDER, own) == own
+        return tensors if older or noted == f"{digest} {own}" else None
 
     def load(self, kind: str, name: str) -> dict[str, Tensor]:
         """The artefact's tensors.
@@ -82,9 +81,7 @@ class Artefacts:
         beside = self.folder / f".{_called(kind, name)}.{os.getpid()}.tmp"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            notes = {DIGEST: _digest(tensors), NAME: _called(kind, name)}
-            save_file(tensors, beside, metadata=notes)
-            _sort_notes(beside)
+            save_file(tensors, beside, metadata={DIGEST: f"{_digest(tensors)} {_called(kind, name)}"})
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
             beside.replace(self.path(kind, name))
@@ -110,19 +107,6 @@ class Artefacts:
         for pattern in (".*.tmp", ".tmp*"):  # ours, and what safetensors names beside it while it writes
             for left in self.folder.glob(pattern):
                 left.unlink(missing_ok=True)
-
-
-def _sort_notes(path: Path) -> None:
-    """Gives the file the same bytes for the same content: safetensors writes its notes in any order."""
-    with path.open("r+b") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        if len(text) > size:
-            raise RuntimeError(f"{path}: its notes need more room than safetensors gave them")
-        file.seek(8)
-        file.write(text.ljust(size))
 
 
 def _called(kind: str, name: str) -> str:

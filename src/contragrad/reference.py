@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from contragrad.errors import UserError
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.shapes import Problem
+from contragrad.legible import first_line
 from contragrad.networks.misalignment import losses, reference_directions
 from contragrad.networks.network import Normalisation, Normalised, build
 from contragrad.networks.randomness import isolated
@@ -179,7 +180,7 @@ def require_usable(network: nn.Module, problem: Problem, where: str) -> None:
         torch.autograd.grad(total, trainable, allow_unused=True)
     except Exception as error:  # a user's code may raise anything
         raise UserError(
-            f"the reference cannot be differentiated twice: {str(error).splitlines()[0]}",
+            f"the reference cannot be differentiated twice: {first_line(error)}",
             where=where,
             remedy=remedy,
         ) from error

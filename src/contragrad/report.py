@@ -6,6 +6,7 @@ from dataclasses import asdict
 from rich.table import Table
 from rich.text import Text
 
+from contragrad.engine.study import Told
 from contragrad.evaluate import Interval, Row
 from contragrad.evolution.search import Member
 from contragrad.evolution.spectrum import spectrum
@@ -20,7 +21,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _with_interval(share: float, interval: Interval) -> str:
+def interval_text(share: float, interval: Interval) -> str:
+    """A share in percent with its interval."""
     low, high = (100 * bound for bound in interval)
     return f"{percent(share)} [{low:.1f}, {high:.1f}]"
 
@@ -35,8 +37,8 @@ def accuracy_table(rows: Sequence[Row], title: str) -> Table:
     for row in rows:
         table.add_row(
             Text(legible(row.name)),  # a string would be read as markup
-            _with_interval(row.clean_accuracy, row.clean_interval),
-            _with_interval(row.adversarial_accuracy, row.adversarial_interval),
+            interval_text(row.clean_accuracy, row.clean_interval),
+            interval_text(row.adversarial_accuracy, row.adversarial_interval),
             f"{row.parameters:,}",
         )
     return table
@@ -56,24 +58,25 @@ def outcome_text(outcome: Outcome) -> str:
             return f"fitness {fitness} (clean {percent(clean)}, adversarial {percent(adversarial)})"
 
 
+def told_json(event: Told) -> dict[str, Plain]:
+    """An evaluation and what it did to the search, for scripts."""
+    return {
+        "generation": event.before.generation,
+        "candidate": event.before.slot + 1 if event.before.generation else len(event.after.population),
+        "genome": str(event.trial.genome),
+        "epochs": event.trial.epochs,
+        "outcome": outcome_to_json(event.outcome),
+        "placement": placement(event),
+    }
+
+
 def history_json(history: History, rows: Sequence[Row]) -> dict[str, Plain]:
     """A study's history and table for scripts."""
-    told: list[Plain] = [
-        {
-            "generation": event.before.generation,
-            "candidate": event.before.slot + 1 if event.before.generation else len(event.after.population),
-            "genome": str(event.trial.genome),
-            "epochs": event.trial.epochs,
-            "outcome": outcome_to_json(event.outcome),
-            "placement": placement(event),
-        }
-        for event in history.told
-    ]
     return {
         "finished": history.state is not None and history.state.finished,
         "test_looks": history.looks,
         "evaluated_elsewhere": history.elsewhere,
-        "history": told,
+        "history": [told_json(event) for event in history.told],
         "table": [canonical(asdict(row)) for row in rows],
     }
 

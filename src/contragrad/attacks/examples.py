@@ -60,7 +60,7 @@ def craft(
     device = device_of(network)
     size = max(1, POSITIONS // images.shape[-2:].numel())
     examples = torch.empty(images.shape, dtype=torch.float32)
-    with _frozen(network), torch.enable_grad():
+    with frozen(network), torch.enable_grad():
         attack = construct(network, settings, device)
         for number, start in enumerate(range(0, len(images), size)):
             batch = slice(start, start + size)
@@ -93,7 +93,7 @@ def require_craftable(
             made is not finite.
     """
     image = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
-    with _frozen(network), torch.no_grad():
+    with frozen(network), torch.no_grad():
         logits = network(image)
     # AutoAttack goes through all of its attacks only for an image that is classified correctly.
     label = (logits.argmax(1) + 1) % logits.shape[1]
@@ -157,7 +157,8 @@ def _project(crafted: Tensor, clean: Tensor, epsilon: float, norm: Norm) -> Tens
 
 
 @contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
+def frozen(network: nn.Module) -> Iterator[None]:
+    """A block in which the network is in evaluation mode and its parameters have no gradients."""
     modes = [(module, module.training) for module in network.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     try:

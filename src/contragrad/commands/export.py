@@ -11,9 +11,10 @@ from contragrad.export.names import FormatName
 
 def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="its run folder")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--best", action="store_true", help="its best evolved network, as without --network")
-    which.add_argument("--network", help="which of the run's networks, as its table calls it")
+    parser.add_argument(
+        "--network",
+        help="which of its networks, as its table calls it; the best evolved one if left out",
+    )
     parser.add_argument(
         "--format",
         choices=get_args(FormatName),

@@ -2,28 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from contragrad.data.sources import LAYOUT, load
+from contragrad.data.wanted import Surveyed
 from contragrad.errors import UserError
 from contragrad.settings.choices import DataSource
 from contragrad.settings.config import DataSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Surveyed:
-    """What one source makes of it.
-
-    Args:
-        where: the file or folder.
-        says: the images it holds, or what is wrong with it.
-        source: the `data.source` that reads it; None if it cannot be read.
-    """
-
-    where: str
-    says: str
-    source: DataSource | None
 
 
 def survey(place: Path | None) -> tuple[Surveyed, ...]:

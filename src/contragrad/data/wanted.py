@@ -1,8 +1,10 @@
-"""What somebody asks to be imported or checked."""
+"""What somebody asks to be imported or checked, and what is found where images are looked for."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from contragrad.settings.choices import DataSource
 
 Kind = Literal["npz", "image-folder", "idx", "cifar10", "cifar100", "huggingface"]
 """What a set may be kept as."""
@@ -33,3 +35,18 @@ class Wanted:
     def path(self) -> Path:
         """The file or folder."""
         return Path(self.source).expanduser()
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What one data source makes of a file or folder.
+
+    Args:
+        where: the file or folder.
+        says: the images it holds, or what is wrong with it.
+        source: the `data.source` that reads it; None if it cannot be read.
+    """
+
+    where: str
+    says: str
+    source: DataSource | None

@@ -1,4 +1,4 @@
-"""Who evaluates: the driver itself, or processes of its own."""
+"""Who evaluates: what a study asks of its workers, and those that are processes of one machine."""
 
 import contextlib
 import multiprocessing

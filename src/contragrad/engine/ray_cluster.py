@@ -18,6 +18,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, NodeDiedError, RayError
 
 from contragrad.errors import UserError
+from contragrad.legible import first_line
 
 SAME = ("python", "torch", "contragrad")
 """What must be the same in driver and workers, for results to be."""
@@ -58,7 +59,7 @@ def connected(address: str, workers: int) -> Iterator[None]:
             )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise UserError(
-                f"there is no Ray cluster to join: {str(error).splitlines()[0]}",
+                f"there is no Ray cluster to join: {first_line(error)}",
                 where=f"address: {address}",
                 remedy="`ray start --head` on one machine, `ray start --address` on the others and on this;"
                 " RAY_AUTH_MODE=token for all of them if it spoke of token authentication",

@@ -188,17 +188,10 @@ def _guard(memo: Memo, state: State) -> None:
     """Notes where the search stands; on a resume, checks that it comes by where it stood.
 
     The trajectory is not stored but told again from the memo, so a change of the search's code or
-    settings would go unnoticed without it. The number of generations may grow: where the search stands does
-    not depend on it.
+    settings would go unnoticed without it.
     """
-    variation = state.settings.variation
-    # Random search may stand in the memo beside the evolution that it is compared with.
-    step = f"{STEP} {state.step}" if variation == "mutation" else f"{STEP} {variation} {state.step}"
+    step, found = standing(state)
     stored = memo.get_meta(step)
-    population = [(task_text(member.trial), outcome_to_json(member.outcome)) for member in state.population]
-    place = (state.step, state.generation, state.slot, state.child)
-    settings = replace(state.settings, generations=0)
-    found = fingerprint("state/2", settings, state.problem, state.seed, place, population)
     if stored is None:
         memo.set_meta(step, found)
     elif stored != found:
@@ -207,3 +200,17 @@ def _guard(memo: Memo, state: State) -> None:
             where="study.yaml, or the version of contragrad",
             remedy="the settings and the version that the study was begun with, or a new run folder",
         )
+
+
+def standing(state: State) -> tuple[str, str]:
+    """The name of the memo's note of where the search stands, and what is to be noted.
+
+    The number of generations may grow: where the search stands does not depend on it.
+    """
+    variation = state.settings.variation
+    # Random search may stand in the memo beside the evolution that it is compared with.
+    step = f"{STEP} {state.step}" if variation == "mutation" else f"{STEP} {variation} {state.step}"
+    population = [(task_text(member.trial), outcome_to_json(member.outcome)) for member in state.population]
+    place = (state.step, state.generation, state.slot, state.child)
+    settings = replace(state.settings, generations=0)
+    return step, fingerprint("state/2", settings, state.problem, state.seed, place, population)

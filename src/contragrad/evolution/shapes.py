@@ -8,6 +8,7 @@ Deviates: the paper says neither how spatial sizes that differ are joined nor ho
 """
 
 from dataclasses import dataclass, fields
+from math import prod
 
 from contragrad.evolution.genome import Block, Cat, Conv, Genome, Pool, Strided, Sum, sources
 from contragrad.settings.search import Limits
@@ -51,9 +52,14 @@ class Shape:
     channels: int
     halvings: int
 
+    def size(self, problem: Problem) -> tuple[int, int, int]:
+        """Channels, height and width of the map."""
+        return self.channels, halved(problem.height, self.halvings), halved(problem.width, self.halvings)
+
     def pixels(self, problem: Problem) -> int:
         """Height times width of the map."""
-        return halved(problem.height, self.halvings) * halved(problem.width, self.halvings)
+        _, height, width = self.size(problem)
+        return height * width
 
 
 def halved(pixels: int, halvings: int) -> int:
@@ -84,19 +90,17 @@ def _output(block: Block, inputs: list[Shape]) -> Shape:
             return Shape(sum(shape.channels for shape in inputs), halvings)
 
 
-def head_halvings(last: Shape, problem: Problem) -> int:
-    """How often the head halves the last block's map before it flattens it."""
-    extra = 0
-    while halved(max(problem.height, problem.width), last.halvings + extra) > HEAD_EDGE:
-        extra += 1
-    return extra
+def head_shape(last: Shape, problem: Problem) -> Shape:
+    """The map that the head flattens: the last block's, halved until it is small."""
+    halvings = last.halvings
+    while halved(max(problem.height, problem.width), halvings) > HEAD_EDGE:
+        halvings += 1
+    return Shape(last.channels, halvings)
 
 
 def head_inputs(genome: Genome, problem: Problem) -> int:
     """Numbers that the head's hidden layer reads."""
-    last = shapes(genome, problem)[-1]
-    pooled = Shape(last.channels, last.halvings + head_halvings(last, problem))
-    return pooled.channels * pooled.pixels(problem)
+    return prod(head_shape(shapes(genome, problem)[-1], problem).size(problem))
 
 
 @dataclass(frozen=True, slots=True)

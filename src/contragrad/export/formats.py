@@ -23,6 +23,7 @@ from contragrad.export.network_file import Description
 from contragrad.export.plain import plain
 from contragrad.export.source import source, source_weights
 from contragrad.export.text import text
+from contragrad.legible import first_line
 from contragrad.networks.network import Normalisation
 
 
@@ -149,9 +150,8 @@ def _exporting(target: Target) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a user's network may have it raise anything
-        what = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"torch cannot export {target.name}: {what[0]}", where="--format", remedy="safetensors"
+            f"torch cannot export {target.name}: {first_line(error)}", where="--format", remedy="safetensors"
         ) from error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor
 
 from contragrad.evolution.genome import Block, Cat, Conv, Genome, Pool, Skip, Strided, sources
-from contragrad.evolution.shapes import Problem, Shape, head_halvings, head_inputs, shapes
+from contragrad.evolution.shapes import Problem, Shape, head_inputs, head_shape, shapes
 from contragrad.export.text import sizes
 from contragrad.networks.network import Normalisation
 from contragrad.networks.pooling import WINDOWS
@@ -76,7 +76,7 @@ def source(genome: Genome, problem: Problem, normalisation: Normalisation, weigh
         inputs=head_inputs(genome, problem),
         hidden=genome.hidden,
         maps="\n".join(f"        {line}" for line in maps),
-        last=_name(len(genome.blocks), head_halvings(shape[-1], problem)),
+        last=_name(len(genome.blocks), head_shape(shape[-1], problem).halvings - shape[-1].halvings),
     )
 
 
@@ -124,23 +124,23 @@ def _maps(genome: Genome, problem: Problem) -> Iterator[str]:
     shape = shapes(genome, problem)
     there: set[str] = set()
 
-    def read(place: int, times: int) -> Iterator[str]:
-        for halvings in range(1, times + 1):
-            if (name := _name(place, halvings)) not in there:
+    def read(place: int, halvings: int) -> Iterator[str]:
+        given = shape[place]
+        for times in range(1, halvings - given.halvings + 1):
+            if (name := _name(place, times)) not in there:
                 there.add(name)
-                smaller = Shape(shape[place].channels, shape[place].halvings + halvings)
-                yield f"{name} = self.halve({_name(place, halvings - 1)})  # (B, {sizes(smaller, problem)})"
+                smaller = Shape(given.channels, given.halvings + times)
+                yield f"{name} = self.halve({_name(place, times - 1)})  # (B, {sizes(smaller, problem)})"
 
     for place, block in enumerate(genome.blocks, start=1):
         names, read_by = sources(genome, place), []
         smallest = max(shape[name].halvings for name in names)
         for name in names:
-            times = smallest - shape[name].halvings
-            yield from read(name, times)
-            read_by.append(_name(name, times))
+            yield from read(name, smallest)
+            read_by.append(_name(name, smallest - shape[name].halvings))
         made = _call(block, place, read_by, [shape[name].channels for name in names])
         yield f"map{place} = {made}  # (B, {sizes(shape[place], problem)})"
-    yield from read(len(genome.blocks), head_halvings(shape[-1], problem))
+    yield from read(len(genome.blocks), head_shape(shape[-1], problem).halvings)
 
 
 def _name(place: int, halvings: int) -> str:

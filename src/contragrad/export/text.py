@@ -7,15 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contragrad.evolution.genome import Genome, sources
-from contragrad.evolution.shapes import (
-    Cost,
-    Problem,
-    Shape,
-    costs,
-    halved,
-    head_halvings,
-    shapes,
-)
+from contragrad.evolution.shapes import Cost, Problem, Shape, costs, head_shape, shapes
 
 WIDTH = 100
 
@@ -30,12 +22,9 @@ def text(genome: Genome, problem: Problem) -> str:
         read = ", ".join("images" if source == 0 else str(source) for source in sources(genome, place))
         given = f"({sizes(shape[place], problem)})"
         table.add_row(str(place), str(block), read, given, *_cost(spent[place - 1]))
-    last = shape[-1]
-    flat = Shape(last.channels, last.halvings + head_halvings(last, problem))
+    flat = sizes(head_shape(shape[-1], problem), problem)
     head = f"fc({genome.hidden}), fc({problem.classes})"
-    table.add_row(
-        "", head, f"{len(genome.blocks)} as ({sizes(flat, problem)})", str(problem.classes), *_cost(spent[-1])
-    )
+    table.add_row("", head, f"{len(genome.blocks)} as ({flat})", str(problem.classes), *_cost(spent[-1]))
     whole = Cost(sum(part.parameters for part in spent), sum(part.flops for part in spent))
     table.add_section()
     table.add_row("", "all", "", "", *_cost(whole))
@@ -56,8 +45,7 @@ FLOPs are those of one image, a multiply-add counted as two."""
 
 def sizes(shape: Shape, problem: Problem) -> str:
     """Channels, height and width of a map, as they stand between brackets."""
-    height, width = (halved(edge, shape.halvings) for edge in (problem.height, problem.width))
-    return f"{shape.channels}, {height}, {width}"
+    return ", ".join(map(str, shape.size(problem)))
 
 
 def _cost(cost: Cost) -> tuple[str, str]:

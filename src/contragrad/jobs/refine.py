@@ -12,6 +12,7 @@ from contragrad.artefacts import Artefacts
 from contragrad.data.dataset import Examples
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Report
+from contragrad.networks.inference import device_of
 from contragrad.networks.network import parameter_count
 from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.training import DivergedError, begin, restore, snapshot, train_epoch
@@ -161,7 +162,7 @@ def train_fully(
     if (saved := artefacts.find("checkpoint", name)) is not None:
         restore(session, saved)
         best = Best.restored(saved)
-    device = next(network.parameters()).device
+    device = device_of(network)
     examples = Examples(examples.images.to(device), examples.labels.to(device))
     try:
         while session.epoch < task.epochs:

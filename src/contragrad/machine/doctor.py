@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from contragrad.data.memory import bytes_text
+from contragrad.data.wanted import Surveyed
 from contragrad.legible import legible
 
 Level = Literal["ok", "absent", "warning", "broken"]
@@ -76,21 +77,6 @@ class Torch:
     threads: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Images that were looked for.
-
-    Args:
-        where: the file or folder.
-        says: what it holds, or what is wrong with it.
-        source: the `data.source` that reads it; None if nothing can.
-    """
-
-    where: str
-    says: str
-    source: str | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What was looked up.
@@ -127,7 +113,7 @@ class Facts:
     writable: bool
     disk: int
     memory: int | None
-    data: tuple[Found, ...]
+    data: tuple[Surveyed, ...]
 
 
 @dataclass(frozen=True, slots=True)

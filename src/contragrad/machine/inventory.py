@@ -21,8 +21,9 @@ from packaging.specifiers import SpecifierSet
 
 from contragrad import __version__
 from contragrad.data import memory
+from contragrad.data.wanted import Surveyed
 from contragrad.machine.control_groups import of_this_process, text
-from contragrad.machine.doctor import THREADS, Facts, Found, Package, Torch
+from contragrad.machine.doctor import THREADS, Facts, Package, Torch
 
 PATIENCE = 300
 """Seconds that torch has to be imported on a cold disk."""
@@ -155,8 +156,8 @@ def _writable(folder: Path) -> bool:
         return False
 
 
-def _data(place: Path | None) -> tuple[Found, ...]:
+def _data(place: Path | None) -> tuple[Surveyed, ...]:
     answers = _asked(READ, "" if place is None else str(place))
     if isinstance(answers, str):
-        return (Found(str(place or "ships with contragrad"), answers, None),)
-    return tuple(Found(**answer) for answer in answers)
+        return (Surveyed(str(place or "ships with contragrad"), answers, None),)
+    return tuple(Surveyed(**answer) for answer in answers)

@@ -20,25 +20,20 @@ def device_of(network: nn.Module) -> torch.device:
 
 @torch.no_grad()
 def answers(network: nn.Module, images: Tensor) -> Tensor:
-    """What the network in evaluation mode answers to images in [0, 1], (N, classes), on the CPU."""
+    """What the network in evaluation mode answers to images (N, C, H, W), (N, classes), on the CPU."""
     network.eval()
     device = device_of(network)
-    return torch.cat([network(part.to(device)).cpu() for part in torch.split(images, BATCH)])
+    return torch.cat([network(pixels(part.to(device))).cpu() for part in torch.split(images, BATCH)])
 
 
-@torch.no_grad()
 def predict(network: nn.Module, images: Tensor) -> Tensor:
     """The class (N,) the network in evaluation mode gives each image (N, C, H, W), on the CPU."""
-    network.eval()
-    device = next(network.parameters()).device
-    return torch.cat(
-        [network(pixels(part.to(device))).argmax(1).cpu() for part in torch.split(images, BATCH)]
-    )
+    return answers(network, images).argmax(1)
 
 
 def all_reference_directions(network: nn.Module, examples: Examples) -> Tensor:
     """`reference_directions` of all the examples (N, C, H, W), on the CPU."""
-    device = next(network.parameters()).device
+    device = device_of(network)
     parts = zip(torch.split(examples.images, BATCH), torch.split(examples.labels, BATCH), strict=True)
     return torch.cat(
         [

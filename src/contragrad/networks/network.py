@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.evolution.genome import Genome, sources
-from contragrad.evolution.shapes import Problem, head_halvings, head_inputs, shapes
+from contragrad.evolution.shapes import Problem, head_inputs, head_shape, shapes
 from contragrad.networks.blocks import module
 from contragrad.networks.convolution import is_unsafe
 from contragrad.networks.pooling import AveragePool
@@ -56,7 +56,7 @@ class Evolved(nn.Module):
             for place in places
         )
         self.halve = AveragePool(2)
-        self.head_halvings = shape[-1].halvings + head_halvings(shape[-1], problem)
+        self.head_halvings = head_shape(shape[-1], problem).halvings
         self.head = nn.Sequential(
             nn.Flatten(),
             nn.Linear(head_inputs(genome, problem), genome.hidden),

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from contragrad.data.dataset import Examples, pixels
 from contragrad.networks.inputs import Logits, clean
 from contragrad.networks.misalignment import losses
-from contragrad.networks.network import memory_format, placed
+from contragrad.networks.network import memory_format
 from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.randomness import generator, isolated
 from contragrad.settings.choices import Optimiser
@@ -49,9 +49,9 @@ def begin(network: nn.Module, settings: TrainingSettings) -> Session:
 
     Source: section 4, implementation details.
     """
-    network = placed(network, next(network.parameters()).device)
-    optimiser = OPTIMISERS[settings.optimiser](network)
-    return Session(network, optimiser, memory_format=memory_format(network))
+    laid = memory_format(network)
+    network = network.to(memory_format=laid)
+    return Session(network, OPTIMISERS[settings.optimiser](network), memory_format=laid)
 
 
 def train_epoch(

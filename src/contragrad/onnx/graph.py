@@ -25,7 +25,7 @@ from onnx import (
 
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
-from contragrad.legible import legible
+from contragrad.legible import LONGEST_TEXT, first_line, legible
 
 LARGEST_FILE = 2**31 - 1
 """Bytes of a file with the weights beside it: protobuf, and so onnxruntime, takes no more."""
@@ -35,9 +35,6 @@ LARGEST_MAP = 2**28
 
 A damaged file can ask for any amount of memory.
 """
-
-LONGEST_TEXT = 200
-"""Letters of a message that are a file's or a library's."""
 
 SMALL = 1024
 """Bytes of a tensor that may be a shape or the like."""
@@ -153,12 +150,6 @@ def refuse_operators(names: list[str], path: Path) -> None:
             where=str(path),
             remedy=REMEDY,
         )
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first; libraries in C++ go on with where they were written."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return legible(next(filter(None, lines), type(error).__name__), LONGEST_TEXT)
 
 
 def _require_small(size: int, path: Path) -> None:

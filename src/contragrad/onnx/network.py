@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
+from contragrad.legible import first_line
+from contragrad.networks.inference import are_probabilities
 from contragrad.networks.misalignment import log_odds
 from contragrad.networks.randomness import isolated
-from contragrad.onnx.graph import REMEDY, first_line, read, without_softmax
+from contragrad.onnx.graph import REMEDY, read, without_softmax
 from contragrad.onnx.lowering import lowered
 
 PROBES = 3
@@ -91,7 +93,7 @@ def load(path: Path, problem: Problem) -> Converted:
     )
     expected = _answers(model, images, path)
     _require_classes(expected, problem, path)
-    if _is_distribution(expected):
+    if are_probabilities(expected):
         cut = without_softmax(model)
         logits = None if cut is None else _answers(cut, images, path)
         if cut is None or logits is None or not _agree(logits.softmax(1), expected):
@@ -164,12 +166,6 @@ def _require_classes(logits: Tensor, problem: Problem, path: Path) -> None:
         )
 
 
-def _is_distribution(outputs: Tensor) -> bool:
-    sums = outputs.sum(1)
-    in_range = bool((outputs >= 0).all() and (outputs <= 1).all())
-    return in_range and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
-
-
 def _agree(logits: Tensor, expected: Tensor) -> bool:
     """Whether two networks' logits (B, classes) are the same up to rounding."""
     largest = expected.abs().amax(1, keepdim=True)
@@ -192,8 +188,8 @@ def _converted(model: ModelProto, path: Path) -> nn.Module:
     for name, module in list(graph.named_children()):
         if isinstance(module, OnnxSlice):
             setattr(graph, name, Slice())
-    # onnx2torch has the weights of a matrix product as buffers; then a network may have no parameters,
-    # which those who ask for its device look at. A single number is no weight.
+    # onnx2torch has the weights of a matrix product as buffers, which nobody trains or counts. A single
+    # number is no weight.
     held = getattr(graph, "initializers", nn.Module())
     for name, value in list(held.named_buffers()):
         if value.is_floating_point() and value.numel() > 1:

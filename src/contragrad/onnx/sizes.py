@@ -9,7 +9,8 @@ from onnx import ModelProto, ValueInfoProto
 
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import LARGEST_SIZE, Problem
-from contragrad.onnx.graph import LARGEST_FILE, first_line
+from contragrad.legible import first_line
+from contragrad.onnx.graph import LARGEST_FILE
 
 
 def stated_problem(path: Path) -> Problem:

@@ -11,8 +11,8 @@ from contragrad.page.cards import Card, Unreadable
 from contragrad.page.settings import cost, reproduce, settings
 from contragrad.page.steps import ancestry
 from contragrad.page.story import Story
-from contragrad.page.summary import found, interval_text
-from contragrad.report import outcome_text
+from contragrad.page.summary import found
+from contragrad.report import interval_text, outcome_text
 
 
 def table(story: Story) -> Section:

@@ -5,14 +5,8 @@ from contragrad.evolution.trial import Measured
 from contragrad.page.blocks import Block, Section, Words
 from contragrad.page.cards import Card
 from contragrad.page.story import Story, attack_text, crafted_on
-from contragrad.report import percent
+from contragrad.report import interval_text, percent
 from contragrad.run_folder.notes import LOOKS
-
-
-def interval_text(share: float, interval: Interval) -> str:
-    """A share in percent with its interval."""
-    low, high = interval
-    return f"{percent(share)} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def found(story: Story) -> Section:

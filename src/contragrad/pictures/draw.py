@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contragrad.evolution.genome import Block, Cat, Conv, Genome, Pool, Strided, Sum, fault, sources
-from contragrad.evolution.shapes import HEAD_EDGE, Problem, Shape, halved, head_halvings, shapes
+from contragrad.evolution.shapes import HEAD_EDGE, Problem, Shape, head_shape, shapes
 from contragrad.pictures.picture_file import picture
 
 if TYPE_CHECKING:
@@ -124,8 +124,7 @@ def _boxes(genome: Genome, problem: Problem) -> Iterator[_Box]:
     for place, block in enumerate(genome.blocks, start=1):
         size = _size(shape[place], problem)
         yield _Box(f"block-{place}", str(place), _words(block), size, COLOURS[type(block)])
-    if times := head_halvings(shape[-1], problem):
-        pooled = Shape(shape[-1].channels, shape[-1].halvings + times)
+    if (pooled := head_shape(shape[-1], problem)) != shape[-1]:
         words = f"average pool to at most {HEAD_EDGE} x {HEAD_EDGE}"
         yield _Box("pool", "", words, _size(pooled, problem), END)
     yield _Box("hidden", "", f"fully connected, {genome.hidden}", f"{genome.hidden}", END)
@@ -147,8 +146,7 @@ def _words(block: Block) -> str:
 
 
 def _size(shape: Shape, problem: Problem) -> str:
-    height, width = (halved(edge, shape.halvings) for edge in (problem.height, problem.width))
-    return f"{shape.channels} x {height} x {width}"
+    return " x ".join(map(str, shape.size(problem)))
 
 
 def _edges(genome: Genome, problem: Problem, boxes: int) -> Iterator[_Edge]:

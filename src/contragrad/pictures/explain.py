@@ -3,8 +3,7 @@
 Source: section 4.1.1, figure 3; ref. [43].
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from contragrad.attacks.examples import POSITIONS
+from contragrad.attacks.examples import POSITIONS, frozen
 from contragrad.data.dataset import pixels
 from contragrad.extras import lacking
 from contragrad.networks.inference import device_of
@@ -65,11 +64,10 @@ def integrated_gradients(network: nn.Module, images: Tensor, labels: Tensor, ste
     device = device_of(network)
     size = max(1, POSITIONS // images.shape[-2:].numel())
     found = torch.empty(images.shape, dtype=torch.float32)
-    with _evaluating(network):
+    with frozen(network):
         method = IntegratedGradients(network)
         for start in range(0, len(images), size):
             batch = slice(start, start + size)
-            # captum asks for gradients by the images alone, so the parameters get none.
             found[batch] = method.attribute(
                 pixels(images[batch]).detach().to(device),
                 target=labels[batch].to(device),
@@ -79,17 +77,6 @@ def integrated_gradients(network: nn.Module, images: Tensor, labels: Tensor, ste
     if not found.isfinite().all():
         raise FloatingPointError("integrated gradients are not finite: is the network NaN?")
     return found
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in network.modules()]
-    try:
-        network.eval()
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def relative(attributions: Tensor) -> Tensor:

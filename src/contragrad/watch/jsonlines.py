@@ -10,9 +10,9 @@ from io import UnsupportedOperation
 from typing import TextIO
 
 from contragrad.engine.study import Told
-from contragrad.evolution.trial import Trial, outcome_to_json
+from contragrad.evolution.trial import Trial
 from contragrad.fingerprint import Plain, canonical
-from contragrad.run_folder.history import placement
+from contragrad.report import told_json
 from contragrad.settings import config_file
 from contragrad.watch.events import (
     Begun,
@@ -64,7 +64,12 @@ def as_json(event: Event) -> dict[str, Plain]:
             total = evaluations(state)
             return {"event": "search", "text": line(event), "evaluations": total, "workers": workers}
         case Told():
-            return _told(event)
+            counted: dict[str, Plain] = {
+                "evaluation": event.after.step,
+                "evaluations": evaluations(event.before),
+            }
+            best = best_fitness(event.after)
+            return {"event": "evaluation", **counted, **told_json(event), "best_fitness": best}
         case Begun(key, name, epochs, trial):
             return {"event": "begun", "key": key, "name": name, "epochs": epochs, **_genome(trial)}
         case Epoch(key, name, epoch, epochs, losses, trial):
@@ -90,19 +95,3 @@ def as_json(event: Event) -> dict[str, Plain]:
 
 def _genome(trial: Trial | None) -> dict[str, Plain]:
     return {} if trial is None else {"genome": str(trial.genome)}
-
-
-def _told(event: Told) -> dict[str, Plain]:
-    before = event.before
-    return {
-        "event": "evaluation",
-        "evaluation": event.after.step,
-        "evaluations": evaluations(before),
-        "generation": before.generation,
-        "candidate": before.slot + 1 if before.generation else len(event.after.population),
-        "genome": str(event.trial.genome),
-        "epochs": event.trial.epochs,
-        "outcome": outcome_to_json(event.outcome),
-        "placement": placement(event),
-        "best_fitness": best_fitness(event.after),
-    }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from contragrad.engine.study import Told
 from contragrad.errors import UserError
 from contragrad.files import write_text
+from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.run_folder.workspace import CONFIGURATION, TABLE
 from contragrad.settings import config_file
 from contragrad.watch.events import Event, Opened, Results, Watcher
@@ -131,12 +132,22 @@ def _client(uri: str) -> "MlflowClient":
 
 
 def _resumed(client: "MlflowClient", uri: str, event: Opened) -> _Run | None:
-    """The run that the study has there already."""
+    """The run that the study has there already.
+
+    Raises:
+        UserError: if the note of it cannot be read.
+    """
     note = event.folder / NOTE
-    known = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-    if known.get("place") != place(uri):
+    if not note.is_file():
         return None
-    name = str(known["run"])
+    what, remedy = "the note of the run in MLflow cannot be read", "remove it, and a new run begins"
+    try:
+        known = from_json(read_text(note, LONGEST_JSON, what, remedy))
+        there, name = str(known["place"]), str(known["run"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(what, where=str(note), remedy=remedy) from error
+    if there != place(uri):
+        return None
     client.update_run(name, status="RUNNING")
     client.log_artifact(name, str(event.folder / CONFIGURATION))
     steps = [metric.step for metric in client.get_metric_history(name, NEWEST)]

@@ -41,7 +41,7 @@ class Check:
     """A question to an evaluation.
 
     Args:
-        number: in the list of section E of the peers' survey.
+        number: on the card, where it stays the same whatever becomes of the others.
         question: what is checked.
         source: who asks for it.
         judge: findings -> result.
