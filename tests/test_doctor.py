@@ -18,6 +18,7 @@ from contragrad.data import memory
 from contragrad.data.survey import survey
 from contragrad.data.wanted import Surveyed
 from contragrad.machine import doctor, inventory
+from contragrad.machine.control_groups import usable_cores
 from contragrad.machine.doctor import GIB, Facts, Package, Torch, as_text, findings
 from test_data_memory import machine as linux
 
@@ -62,8 +63,6 @@ def test_a_sound_machine_has_nothing_to_do() -> None:
         ({"packages": (OLD,)}, "broken", "torch", "2.0 is not >=2.9", "pip install 'torch>=2.9'"),
         ({"packages": (NO_KORNIA,)}, "absent", "extra paper", "lacks kornia", "'contragrad[paper]'"),
         ({"torch": "ImportError: no libc10.so"}, "broken", "torch", "no libc10.so", "--force-reinstall"),
-        ({"usable": 1.5}, "warning", "cores", "1.5 of 4", "--workers 1"),
-        ({"usable": 0.5}, "warning", "cores", "0.5 of 4", "--workers 1"),
         (
             {"torch": Torch(devices=("cpu",), threads=1), "environment": {"OMP_NUM_THREADS": "1"}},
             "warning",
@@ -92,6 +91,15 @@ def test_what_is_not_sound_is_found_with_what_to_do(
     assert worst <= {"ok"}, "one fault is one finding"
 
 
+@pytest.mark.parametrize(
+    ("usable", "says"), [(0.5, "0.5 of 4 may be used; workers: 0 starts 1 "), (3.0, "3 of 4 may be used")]
+)
+def test_cores_are_those_that_a_container_leaves(usable: float, says: str) -> None:
+    (cores,) = (each for each in findings(replace(SOUND, usable=usable)) if each.subject == "cores")
+    assert cores.level == "ok"
+    assert says in cores.says
+
+
 def test_an_accelerator_is_the_automatic_device() -> None:
     torch = Torch(devices=("cuda", "cpu"), names=("A100",), threads=4)
     (finding,) = (each for each in findings(replace(SOUND, torch=torch)) if each.subject == "torch")
@@ -116,7 +124,7 @@ def test_this_machine_has_what_the_tests_run_with() -> None:
         assert not packages[name].extras
     assert {"audit", "paper"} <= set(packages["matplotlib"].extras)
     assert "pytest" not in packages
-    assert 0 < inventory.usable_cores() <= (os.cpu_count() or 1)
+    assert 0 < usable_cores() <= (os.cpu_count() or 1)
 
 
 def test_the_doctor_and_a_study_see_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +188,7 @@ def test_a_container_s_share_of_the_cores(
     groups: str, files: dict[str, str], cores: float, tmp_path: Path
 ) -> None:
     root = linux(tmp_path, 700, f"{groups}\n", files)
-    assert inventory.usable_cores(root) == min(cores, inventory.usable_cores(tmp_path / "none"))
+    assert usable_cores(root) == min(cores, usable_cores(tmp_path / "none"))
 
 
 # Data.

@@ -1,6 +1,5 @@
 """Who does a study's tasks: processes here, or workers on a Ray cluster."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -9,15 +8,16 @@ from contragrad import extras
 from contragrad.engine import executors
 from contragrad.engine.work import Work
 from contragrad.jobs import tasks
+from contragrad.machine.control_groups import usable_cores
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.config import StudyConfig
 
 
 def worker_count(workspace: Workspace) -> int:
-    """Worker processes: as many as the settings say, or one for each core, or one for an accelerator."""
+    """Worker processes: as many as the settings say, or one for each core that may be used, or for a device."""
     if workspace.config.workers:
         return workspace.config.workers
-    return (os.cpu_count() or 1) if workspace.device.type == "cpu" else 1
+    return max(1, int(usable_cores())) if workspace.device.type == "cpu" else 1
 
 
 def require_cluster(config: StudyConfig) -> None:

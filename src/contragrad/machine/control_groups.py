@@ -1,6 +1,8 @@
-"""The control groups that a Linux process is in: where a container's limits stand."""
+"""The control groups of a Linux process: a container's limits, and the cores that they leave."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -36,3 +38,25 @@ def text(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+def usable_cores(root: Path = Path("/")) -> float:
+    """Cores that the scheduler and the control groups leave this process.
+
+    Args:
+        root: where the system's files begin.
+    """
+    with suppress(AttributeError):  # not on macOS
+        return min(float(len(os.sched_getaffinity(0))), *_quotas(root))
+    return float(os.cpu_count() or 1)
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    yield float("inf")
+    for version, group in of_this_process("cpu", root):
+        stated = text(group / "cpu.max").split()
+        if version == 1:
+            stated = [text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+        # Without a limit the quota is "max", or -1.
+        if len(stated) == 2 and all(word.isdigit() for word in stated):
+            yield int(stated[0]) / int(stated[1])

@@ -184,17 +184,8 @@ def _torch(facts: Facts) -> Finding:
 
 
 def _cores(facts: Facts) -> Iterator[Finding]:
-    count = f"{facts.usable:g} of {facts.cores}"
-    if facts.usable < facts.cores:
-        workers = max(1, int(facts.usable))
-        yield Finding(
-            "warning",
-            "cores",
-            f"{count} may be used here; workers: 0 would start {facts.cores} processes",
-            f"--workers {workers}",
-        )
-    else:
-        yield Finding("ok", "cores", f"{count} may be used; workers: 0 starts {facts.cores} processes")
+    count, started = f"{facts.usable:g} of {facts.cores}", max(1, int(facts.usable))
+    yield Finding("ok", "cores", f"{count} may be used; workers: 0 starts {started} processes")
     if isinstance(facts.torch, str):
         return
     set_here = ", ".join(f"{name}={value}" for name, value in facts.environment.items())

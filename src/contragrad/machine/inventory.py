@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +21,7 @@ from packaging.specifiers import SpecifierSet
 from contragrad import __version__
 from contragrad.data import memory
 from contragrad.data.wanted import Surveyed
-from contragrad.machine.control_groups import of_this_process, text
+from contragrad.machine.control_groups import usable_cores
 from contragrad.machine.doctor import THREADS, Facts, Package, Torch
 
 PATIENCE = 300
@@ -124,28 +123,6 @@ def _asked(code: str, *words: str) -> Any:
     if done.returncode:
         return (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def usable_cores(root: Path = Path("/")) -> float:
-    """Cores that the scheduler and the control groups leave this process.
-
-    Args:
-        root: where the system's files begin.
-    """
-    with suppress(AttributeError):  # not on macOS
-        return min(float(len(os.sched_getaffinity(0))), *_quotas(root))
-    return float(os.cpu_count() or 1)
-
-
-def _quotas(root: Path) -> Iterator[float]:
-    yield float("inf")
-    for version, group in of_this_process("cpu", root):
-        stated = text(group / "cpu.max").split()
-        if version == 1:
-            stated = [text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
-        # Without a limit the quota is "max", or -1.
-        if len(stated) == 2 and all(word.isdigit() for word in stated):
-            yield int(stated[0]) / int(stated[1])
 
 
 def _writable(folder: Path) -> bool:
