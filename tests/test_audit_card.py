@@ -23,7 +23,7 @@ from contragrad.audit.checks.check import said
 from contragrad.audit.checks.every import judged
 from contragrad.audit.facts import Tried
 from contragrad.audit.findings import Findings, shares
-from contragrad.audit.plots import PICTURES, curve, matrix
+from contragrad.audit.plots import PICTURES, curve, draw_alignment, matrix
 from contragrad.audit.shown import printed
 from contragrad.evaluate import Share
 from found import (
@@ -387,7 +387,7 @@ def test_three_pictures_are_written_however_little_was_run(case: str, tmp_path: 
     # Warnings are errors here.
     found = EXTREMES[case]()
     assert len(PICTURES) == 3
-    for name, draw in PICTURES.items():
+    for name, (_, draw) in PICTURES.items():
         draw(found, tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
         with Image.open(tmp_path / name) as image:
@@ -396,9 +396,9 @@ def test_three_pictures_are_written_however_little_was_run(case: str, tmp_path: 
 
 def test_a_picture_of_the_references_cosines_alone(tmp_path: Path) -> None:
     found = probed(sound(), aligned={"reference": torch.zeros(IMAGES)})
-    PICTURES["alignment.png"](found, path := tmp_path / "alignment.png")
+    draw_alignment(found, path := tmp_path / "alignment.png")
     many = probed(sound(), aligned={f"source {number}": torch.zeros(IMAGES) for number in range(5)})
-    PICTURES["alignment.png"](many, other := tmp_path / "many.png")
+    draw_alignment(many, other := tmp_path / "many.png")
     with Image.open(path) as one, Image.open(other) as five:
         assert one.size[1] < five.size[1]
 

@@ -109,5 +109,9 @@ def draw_alignment(findings: Findings, path: Path) -> None:
         panels[-1, 0].set_xlabel("cosine between input gradients")
 
 
-PICTURES = {"matrix.png": draw_matrix, "curves.png": draw_curves, "alignment.png": draw_alignment}
-"""File -> what draws it."""
+PICTURES = {
+    "matrix.png": ("Accuracy by source and attack", draw_matrix),
+    "curves.png": ("Accuracy by ε", draw_curves),
+    "alignment.png": ("Alignment with each source's gradients", draw_alignment),
+}
+"""File -> its heading, and what draws it."""

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contragrad.audit.attackers import ATTACKERS
-from contragrad.audit.card import content
+from contragrad.audit.card import CARD, content
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.check import Check, Result, said
 from contragrad.audit.checks.every import judged
@@ -20,7 +20,6 @@ from contragrad.audit.verdict import rule, title, verdict
 from contragrad.evaluate import Share
 from contragrad.files import named, write_text
 
-CARD = "card.json"
 TEXT = "card.txt"
 
 WORDS: dict[Standing, str] = {
@@ -55,7 +54,7 @@ def write(findings: Findings, folder: Path) -> None:
     with page.capture() as text:
         printed(findings, page)
     write_text(folder / TEXT, text.get())
-    for name, draw in PICTURES.items():
+    for name, (_, draw) in PICTURES.items():
         draw(findings, folder / name)
 
 
