@@ -17,7 +17,7 @@ from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, pgd
 from contragrad.audit.attempts import Attempt, Held, Way
 from contragrad.audit.checks.transfer import unseen
 from contragrad.audit.facts import Tried
-from contragrad.audit.findings import DEFEATED, STRONG, Findings, mcnemar, shares, standing
+from contragrad.audit.findings import DEFEATED, STRONG, Findings, mcnemar, standing
 from contragrad.evaluate import Share
 from contragrad.settings.config import AttackSettings
 from found import (
@@ -151,12 +151,6 @@ def test_what_transfers_is_counted_where_both_are_right_and_the_source_is_fooled
                 count += 1
                 hits += not each.held.right[image]
         assert findings.transferred(each) == Share(hits, count)
-
-
-@quick
-@given(st.integers(0, 9).flatmap(masks))
-def test_the_share_of_right_images(right: Tensor) -> None:
-    assert shares(right) == Share(sum(right.tolist()), len(right))
 
 
 # When an attacker is withstood.

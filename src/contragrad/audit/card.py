@@ -11,7 +11,7 @@ from contragrad.audit.attempts import Attempt
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.every import judged
 from contragrad.audit.facts import Tried
-from contragrad.audit.findings import Findings, shares
+from contragrad.audit.findings import Findings
 from contragrad.audit.settings import radius
 from contragrad.audit.verdict import rule, title, verdict
 from contragrad.errors import UserError
@@ -39,7 +39,7 @@ def content(findings: Findings) -> dict[str, Any]:
         "epsilon": radius(findings.settings.epsilon),
         "l2_epsilon": str(findings.settings.l2_epsilon),
         "images": findings.images,
-        "clean_accuracy": _share(shares(findings.clean)),
+        "clean_accuracy": _share(Share.of(findings.clean)),
         "withstood": findings.withstood,
         "unknown_below": findings.unknown_below,
         "defeated_by": findings.defeated_by,
@@ -47,8 +47,8 @@ def content(findings: Findings) -> dict[str, Any]:
         "attackers": [_attacker(findings, attacker) for attacker in ATTACKERS],
         "compared": {
             name: {
-                "clean_accuracy": _share(shares(each.clean)),
-                "adversarial_accuracy": _share(shares(each.adversarial)),
+                "clean_accuracy": _share(Share.of(each.clean)),
+                "adversarial_accuracy": _share(Share.of(each.adversarial)),
                 "architecture": each.architecture,
                 "objective": each.objective,
                 "epochs": each.epochs,
@@ -79,7 +79,7 @@ def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
         "standing": findings.standing(attacker.key),
         "doubt": findings.doubt(attacker.key) if tried else None,
         "fooled": _share(findings.fooled(tried)) if tried else None,
-        "accuracy": _share(shares(findings.survivors(tried))) if tried else None,
+        "accuracy": _share(Share.of(findings.survivors(tried))) if tried else None,
         "attempts": [_row(findings, each) for each in tried],
         "left_out": {
             name: why
@@ -98,7 +98,7 @@ def _row(findings: Findings, each: Tried) -> dict[str, Any]:
         "epsilon": radius(attempt.attack.epsilon),
         "steps": _steps(attempt),
         "restart": attempt.restart,
-        "accuracy": _share(shares(findings.clean & held.right)),
+        "accuracy": _share(Share.of(findings.clean & held.right)),
         "fooled": _share(findings.fooled([each])),
         "source_fooled": _share(findings.source_fooled(each)),
         "transferred": _share(findings.transferred(each)),

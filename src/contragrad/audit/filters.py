@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-import torch
 from torch import Tensor, nn
 
 from contragrad.attacks.examples import craft
@@ -72,9 +71,5 @@ def filtered(
         network = Filtered(reference, each)
         aware = craft(PassedThrough(reference, each), images, labels, attack, seed=seed)
         right, first, second = (predict(network, shown) == labels.cpu() for shown in (images, unaware, aware))
-        found[name] = (_fooled(right, first), _fooled(right, second))
+        found[name] = (Share.of(~first, right), Share.of(~second, right))
     return found
-
-
-def _fooled(right: Tensor, after: Tensor) -> Share:
-    return Share(int(torch.count_nonzero(right & ~after)), int(torch.count_nonzero(right)))

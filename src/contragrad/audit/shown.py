@@ -14,7 +14,7 @@ from contragrad.audit.card import CARD, content
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.check import Check, Result, said
 from contragrad.audit.checks.every import judged
-from contragrad.audit.findings import Findings, Standing, shares
+from contragrad.audit.findings import Findings, Standing
 from contragrad.audit.plots import PICTURES
 from contragrad.audit.verdict import rule, title, verdict
 from contragrad.evaluate import Share
@@ -84,7 +84,7 @@ def attackers_table(findings: Findings) -> Table:
             attacker.key,
             str(sources),
             said(max((findings.source_fooled(each) for each in tried), key=_strength)) if tried else "–",
-            said(shares(findings.survivors(tried))) if tried else "–",
+            said(Share.of(findings.survivors(tried))) if tried else "–",
             said(findings.fooled(tried)) if tried else "–",
             f"[{colours[standing]}]{WORDS[standing]}[/]",
         )

@@ -108,7 +108,7 @@ def _of_data(
             if shown.attack is not None:
                 strength = Crafted(
                     attack=shown.attack,
-                    clean=cell("accuracy", clean, clean=clean, source=clean),
+                    clean=Share.of(clean),
                     fooled=cell("fooling rate", asking.right(source, shown), clean=clean, source=clean),
                 )
                 if column.source in OWN:
@@ -132,4 +132,4 @@ def _worst(
         if isinstance(gap := cells[column.name], str):
             return gap
     right = torch.stack([asking.right(network, asking.shown(network, column)) for column in columns]).all(0)
-    return Share(int(right.sum()), len(right))
+    return Share.of(right)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from contragrad.audit.attackers import ATTACKERS, REFERENCE
 from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
-from contragrad.audit.findings import Findings, mcnemar, shares
+from contragrad.audit.findings import Findings, mcnemar
 from contragrad.audit.sources import AGAINST, SAME, TWIN, stranger, surrogate
 from contragrad.defences import FILTERS
 from contragrad.evaluate import Share
@@ -35,9 +35,9 @@ def ablation(findings: Findings) -> Result:
         return unknown("no image is classified correctly")
     p = mcnemar(mine, twin.adversarial)
     figure = (
-        f"on the reference's examples: the network {said(shares(mine))}, its undefended twin "
-        f"{said(shares(twin.adversarial))} (McNemar's p = {p:.2g}), the recipe on a drawn architecture "
-        f"{said(shares(other.adversarial))}"
+        f"on the reference's examples: the network {said(Share.of(mine))}, its undefended twin "
+        f"{said(Share.of(twin.adversarial))} (McNemar's p = {p:.2g}), the recipe on a drawn architecture "
+        f"{said(Share.of(other.adversarial))}"
     )
     better = int(mine.sum()) > int(twin.adversarial.sum()) and p < SIGNIFICANT
     return decided(better and int(mine.sum()) > int(other.adversarial.sum()), figure)
@@ -53,7 +53,7 @@ def filters(findings: Findings) -> Result:
     if own is None or not found:
         return unknown("no filter was measured, or no L_inf-PGD on the reference")
     counted = findings.clean[: findings.probes.images]
-    mine = Share(int((counted & ~own.held.right[: len(counted)]).sum()), int(counted.sum()))
+    mine = Share.of(~own.held.right[: len(counted)], counted)
     if not mine.count:
         return unknown("no image is classified correctly")
     figure = f"PGD on the reference fools the network on {said(mine)}; behind a filter, the reference: "
@@ -97,8 +97,8 @@ def same_budget(findings: Findings) -> Result:
 
 def disturbances(findings: Findings) -> Result:
     """Noise, rotation and shift cost it no more than they cost the reference."""
-    clean = shares(findings.clean).share or 0.0
-    reference = shares(findings.source_clean[REFERENCE]).share or 0.0
+    clean = Share.of(findings.clean).share or 0.0
+    reference = Share.of(findings.source_clean[REFERENCE]).share or 0.0
     parts, holds = [], True
     for name, (mine, other) in findings.probes.corruptions.items():
         lost, its = clean - (mine.share or 0.0), reference - (other.share or 0.0)
