@@ -296,7 +296,7 @@ def test_a_model_is_opened_before_a_reference_is_trained_and_blamed_by_its_own_n
         assert not out.exists()
 
 
-@pytest.mark.parametrize("name", ["foolbox", "matplotlib", "pyautoattack"])
+@pytest.mark.parametrize("name", ["foolbox", "kornia", "matplotlib", "pyautoattack"])
 def test_a_missing_extra_is_named_at_once(name: str, begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda module: None if module == name else module)
     with pytest.raises(UserError, match=name) as caught:

@@ -69,7 +69,7 @@ def audit(
     folder = Path(given) if of_run else Path(str(out))
     config = history.stored_config(folder) if of_run else config_file.read(study_file, overrides)
     depth = depth_of(settings, config)
-    require(("foolbox", "matplotlib", "pyautoattack"), "audit", job="the audit", where="audit")
+    require(("foolbox", "kornia", "matplotlib", "pyautoattack"), "audit", job="the audit", where="audit")
     # Before a reference is trained for it.
     model = read = None
     if not of_run:
