@@ -8,6 +8,7 @@ from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, de
 from contragrad.audit.findings import Findings, mcnemar
 from contragrad.audit.sources import AGAINST, SAME, TWIN, stranger, surrogate
 from contragrad.evaluate import Share
+from contragrad.networks.objectives import OBJECTIVES
 
 SIGNIFICANT = 0.05
 
@@ -76,9 +77,12 @@ def _fewer(mine: Share, other: Share) -> bool | None:
 
 
 def same_budget(findings: Findings) -> Result:
-    """What it is compared with was trained for as long."""
+    """What it is compared with was trained for as many steps.
+
+    Its epochs are the network's, for the audit trains it so; an objective may take several steps on a batch.
+    """
     kin = {
-        name: each.epochs
+        name: each.epochs * OBJECTIVES[each.objective].replays
         for name, each in findings.compared.items()
         if name in (TWIN, surrogate(1), stranger(1))
     }
@@ -86,10 +90,11 @@ def same_budget(findings: Findings) -> Result:
         return unknown("how long the network was trained is not known")
     if not kin:
         return unknown("nothing was trained to compare with")
-    figure = f"the network {findings.facts.epochs} epochs; " + ", ".join(
-        f"{name} {epochs}" for name, epochs in kin.items()
+    own = findings.facts.epochs * OBJECTIVES[findings.facts.objective].replays
+    figure = f"steps on each image: the network {own}, " + ", ".join(
+        f"{name} {steps}" for name, steps in kin.items()
     )
-    return decided(all(epochs == findings.facts.epochs for epochs in kin.values()), figure)
+    return decided(all(steps == own for steps in kin.values()), figure)
 
 
 def disturbances(findings: Findings) -> Result:
@@ -105,11 +110,11 @@ def disturbances(findings: Findings) -> Result:
 
 
 def released(findings: Findings) -> Result:
-    """Weights and the names that make it again are there."""
+    """Weights and the names that make it again are there, of which an audit can lack the recipe alone."""
     facts = findings.facts
     figure = (
         f"{facts.weights}; weights {facts.fingerprint[:12]}, settings {facts.settings_fingerprint[:12]}, "
-        f"seed {facts.seed}"
+        f"seed {facts.seed}; it can fail only if the weights went after the audit had read them"
     )
     there = Path(facts.weights).is_file()
     if there and not facts.recipe_known:

@@ -17,11 +17,14 @@ ENOUGH_SEEDS = 3
 
 
 def threat_models(findings: Findings) -> Result:
-    """Every attacker who was run has a threat model, and the target's name does not claim more."""
+    """Every attacker who was run has a threat model, as all of the audit's do; the name claims no more."""
     run = [attacker for attacker in ATTACKERS if findings.tried.get(attacker.key)]
     claims = "robust" in findings.facts.target.lower()
     sources = {each.attempt.source for attacker in run for each in findings.tried[attacker.key]}
-    figure = f"{len(run)} attackers, {len(sources)} sources, epsilon {radius(findings.settings.epsilon)}"
+    figure = (
+        f"{len(run)} attackers, {len(sources)} sources, epsilon {radius(findings.settings.epsilon)}; it can "
+        "fail only by the network's name, for the audit states the threat models"
+    )
     if claims:
         return decided(False, f"the network is called {findings.facts.target}; {figure}")
     return decided(bool(run) and all(attacker.threat for attacker in run), figure)
