@@ -18,6 +18,7 @@ from contragrad.audit.findings import Findings
 from contragrad.audit.probes import Probes
 from contragrad.audit.settings import AuditSettings
 from contragrad.evaluate import Share
+from contragrad.settings.choices import Objective
 
 IMAGES = 1000
 CORRECT = 950
@@ -122,7 +123,7 @@ def extra() -> tuple[Tried, ...]:
     )
 
 
-def compared(right: int, architecture: str = ARCHITECTURE, objective: str = "gm") -> Compared:
+def compared(right: int, architecture: str = ARCHITECTURE, objective: Objective = "gm") -> Compared:
     """Another network, right on so many of the reference's examples."""
     return Compared(
         clean=first(CORRECT),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contragrad import evaluate, outside
+from contragrad.audit import card
 from contragrad.data import idx, npz, pictures
 from contragrad.engine import rows
 from contragrad.engine.memo import DictMemo, SqliteMemo
@@ -20,7 +21,6 @@ from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import outcome_from_json, outcome_to_json
 from contragrad.export import network_file
 from contragrad.networks.network import Normalisation
-from contragrad.page import cards
 from contragrad.reference import construct, load_weights
 from contragrad.run_folder import notes
 from contragrad.settings import config_file
@@ -193,8 +193,8 @@ def read_idx(content: bytes, folder: Path) -> object:
 
 
 def read_card(content: bytes, folder: Path) -> object:
-    found = cards._read(file(folder, content), 1, ())
-    if isinstance(found, cards.Unreadable):
+    found = card.read(file(folder, content))
+    if isinstance(found, card.Unreadable):
         raise ValueError(found.why)
     return found
 

@@ -16,6 +16,7 @@ import torch
 import found
 from contragrad import evaluate
 from contragrad.audit import card
+from contragrad.audit.plots import PICTURES
 from contragrad.data.dataset import Dataset, Examples
 from contragrad.engine import study
 from contragrad.engine.executors import InProcess
@@ -28,7 +29,6 @@ from contragrad.jobs import table4
 from contragrad.jobs.recipes import best
 from contragrad.jobs.tasks import task_name
 from contragrad.page import cards
-from contragrad.page.cards import PICTURES
 from contragrad.reference import architecture, construct
 from contragrad.run_folder import history
 from contragrad.run_folder.contents import normalisation, store_splits

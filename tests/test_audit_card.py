@@ -22,8 +22,8 @@ from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.check import said
 from contragrad.audit.checks.every import judged
 from contragrad.audit.facts import Tried
-from contragrad.audit.findings import Findings, shares
-from contragrad.audit.plots import PICTURES, curve, matrix
+from contragrad.audit.findings import Findings
+from contragrad.audit.plots import PICTURES, curve, draw_alignment, matrix
 from contragrad.audit.shown import printed
 from contragrad.evaluate import Share
 from found import (
@@ -213,7 +213,7 @@ def test_the_card_is_json_and_its_figures_are_those_that_were_found(case: str) -
     values = card.content(found)
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     assert (values["title"], values["verdict"]) == (verdict.title(found), verdict.verdict(found))
-    assert share(values["clean_accuracy"]) == shares(found.clean)
+    assert share(values["clean_accuracy"]) == Share.of(found.clean)
     assert (values["withstood"], values["defeated_by"]) == (found.withstood, found.defeated_by)
     assert (values["epsilon"], values["l2_epsilon"], values["images"]) == ("8/255", "1/2", found.images)
     assert values["statement"] == NEITHER
@@ -226,7 +226,7 @@ def test_the_card_is_json_and_its_figures_are_those_that_were_found(case: str) -
             assert each["fooled"] is each["accuracy"] is None
             continue
         assert share(each["fooled"]) == found.fooled(tried)
-        assert share(each["accuracy"]) == shares(found.survivors(tried))
+        assert share(each["accuracy"]) == Share.of(found.survivors(tried))
         for row, one in zip(each["attempts"], tried, strict=True):
             require_row(row, found, one)
     for row, one in zip(values["more"], found.extra, strict=True):
@@ -247,7 +247,7 @@ def require_row(row: dict[str, Any], found: Findings, one: Tried) -> None:
     stepless = one.attempt.way == "noise" or attack.name == "autoattack"
     steps = None if stepless else 1 if attack.name == "fgsm" else attack.steps
     assert (Fraction(row["epsilon"]), row["steps"]) == (attack.epsilon, steps)
-    assert share(row["accuracy"]) == shares(found.clean & one.held.right)
+    assert share(row["accuracy"]) == Share.of(found.clean & one.held.right)
     assert share(row["fooled"]) == found.fooled([one])
     assert share(row["source_fooled"]) == found.source_fooled(one)
     assert share(row["transferred"]) == found.transferred(one)
@@ -387,7 +387,7 @@ def test_three_pictures_are_written_however_little_was_run(case: str, tmp_path: 
     # Warnings are errors here.
     found = EXTREMES[case]()
     assert len(PICTURES) == 3
-    for name, draw in PICTURES.items():
+    for name, (_, draw) in PICTURES.items():
         draw(found, tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
         with Image.open(tmp_path / name) as image:
@@ -396,9 +396,9 @@ def test_three_pictures_are_written_however_little_was_run(case: str, tmp_path: 
 
 def test_a_picture_of_the_references_cosines_alone(tmp_path: Path) -> None:
     found = probed(sound(), aligned={"reference": torch.zeros(IMAGES)})
-    PICTURES["alignment.png"](found, path := tmp_path / "alignment.png")
+    draw_alignment(found, path := tmp_path / "alignment.png")
     many = probed(sound(), aligned={f"source {number}": torch.zeros(IMAGES) for number in range(5)})
-    PICTURES["alignment.png"](many, other := tmp_path / "many.png")
+    draw_alignment(many, other := tmp_path / "many.png")
     with Image.open(path) as one, Image.open(other) as five:
         assert one.size[1] < five.size[1]
 

@@ -15,6 +15,8 @@ from contragrad.audit import asked, command, model
 from contragrad.audit.asked import is_run
 from contragrad.audit.settings import AuditSettings
 from contragrad.cli import main
+from contragrad.data.dataset import Dataset
+from contragrad.data.sources import load
 from contragrad.engine import study
 from contragrad.engine.executors import InProcess
 from contragrad.engine.memo import SqliteMemo
@@ -258,6 +260,25 @@ def test_what_goes_together_is_taken(
             audited(given, out=begun.parent / f"out {number}", **options)
 
 
+def test_the_images_are_read_once(
+    begun: Path, data: DataSettings, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "of_file", lambda *what: None)
+    loads: list[object] = []
+
+    def counted(*what: Any) -> Dataset:
+        loads.append(what)
+        return load(*what)
+
+    monkeypatch.setattr(run, "load", counted)
+    own = [*asked.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
+    with pytest.raises(ReachedError):
+        audited("package.module:function", out=begun.parent / "out", overrides=own, weights=weights)
+    with pytest.raises(ReachedError):
+        audited(str(begun), network="reference")
+    assert len(loads) == 2
+
+
 def test_a_model_is_opened_before_a_reference_is_trained_and_blamed_by_its_own_name(
     begun: Path, data: DataSettings, weights: Path
 ) -> None:
@@ -275,7 +296,7 @@ def test_a_model_is_opened_before_a_reference_is_trained_and_blamed_by_its_own_n
         assert not out.exists()
 
 
-@pytest.mark.parametrize("name", ["foolbox", "matplotlib", "pyautoattack"])
+@pytest.mark.parametrize("name", ["foolbox", "kornia", "matplotlib", "pyautoattack"])
 def test_a_missing_extra_is_named_at_once(name: str, begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda module: None if module == name else module)
     with pytest.raises(UserError, match=name) as caught:

@@ -307,6 +307,7 @@ def test_a_count_below_one_is_refused(name: str, value: int) -> None:
         ({"minutes": 0.0}, "--budget"),
         ({"minutes": -1.0}, "--budget"),
         ({"minutes": float("nan")}, "--budget"),
+        ({"minutes": float("inf")}, "--budget"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_its_option(wrong: dict[str, Any], where: str) -> None:

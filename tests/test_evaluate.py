@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from contragrad.data.dataset import Examples
 from contragrad.errors import UserError
-from contragrad.evaluate import Row, read, row, wilson, write
+from contragrad.evaluate import Row, Share, read, row, wilson, write
 from elsewhere import fill, small_disk
 
 PUBLISHED = [
@@ -44,6 +44,15 @@ def test_wilson_is_its_formula(numbers: tuple[int, int]) -> None:
     low, high = wilson(correct, count)
     assert (low, high) == pytest.approx((middle - half, middle + half), abs=1e-9)
     assert 0 <= low <= share <= high <= 1
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=9))
+def test_a_share_counts_the_hits_of_all_images_or_of_those_that_count(
+    images: list[tuple[bool, bool]],
+) -> None:
+    hits, among = (torch.tensor([image[part] for image in images], dtype=torch.bool) for part in (0, 1))
+    assert Share.of(hits) == Share(sum(hit for hit, _ in images), len(images))
+    assert Share.of(hits, among) == Share(images.count((True, True)), sum(counts for _, counts in images))
 
 
 class ByBrightness(nn.Module):

@@ -20,10 +20,10 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
 from contragrad.fingerprint import canonical
 from contragrad.fitness import measure
-from contragrad.jobs.material import make_sources
+from contragrad.jobs.material import make_material, make_sources, missing_sources
 from contragrad.jobs.refine import FullTraining, train_fully
 from contragrad.jobs.table4 import trained_network
-from contragrad.jobs.tasks import deployed_name, task_name
+from contragrad.jobs.tasks import against, deployed_name, task_name
 from contragrad.networks.inference import all_reference_directions
 from contragrad.networks.misalignment import Penalty, losses, opposite, orthogonal, unit
 from contragrad.networks.network import Normalisation, build
@@ -44,7 +44,7 @@ from contragrad.run_folder.contents import (
 )
 from contragrad.run_folder.workspace import Workspace, source_architecture
 from contragrad.settings import config_file
-from contragrad.settings.choices import Source
+from contragrad.settings.choices import Objective, Source
 from contragrad.settings.config import StudyConfig, TrainingSettings
 from contragrad.watch.events import nobody
 
@@ -355,6 +355,31 @@ def test_a_surrogate_is_trained_as_its_name_says(tmp_path: Path, monkeypatch: py
     again = digits_of(tmp_path, ("reference", f"surrogate {text}", f"surrogate {text}"))
     weights = [again.artefacts.load("network", name) for name in again.source_names()[1:]]
     assert not all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+@pytest.mark.parametrize(
+    ("objective", "trained"),
+    [("cross-entropy", 0), ("fast-adversarial", 0), ("fixed-adversarial", 2), ("gm", 2)],
+)
+def test_sources_are_trained_for_objectives_alone_that_take_them(
+    objective: Objective, trained: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = digits_of(tmp_path, SEVERAL)
+    begun: list[str] = []
+
+    def noted(network: nn.Module, task: FullTraining, **others: object) -> object:
+        begun.append(task.name)
+        return train_fully(network, task, **others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(contragrad.jobs.material, "train_fully", noted)
+    task = FullTraining(
+        name="his", architecture="conv(4,3) fc(8)", objective=objective, epochs=1, seed=1, source_seed=5
+    )
+    own = against(task, there)
+    assert len(missing_sources(own)) == 2
+    make_material(there, load_splits(there), [task], nobody)
+    assert begun == ["another-seed", "surrogate"][:trained]
+    assert len(missing_sources(own)) == 2 - trained
 
 
 def test_a_key_is_private_and_never_trained_and_has_no_examples(tmp_path: Path) -> None:

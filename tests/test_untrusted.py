@@ -20,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 
 from contragrad import evaluate, load, outside, report
+from contragrad.audit.card import Unreadable
 from contragrad.cli import main
 from contragrad.data import npz, pictures, sources
 from contragrad.engine.memo import SqliteMemo
@@ -501,7 +502,7 @@ def test_a_link_beside_a_card_puts_no_other_file_in_a_page(tmp_path: Path) -> No
     card = audited(tmp_path / "run")
     card.with_name("matrix.png").symlink_to(secret)
     (found,) = cards.read(tmp_path / "run")
-    assert isinstance(found, cards.Unreadable)
+    assert isinstance(found, Unreadable)
     assert "matrix.png is no PNG" in found.why
 
 
@@ -531,7 +532,7 @@ def test_a_card_may_hold_anything(change: dict[str, object], tmp_path: Path) -> 
     path = audited(tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     (found,) = cards.read(tmp_path)
-    assert isinstance(found, cards.Unreadable) == ("attackers" in change)
+    assert isinstance(found, Unreadable) == ("attackers" in change)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
+import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
@@ -57,6 +58,17 @@ class Share:
 
     hits: int
     count: int
+
+    @classmethod
+    def of(cls, hits: Tensor, among: Tensor | None = None) -> Self:
+        """Of the images that count, those that are hits.
+
+        Args:
+            hits: bool (N,).
+            among: which images count, bool (N,); all if left out.
+        """
+        counted = torch.ones_like(hits) if among is None else among
+        return cls(int((counted & hits).sum()), int(counted.sum()))
 
     @property
     def share(self) -> float | None:

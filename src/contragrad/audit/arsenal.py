@@ -20,11 +20,11 @@ from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import stream_seed
 from contragrad.jobs import table4
-from contragrad.jobs.material import make_material
+from contragrad.jobs.material import make_material, missing_sources
 from contragrad.jobs.refine import FullTraining
-from contragrad.jobs.tasks import task_name
+from contragrad.jobs.tasks import against, task_name
 from contragrad.networks.inference import device_of
-from contragrad.networks.objectives import PLAIN_STEP, step_cost
+from contragrad.networks.objectives import OBJECTIVES, PLAIN_STEP, step_cost
 from contragrad.reference import architecture, construct
 from contragrad.run_folder.contents import load_reference, normalisation
 from contragrad.run_folder.workspace import Workspace
@@ -86,8 +86,7 @@ class Arsenal:
         """Whether the target's architecture cannot be trained so; notes why."""
         why = self.target.refused.get(task.objective) if _anew(task, self.target) else None
         if why is not None:
-            self.missing[name] = why
-            self.lost.add(name)
+            self._lose(name, why)
         return why is not None
 
     def architectures(self) -> dict[str, str]:
@@ -120,17 +119,24 @@ class Arsenal:
         return task_name(self.tasks[name], self.workspace)
 
     def seconds_to_have(self, name: str) -> float:
-        """How long it will take to come by the source."""
+        """How long it will take to come by the source, and by those that its training is against."""
         known = self.fingerprint_of(name)
         if name in self.networks or self.workspace.artefacts.find("network", known) is not None:
             return 0.0
-        step = self._pace_of_training(name)
         if name == sources.DISTILLED:
-            return self.workspace.config.reference.epochs * self.settings.distilled * PLAIN_STEP * step
+            asked = self.workspace.config.reference.epochs * self.settings.distilled
+            return asked * PLAIN_STEP * self._pace_of_training(name)
         task = self.tasks[name]
+        takes = OBJECTIVES[task.objective].takes_sources
+        before = missing_sources(against(task, self.workspace)).values() if takes else ()
+        # Timed with all cores, which its sources are trained with; it is trained on one.
+        own = self._seconds_to_train(task) * torch.get_num_threads() / self.executor.slots
+        return own + sum(map(self._seconds_to_train, before))
+
+    def _seconds_to_train(self, task: FullTraining) -> float:
+        """With all cores; a step has its weights' gradients too."""
         work = task.epochs * len(self.splits.train) * step_cost(task.objective)
-        # Timed with all cores, trained on one each; and a step has its weights' gradients too.
-        return work * PLAIN_STEP * step * torch.get_num_threads() / self.executor.slots
+        return work * PLAIN_STEP * self._pace_of(task.architecture)
 
     def seconds_for_gradient(self, name: str) -> float:
         """How long an input gradient of the source takes for an image."""
@@ -140,7 +146,9 @@ class Arsenal:
         return self._pace(known.fingerprint, lambda: known.network)
 
     def _pace_of_training(self, name: str) -> float:
-        text = COPY if name == sources.DISTILLED else self.tasks[name].architecture
+        return self._pace_of(COPY if name == sources.DISTILLED else self.tasks[name].architecture)
+
+    def _pace_of(self, text: str) -> float:
         return self._pace(text, lambda: untrained(text, self.workspace.problem))
 
     def _pace(self, of: str, network: Callable[[], nn.Module]) -> float:
@@ -164,10 +172,10 @@ class Arsenal:
         self.networks[name] = sources.ensemble(there)
         return True
 
-    def _train(self, tasks: Sequence[FullTraining]) -> None:
+    def _train(self, wanted: Sequence[FullTraining]) -> None:
+        tasks = [task for task in wanted if self._supplied(task)]
         if not tasks:
             return
-        make_material(self.workspace, self.splits, tasks, self.watch)
         trained = table4.train(self.workspace, tasks, self.executor, self.watch)
         normal = normalisation(self.splits.train)
         for task in tasks:
@@ -176,8 +184,21 @@ class Arsenal:
                 name = task_name(task, self.workspace)
                 self.networks[task.name] = Named(braced(network, self.splits.test), name)
             else:
-                self.missing[task.name] = "its training diverged"
-                self.lost.add(task.name)
+                self._lose(task.name, "its training diverged")
+
+    def _supplied(self, task: FullTraining) -> bool:
+        """Makes what the training is against; False, noted, if that cannot be had."""
+        try:
+            make_material(self.workspace, self.splits, [task], self.watch)
+        except UserError as error:
+            self._lose(task.name, error.what)
+            return False
+        return True
+
+    def _lose(self, name: str, why: str) -> None:
+        """Notes that a source cannot be had."""
+        self.missing[name] = why
+        self.lost.add(name)
 
     def _distil(self) -> None:
         name = sources.DISTILLED
@@ -191,8 +212,7 @@ class Arsenal:
                 lambda message: self.watch(epoch_of(name, name, message)),
             )
         except UserError as error:
-            self.missing[name] = error.what
-            self.lost.add(name)
+            self._lose(name, error.what)
             self.watch(Ended(name))
             return
         images = self.splits.test.images[: self.settings.images]

@@ -1,16 +1,24 @@
-"""The report card as plain values: a verdict in sentences, a row for each attempt, and the checks."""
+"""The report card as plain values, made of findings and read again: a verdict, attempts, and checks."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from contragrad import evaluate
 from contragrad.audit.attackers import ATTACKERS, Attacker
 from contragrad.audit.attempts import Attempt
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.every import judged
 from contragrad.audit.facts import Tried
-from contragrad.audit.findings import Findings, shares
+from contragrad.audit.findings import Findings
 from contragrad.audit.settings import radius
 from contragrad.audit.verdict import rule, title, verdict
-from contragrad.evaluate import Share
+from contragrad.errors import UserError
+from contragrad.evaluate import Interval, Share
+from contragrad.outside import LONGEST_JSON, from_json, read_text
+
+CARD = "card.json"
 
 
 def content(findings: Findings) -> dict[str, Any]:
@@ -31,7 +39,7 @@ def content(findings: Findings) -> dict[str, Any]:
         "epsilon": radius(findings.settings.epsilon),
         "l2_epsilon": str(findings.settings.l2_epsilon),
         "images": findings.images,
-        "clean_accuracy": _share(shares(findings.clean)),
+        "clean_accuracy": _share(Share.of(findings.clean)),
         "withstood": findings.withstood,
         "unknown_below": findings.unknown_below,
         "defeated_by": findings.defeated_by,
@@ -39,8 +47,8 @@ def content(findings: Findings) -> dict[str, Any]:
         "attackers": [_attacker(findings, attacker) for attacker in ATTACKERS],
         "compared": {
             name: {
-                "clean_accuracy": _share(shares(each.clean)),
-                "adversarial_accuracy": _share(shares(each.adversarial)),
+                "clean_accuracy": _share(Share.of(each.clean)),
+                "adversarial_accuracy": _share(Share.of(each.adversarial)),
                 "architecture": each.architecture,
                 "objective": each.objective,
                 "epochs": each.epochs,
@@ -71,7 +79,7 @@ def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
         "standing": findings.standing(attacker.key),
         "doubt": findings.doubt(attacker.key) if tried else None,
         "fooled": _share(findings.fooled(tried)) if tried else None,
-        "accuracy": _share(shares(findings.survivors(tried))) if tried else None,
+        "accuracy": _share(Share.of(findings.survivors(tried))) if tried else None,
         "attempts": [_row(findings, each) for each in tried],
         "left_out": {
             name: why
@@ -90,7 +98,7 @@ def _row(findings: Findings, each: Tried) -> dict[str, Any]:
         "epsilon": radius(attempt.attack.epsilon),
         "steps": _steps(attempt),
         "restart": attempt.restart,
-        "accuracy": _share(shares(findings.clean & held.right)),
+        "accuracy": _share(Share.of(findings.clean & held.right)),
         "fooled": _share(findings.fooled([each])),
         "source_fooled": _share(findings.source_fooled(each)),
         "transferred": _share(findings.transferred(each)),
@@ -124,3 +132,119 @@ def by_queries(findings: Findings, each: Tried) -> list[list[float]]:
 def _share(share: Share) -> dict[str, Any]:
     interval = None if share.interval is None else list(share.interval)
     return {"share": share.share, "hits": share.hits, "count": share.count, "interval": interval}
+
+
+@dataclass(frozen=True, slots=True)
+class Fooled:
+    """A share of images with its interval, in [0, 1]."""
+
+    share: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttackerRow:
+    """A row of the card: how the network stands against somebody.
+
+    Args:
+        key: his short name.
+        threat: what he knows, has and does.
+        standing: withstood, weakened, defeated, inconclusive or not run.
+        fooled: of the images that the network classifies correctly; None if he was not run.
+    """
+
+    key: str
+    threat: str
+    standing: str
+    fooled: Fooled | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """An audit's card.
+
+    Args:
+        title: what it is of.
+        network: the audited network's name.
+        fingerprint: names its weights.
+        epsilon: the radius, as text.
+        verdict: in sentences.
+        withstood: the strongest attacker who is withstood together with all weaker ones; None if none is.
+        defeated_by: the weakest attacker who defeats it; None if none does.
+        rule: when an attacker is withstood, and when he defeats.
+        attackers: from weak to strong.
+        checks: number, question, verdict and figure of each.
+        left_out: what was not tried, and why.
+    """
+
+    title: str
+    network: str
+    fingerprint: str
+    epsilon: str
+    verdict: str
+    withstood: str | None
+    defeated_by: str | None
+    rule: str
+    attackers: tuple[AttackerRow, ...]
+    checks: tuple[tuple[str, str, str, str], ...]
+    left_out: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A card that cannot be read, and why."""
+
+    path: Path
+    why: str
+
+
+def paths(folder: Path) -> list[Path]:
+    """Where the cards of a run folder lie, by network and radius."""
+    return sorted(path for path in folder.glob(f"audit/*/*/{CARD}") if path.is_file())
+
+
+def read(path: Path) -> Card | Unreadable:
+    """The card that `content` was written as."""
+    try:
+        return _card(from_json(read_text(path, LONGEST_JSON, "it cannot be read", "contragrad audit")))
+    except UserError as error:
+        return Unreadable(path, error.what)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Unreadable(path, f"{type(error).__name__}: {error}")
+
+
+def _card(stored: Mapping[str, Any]) -> Card:
+    return Card(
+        title=str(stored["title"]),
+        network=str(stored["target"]["name"]),
+        fingerprint=str(stored["target"]["fingerprint"]),
+        epsilon=str(stored["epsilon"]),
+        verdict=str(stored["verdict"]),
+        withstood=_name(stored["withstood"]),
+        defeated_by=_name(stored["defeated_by"]),
+        rule=str(stored["rule"]),
+        attackers=tuple(
+            AttackerRow(
+                key=str(each["attacker"]),
+                threat=str(each["threat"]),
+                standing=str(each["standing"]),
+                fooled=_fooled(each["fooled"]),
+            )
+            for each in stored["attackers"]
+        ),
+        checks=tuple(
+            (str(each["number"]), str(each["question"]), str(each["verdict"]), str(each["figure"]))
+            for each in stored["checks"]
+        ),
+        left_out={str(what): str(why) for what, why in stored["left_out"].items()},
+    )
+
+
+def _fooled(stored: Mapping[str, Any] | None) -> Fooled | None:
+    if stored is None or stored["interval"] is None:
+        return None
+    return Fooled(evaluate.share(stored["share"]), evaluate.interval(stored["interval"]))
+
+
+def _name(stored: Any) -> str | None:
+    return None if stored is None else str(stored)

@@ -26,7 +26,7 @@ from contragrad.reference import architecture
 from contragrad.run_folder import history
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
-from contragrad.watch.events import Watcher
+from contragrad.watch.events import Stage, Watcher
 
 
 def audit(
@@ -69,14 +69,15 @@ def audit(
     folder = Path(given) if of_run else Path(str(out))
     config = history.stored_config(folder) if of_run else config_file.read(study_file, overrides)
     depth = depth_of(settings, config)
-    require(("foolbox", "matplotlib", "pyautoattack"), "audit", job="the audit", where="audit")
+    require(("foolbox", "kornia", "matplotlib", "pyautoattack"), "audit", job="the audit", where="audit")
     # Before a reference is trained for it.
-    model = None
+    model = read = None
     if not of_run:
-        images, unmade = run.open_data(config, folder)
+        watch(Stage("reading the data"))
+        read = images, unmade = run.open_data(config, folder)
         model = models.of_file(unmade, given, weights, images.test)
         _require_time(unmade, images, depth.minutes)
-    dataset, workspace = run.entered(config, folder, watch)
+    dataset, workspace = run.entered(config, folder, watch, read)
     training = target.training_of(workspace, network) if of_run else None
     with run.opened(workspace, dataset, watch) as (_, splits):
         chosen = model or target.of_run(workspace, splits, training)

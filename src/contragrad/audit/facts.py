@@ -6,6 +6,7 @@ from torch import Tensor
 
 from contragrad.attacks.library import Norm, norm_of
 from contragrad.audit.attempts import Attempt, Held
+from contragrad.settings.choices import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Compared:
     clean: Tensor
     adversarial: Tensor
     architecture: str
-    objective: str
+    objective: Objective
     epochs: int
 
 
@@ -64,7 +65,7 @@ class Facts:
     target: str
     reference: str
     architecture: str | None
-    objective: str
+    objective: Objective
     epochs: int
     recipe_known: bool
     classes: int

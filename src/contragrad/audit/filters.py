@@ -1,9 +1,7 @@
 """Image filters before the reference, a cheap defence, under attackers who know of them and who do not."""
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 
-import torch
 from torch import Tensor, nn
 
 from contragrad.attacks.examples import craft
@@ -12,9 +10,6 @@ from contragrad.defences import FILTERS, Filter, Filtered
 from contragrad.evaluate import Share
 from contragrad.networks.inference import predict
 from contragrad.settings.config import AttackSettings
-
-NEEDS = {"bilateral": "kornia"}
-"""What a filter cannot do without."""
 
 
 class PassedThrough(nn.Module):
@@ -36,15 +31,6 @@ class PassedThrough(nn.Module):
         return logits
 
 
-def lacking() -> dict[str, str]:
-    """The filters whose package is missing, as an audit says what was left out."""
-    return {
-        f"{name} filter": f"{package} is not installed"
-        for name, package in NEEDS.items()
-        if find_spec(package) is None
-    }
-
-
 def filtered(
     reference: nn.Module, examples: Examples, attack: AttackSettings, *, seed: int
 ) -> Mapping[str, tuple[Share, Share]]:
@@ -57,9 +43,8 @@ def filtered(
         seed: names what is drawn.
 
     Returns:
-        For each filter whose package is there: of the images that the filtered reference classifies
-        correctly, those that fool it although they were crafted on the reference alone, and those that do so
-        crafted through the filter.
+        For each filter: of the images that the filtered reference classifies correctly, those that fool it
+        although they were crafted on the reference alone, and those that do so crafted through the filter.
     """
     images, labels = pixels(examples.images), examples.labels
     if images.shape[1] not in (1, 3):
@@ -67,14 +52,8 @@ def filtered(
     unaware = craft(reference, images, labels, attack, seed=seed)
     found = {}
     for name, each in FILTERS.items():
-        if name in NEEDS and find_spec(NEEDS[name]) is None:
-            continue
         network = Filtered(reference, each)
         aware = craft(PassedThrough(reference, each), images, labels, attack, seed=seed)
         right, first, second = (predict(network, shown) == labels.cpu() for shown in (images, unaware, aware))
-        found[name] = (_fooled(right, first), _fooled(right, second))
+        found[name] = (Share.of(~first, right), Share.of(~second, right))
     return found
-
-
-def _fooled(right: Tensor, after: Tensor) -> Share:
-    return Share(int(torch.count_nonzero(right & ~after)), int(torch.count_nonzero(right)))

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
@@ -71,18 +70,16 @@ class Findings:
 
     def fooled(self, tried: Iterable[Tried]) -> Share:
         """Of the images that the target classifies correctly, those of which some example fools it."""
-        held = self.survivors(tried)
-        return Share(int((self.clean & ~held).sum()), int(self.clean.sum()))
+        return Share.of(~self.survivors(tried), self.clean)
 
     def source_fooled(self, each: Tried) -> Share:
         """Of the images that the source classifies correctly, those whose example fools it."""
-        clean = self.source_clean[each.attempt.source]
-        return Share(int((clean & ~each.held.source).sum()), int(clean.sum()))
+        return Share.of(~each.held.source, self.source_clean[each.attempt.source])
 
     def transferred(self, each: Tried) -> Share:
         """Of the images that both classify correctly and the source is fooled on, those that fool both."""
         counted = self.clean & self.source_clean[each.attempt.source] & ~each.held.source
-        return Share(int((counted & ~each.held.right).sum()), int(counted.sum()))
+        return Share.of(~each.held.right, counted)
 
     def untried(self, key: str) -> list[str]:
         """What an attacker was to try and did not, as `missing` calls it; what is no source of his is not."""
@@ -237,8 +234,3 @@ def mcnemar(first: Tensor, second: Tensor) -> float:
     if only_first + only_second == 0:
         return 1.0
     return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
-
-
-def shares(right: Tensor) -> Share:
-    """The share of images that are right."""
-    return Share(int(torch.count_nonzero(right)), len(right))

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.facts import Tried
-from contragrad.audit.findings import Findings, shares
+from contragrad.audit.findings import Findings
 from contragrad.audit.settings import radius
 from contragrad.audit.sources import surrogate
+from contragrad.evaluate import Share
 from contragrad.pictures.picture_file import picture
 
 Matrix = dict[str, dict[str, float]]
@@ -20,7 +21,7 @@ def matrix(findings: Findings) -> Matrix:
         for each in findings.tried.get(attacker.key, ()):
             found.setdefault(each.attempt.source, {}).setdefault(each.attempt.label, []).append(each)
     return {
-        source: {name: shares(findings.survivors(tried)).share or 0.0 for name, tried in row.items()}
+        source: {name: Share.of(findings.survivors(tried)).share or 0.0 for name, tried in row.items()}
         for source, row in found.items()
     }
 
@@ -88,10 +89,10 @@ def curve(findings: Findings, source: str) -> list[tuple[float, float]]:
     steps = findings.settings.steps
     tried = findings.find(source, name="linf-pgd", way="gradient", restart=0, steps=steps)
     points = {
-        float(each.attempt.attack.epsilon): shares(findings.clean & each.held.right).share or 0.0
+        float(each.attempt.attack.epsilon): Share.of(findings.clean & each.held.right).share or 0.0
         for each in tried
     }
-    return sorted({0.0: shares(findings.clean).share or 0.0, **points}.items())
+    return sorted({0.0: Share.of(findings.clean).share or 0.0, **points}.items())
 
 
 def draw_alignment(findings: Findings, path: Path) -> None:
@@ -109,5 +110,9 @@ def draw_alignment(findings: Findings, path: Path) -> None:
         panels[-1, 0].set_xlabel("cosine between input gradients")
 
 
-PICTURES = {"matrix.png": draw_matrix, "curves.png": draw_curves, "alignment.png": draw_alignment}
-"""File -> what draws it."""
+PICTURES = {
+    "matrix.png": ("Accuracy by source and attack", draw_matrix),
+    "curves.png": ("Accuracy by ε", draw_curves),
+    "alignment.png": ("Alignment with each source's gradients", draw_alignment),
+}
+"""File -> its heading, and what draws it."""

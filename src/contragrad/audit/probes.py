@@ -125,8 +125,8 @@ def probe(
         curvature=float(change[told].mean()) if told.any() else 0.0,
         corruptions={
             name: (
-                _share(network, disturbed := disturb(whole, seed), examples.labels),
-                _share(reference, disturbed, examples.labels),
+                Share.of(predict(network, disturbed := disturb(whole, seed)) == examples.labels.cpu()),
+                Share.of(predict(reference, disturbed) == examples.labels.cpu()),
             )
             for name, disturb in CORRUPTIONS.items()
         },
@@ -167,10 +167,6 @@ def cosines(first: Tensor, second: Tensor) -> Tensor:
     """The cosine (N,) between two gradients of each image; 0 where one is zero or not finite."""
     found = (unit(first).flatten(1) * unit(second).flatten(1)).sum(1).clamp(-1, 1)
     return found.nan_to_num(0.0)
-
-
-def _share(network: nn.Module, images: Tensor, labels: Tensor) -> Share:
-    return Share(int((predict(network, images) == labels.cpu()).sum()), len(labels))
 
 
 def _on_path(

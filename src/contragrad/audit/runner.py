@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from contragrad.audit import attackers, filters, sources
+from contragrad.audit import attackers, sources
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, Bout
 from contragrad.audit.attempts import Attempt, Field, Held, Named
@@ -96,7 +96,6 @@ class Runner:
                     waiting = self._round([*waiting, *bouts], arena)
             self._together(arena, late)
         arsenal.watch(Stage("measuring the network itself"))
-        arsenal.missing.update(filters.lacking())
         clean = self._clean(examples)
         return Findings(
             facts=facts,

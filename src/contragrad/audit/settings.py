@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import inf
 
 from contragrad.errors import UserError
 
@@ -57,5 +58,9 @@ class AuditSettings:
             raise UserError(f"{self.epsilon} is no radius", where="--epsilon", remedy="more than 0, up to 1")
         if self.l2_epsilon <= 0:
             raise UserError(f"{self.l2_epsilon} is no radius", where="--l2-epsilon", remedy="more than 0")
-        if self.minutes is not None and not self.minutes > 0:
-            raise UserError(f"{self.minutes} minutes are none", where="--budget", remedy="more than 0")
+        if self.minutes is not None and not 0 < self.minutes < inf:
+            raise UserError(
+                f"{self.minutes} minutes are no budget",
+                where="--budget",
+                remedy="more than 0; left out, there is no limit",
+            )

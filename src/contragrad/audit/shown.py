@@ -10,17 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from contragrad.audit.attackers import ATTACKERS
-from contragrad.audit.card import content
+from contragrad.audit.card import CARD, content
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.check import Check, Result, said
 from contragrad.audit.checks.every import judged
-from contragrad.audit.findings import Findings, Standing, shares
+from contragrad.audit.findings import Findings, Standing
 from contragrad.audit.plots import PICTURES
 from contragrad.audit.verdict import rule, title, verdict
 from contragrad.evaluate import Share
 from contragrad.files import named, write_text
 
-CARD = "card.json"
 TEXT = "card.txt"
 
 WORDS: dict[Standing, str] = {
@@ -55,7 +54,7 @@ def write(findings: Findings, folder: Path) -> None:
     with page.capture() as text:
         printed(findings, page)
     write_text(folder / TEXT, text.get())
-    for name, draw in PICTURES.items():
+    for name, (_, draw) in PICTURES.items():
         draw(findings, folder / name)
 
 
@@ -85,7 +84,7 @@ def attackers_table(findings: Findings) -> Table:
             attacker.key,
             str(sources),
             said(max((findings.source_fooled(each) for each in tried), key=_strength)) if tried else "–",
-            said(shares(findings.survivors(tried))) if tried else "–",
+            said(Share.of(findings.survivors(tried))) if tried else "–",
             said(findings.fooled(tried)) if tried else "–",
             f"[{colours[standing]}]{WORDS[standing]}[/]",
         )

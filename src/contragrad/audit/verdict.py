@@ -5,8 +5,9 @@ from contragrad.audit.checks.check import said
 from contragrad.audit.checks.claim import gain
 from contragrad.audit.checks.every import judged
 from contragrad.audit.checks.masking import order
-from contragrad.audit.findings import ENOUGH_QUERIES, STRONG, Findings, shares
+from contragrad.audit.findings import ENOUGH_QUERIES, STRONG, Findings
 from contragrad.audit.settings import radius
+from contragrad.evaluate import Share
 
 OF_THE_ATTACKS = range(7, 16)
 """The numbers of the checks that say whether the attacks work."""
@@ -35,7 +36,7 @@ def verdict(findings: Findings) -> str:
     facts, by_key = findings.facts, {attacker.key: attacker for attacker in ATTACKERS}
     l2 = radius(findings.settings.l2_epsilon)
     ball = f"L_inf {radius(findings.settings.epsilon)} (with the reference, turned or not, also L_2 {l2})"
-    clean = shares(findings.clean)
+    clean = Share.of(findings.clean)
     lines = [
         f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
         f"what follows is of those, at {ball}."

@@ -4,17 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contragrad import evaluate
+from contragrad.audit import card
 from contragrad.audit.target import Target
-from contragrad.errors import UserError
 from contragrad.evaluate import Row
-from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.run_folder import history
 from contragrad.run_folder.workspace import TABLE, Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What an audit of the network came to.
+    """What an audit of the network came to, or that its card cannot be read.
 
     Args:
         title: of its card.
@@ -46,13 +45,12 @@ def recorded(workspace: Workspace, target: Target) -> Record:
     """What the run folder holds of just this network, not of one that had its name before.
 
     Raises:
-        UserError: if the table or a card cannot be read.
+        UserError: if the table cannot be read.
     """
     table = workspace.folder / TABLE
     rows = evaluate.read(table) if table.is_file() else ()
     own = (target.name, str(target.weights.relative_to(workspace.folder)))
-    cards = sorted(workspace.folder.glob("audit/*/*/card.json"))
-    verdicts = (_verdict(path, workspace, target) for path in cards)
+    verdicts = (_verdict(path, workspace, target) for path in card.paths(workspace.folder))
     return Record(
         row=next((row for row in rows if (row.name, row.weights) == own), None),
         looks=history.load(workspace.folder).looks,
@@ -61,16 +59,10 @@ def recorded(workspace: Workspace, target: Target) -> Record:
 
 
 def _verdict(path: Path, workspace: Workspace, target: Target) -> Verdict | None:
-    remedy = "contragrad audit writes it anew"
-    text = read_text(path, LONGEST_JSON, "an audit's card cannot be read", remedy)
-    try:
-        card = from_json(text)
-        if card["target"]["fingerprint"] != target.fingerprint:
-            return None
-        return Verdict(
-            title=f"{card['title']}, epsilon {card['epsilon']}",
-            text=str(card["verdict"]),
-            card=path.relative_to(workspace.folder),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError("an audit's card cannot be read", where=str(path), remedy=remedy) from error
+    found, place = card.read(path), path.relative_to(workspace.folder)
+    if isinstance(found, card.Unreadable):
+        text = f"It may be of this network or of another: {found.why}; contragrad audit writes it anew."
+        return Verdict(title="An audit whose card cannot be read", text=text, card=place)
+    if found.fingerprint != target.fingerprint:
+        return None
+    return Verdict(title=f"{found.title}, epsilon {found.epsilon}", text=found.verdict, card=place)

@@ -9,7 +9,7 @@ from contragrad.errors import UserError
 from contragrad.fingerprint import stream_seed
 from contragrad.jobs.refine import FullTraining, train_fully
 from contragrad.jobs.tasks import against
-from contragrad.networks.objectives import Material
+from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.reference import architecture
 from contragrad.run_folder.contents import material, material_of, untrained_reference, untrained_source
 from contragrad.run_folder.workspace import Workspace, source_architecture
@@ -58,7 +58,8 @@ def make_material(
     """
     for task in tasks:
         own = against(task, workspace)
-        make_sources(own, splits, watch)
+        if OBJECTIVES[task.objective].takes_sources:
+            make_sources(own, splits, watch)
         material(own, task.objective)
 
 
@@ -68,33 +69,28 @@ def make_sources(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     Raises:
         UserError: if a training diverges.
     """
+    for place, task in missing_sources(workspace).items():
+        name, text = workspace.source_names()[place], f"training source {place + 1}, {task.name}"
+        watch(Stage(f"{text}, {task.epochs} epochs", (Planned(name, task.name, task.epochs),)))
+        own = material_of(workspace, task.objective, place) if is_surrogate(task.name) else Material()
+        _train_here(workspace, splits, task, name, own, untrained_source(workspace, splits, place), watch)
+
+
+def missing_sources(workspace: Workspace) -> dict[int, FullTraining]:
+    """How the sources beside the reference are trained that are not there, by their places."""
     config = workspace.config
-    for place, (source, name) in enumerate(
-        zip(config.training.sources, workspace.source_names(), strict=True)
-    ):
-        if source in ("reference", "key") or workspace.artefacts.find("network", name) is not None:
-            continue
-        objective = config.training.objective if is_surrogate(source) else "cross-entropy"
-        epochs = config.reference.epochs
-        watch(
-            Stage(f"training source {place + 1}, {source}, {epochs} epochs", (Planned(name, source, epochs),))
-        )
-        task = FullTraining(
+    sources = enumerate(zip(config.training.sources, workspace.source_names(), strict=True))
+    return {
+        place: FullTraining(
             name=source,
             architecture=source_architecture(config.reference, source),
-            objective=objective,
-            epochs=epochs,
+            objective=config.training.objective if is_surrogate(source) else "cross-entropy",
+            epochs=config.reference.epochs,
             seed=workspace.seed_of_source(place),
         )
-        _train_here(
-            workspace,
-            splits,
-            task,
-            name,
-            material_of(workspace, objective, place) if is_surrogate(source) else Material(),
-            untrained_source(workspace, splits, place),
-            watch,
-        )
+        for place, (source, name) in sources
+        if source not in ("reference", "key") and workspace.artefacts.find("network", name) is None
+    }
 
 
 def _train_here(

@@ -88,8 +88,16 @@ def resume(folder: Path, overrides: Sequence[str], watch: Watcher) -> tuple[eval
     return complete(workspace, dataset, watch)
 
 
-def entered(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[Dataset, Workspace]:
+def entered(
+    config: StudyConfig, folder: Path, watch: Watcher, read: tuple[Dataset, Workspace] | None = None
+) -> tuple[Dataset, Workspace]:
     """The data and the run folder of a study, which is made if it is not there.
+
+    Args:
+        config: the study's settings.
+        folder: its run folder.
+        watch: who is told.
+        read: what `open_data` gave of them, if it was asked before.
 
     Raises:
         UserError: if the folder holds another study, or for whatever in the configuration or the data is
@@ -99,8 +107,10 @@ def entered(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[Dataset,
     there = folder.exists()
     if there:
         require_continuation(config_file.dotted(stored_config(folder)), config)
-    watch(Stage("reading the data"))
-    dataset, workspace = open_data(config, folder)
+    if read is None:
+        watch(Stage("reading the data"))
+        read = open_data(config, folder)
+    dataset, workspace = read
     for remark in remarks(dataset):
         watch(Said(f"{dataset.name}: {remark}"))
     if not there:

@@ -14,7 +14,7 @@ from contragrad.settings.config import StudyConfig
 
 
 def worker_count(workspace: Workspace) -> int:
-    """Worker processes: as many as the settings say, or one for each core that may be used, or for a device."""
+    """Worker processes: as many as the settings say, or one for each usable core, or for an accelerator."""
     if workspace.config.workers:
         return workspace.config.workers
     return max(1, int(usable_cores())) if workspace.device.type == "cpu" else 1

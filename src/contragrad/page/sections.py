@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from contragrad.audit.attackers import ATTACKERS
+from contragrad.audit.card import Unreadable
 from contragrad.page import charts, intervals
 from contragrad.page.blocks import Block, Folded, Gallery, Grid, Picture, Section, Words
-from contragrad.page.cards import Card, Unreadable
+from contragrad.page.cards import Card
 from contragrad.page.settings import cost, reproduce, settings
 from contragrad.page.steps import ancestry
 from contragrad.page.story import Story

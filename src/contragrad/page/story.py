@@ -8,11 +8,12 @@ from pathlib import Path
 
 from contragrad import reference
 from contragrad.artefacts import Artefacts
+from contragrad.audit.card import Unreadable
 from contragrad.evaluate import Row
 from contragrad.evolution.search import State
 from contragrad.jobs import recipes
 from contragrad.page.blocks import Picture
-from contragrad.page.cards import Card, Unreadable
+from contragrad.page.cards import Card
 from contragrad.page.cost import Cost
 from contragrad.page.steps import Step, steps, winners
 from contragrad.run_folder.history import History

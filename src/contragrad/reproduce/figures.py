@@ -113,7 +113,7 @@ def _of_data(
             if shown.attack is not None:
                 strength = Crafted(
                     attack=shown.attack,
-                    clean=cell("accuracy", clean, clean=clean, source=clean),
+                    clean=Share.of(clean),
                     fooled=cell("fooling rate", asking.right(source, shown), clean=clean, source=clean),
                 )
                 if column.source in OWN:
@@ -140,7 +140,7 @@ def _of_data(
                     cells[worst] = gaps[0]
                     continue
                 right = rights[worst][name] = torch.stack([rights[each][name] for each in members]).all(0)
-                cells[worst] = Share(int(right.sum()), len(right))
+                cells[worst] = Share.of(right)
     pairs = {column: _pairs(right, definition.baseline) for column, right in rights.items()}
     looks = note_look(place.memo, asking.trained())
     return Measured(

@@ -23,6 +23,6 @@ def cell(measure: Measure, right: Tensor, *, clean: Tensor, source: Tensor) -> S
     Source: sections 3.2 (the accuracies), 4.2.2 and 4.2.3 (the fooling rates).
     """
     if measure == "accuracy":
-        return Share(int(right.sum()), len(right))
+        return Share.of(right)
     counted = source & clean if measure == "fooling rate" else source
-    return Share(int((counted & ~right).sum()), int(counted.sum()))
+    return Share.of(~right, counted)

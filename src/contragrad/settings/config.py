@@ -230,8 +230,8 @@ class StudyConfig:
         search: Algorithm 1.
         refine: the training after the search.
         device: where tensors live; `auto` takes an accelerator if there is one.
-        workers: processes that evaluate children at the same time; 0 takes one for each core that may be used,
-            or one for an accelerator, or as many as a Ray cluster has room for.
+        workers: processes that evaluate children at the same time; 0 takes one for each core that may be
+            used, or one for an accelerator, or as many as a Ray cluster has room for.
         executor: where workers are: processes of this machine, or `ray`, on the nodes of a Ray cluster. This
             setting, `address` and `memo` are given on the command line, and no study file holds them.
         address: the Ray cluster: `local` starts one of this machine alone, `auto` joins the one that runs

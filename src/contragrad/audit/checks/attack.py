@@ -17,7 +17,8 @@ from contragrad.audit.checks.check import (
     unknown,
 )
 from contragrad.audit.facts import Tried
-from contragrad.audit.findings import Findings, shares
+from contragrad.audit.findings import Findings
+from contragrad.evaluate import Share
 
 SLACK = 0.02
 """Share of images by which two attacks may differ and still count as equally strong."""
@@ -67,7 +68,7 @@ def monotone(findings: Findings) -> Result:
     largest = curve[-1].attempt.attack.epsilon if curve else Fraction(0)
     if len(curve) < 3 or largest < 1:
         return unknown("accuracy by epsilon was not measured")
-    falling = [shares(findings.clean & each.held.right) for each in curve]
+    falling = [Share.of(findings.clean & each.held.right) for each in curve]
     heights = [share.share or 0.0 for share in falling]
     rises = max(after - before for before, after in pairwise(heights))
     figure = f"largest rise {100 * rises:.1f} points; at epsilon {largest} still right on {said(falling[-1])}"

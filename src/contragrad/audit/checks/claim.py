@@ -4,9 +4,10 @@ import torch
 
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
-from contragrad.audit.findings import Findings, mcnemar, shares
+from contragrad.audit.findings import Findings, mcnemar
 from contragrad.audit.settings import radius
 from contragrad.audit.sources import TWIN
+from contragrad.evaluate import Share
 
 NEARLY_ALL = 0.99
 """Share of its own images that a source must be fooled on for its examples to be strong."""
@@ -16,11 +17,14 @@ ENOUGH_SEEDS = 3
 
 
 def threat_models(findings: Findings) -> Result:
-    """Every attacker who was run has a threat model, and the target's name does not claim more."""
+    """Every attacker who was run has a threat model, as all of the audit's do; the name claims no more."""
     run = [attacker for attacker in ATTACKERS if findings.tried.get(attacker.key)]
     claims = "robust" in findings.facts.target.lower()
     sources = {each.attempt.source for attacker in run for each in findings.tried[attacker.key]}
-    figure = f"{len(run)} attackers, {len(sources)} sources, epsilon {radius(findings.settings.epsilon)}"
+    figure = (
+        f"{len(run)} attackers, {len(sources)} sources, epsilon {radius(findings.settings.epsilon)}; it can "
+        "fail only by the network's name, for the audit states the threat models"
+    )
     if claims:
         return decided(False, f"the network is called {findings.facts.target}; {figure}")
     return decided(bool(run) and all(attacker.threat for attacker in run), figure)
@@ -28,7 +32,7 @@ def threat_models(findings: Findings) -> Result:
 
 def clean_accuracy(findings: Findings) -> Result:
     """Clean accuracy is known, and above chance."""
-    share = shares(findings.clean)
+    share = Share.of(findings.clean)
     chance = findings.facts.chance
     above = share.interval is not None and share.interval[0] > chance
     return decided(above, f"{said(share)}; chance is {100 * chance:.1f} %")
@@ -115,7 +119,7 @@ def gain(findings: Findings) -> str:
     own = findings.plain(REFERENCE)
     if twin is None or own is None:
         return ""
-    mine, other = shares(own.held.right), shares(twin.adversarial)
+    mine, other = Share.of(own.held.right), Share.of(twin.adversarial)
     p = mcnemar(own.held.right, twin.adversarial)
     return (
         f"Its undefended twin classifies {said(other)} of the reference's examples correctly, it "

@@ -1,0 +1,82 @@
+"""How an audit comes by networks that are trained against others: what they take, and what if one fails."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+
+import contragrad.jobs.material
+from contragrad.audit import sources
+from contragrad.audit.arsenal import Arsenal
+from contragrad.audit.settings import AuditSettings
+from contragrad.audit.target import Target
+from contragrad.engine.executors import InProcess
+from contragrad.engine.work import Work
+from contragrad.networks.objectives import PLAIN_STEP, step_cost
+from contragrad.reference import architecture, construct
+from contragrad.run_folder.contents import load_splits, normalisation
+from contragrad.watch.events import nobody
+from test_training_sources import digits_of
+
+TEXT = "conv(4,3) fc(8)"
+FIRST = sources.surrogate(1)
+
+
+@pytest.fixture
+def arsenal(tmp_path: Path) -> Iterator[Arsenal]:
+    """That of an audit of a network that was trained against the reference, another seed and a surrogate."""
+    there = digits_of(tmp_path, ("reference", "another-seed", f"surrogate {TEXT}"))
+    splits = load_splits(there)
+    target = Target(
+        name="target",
+        network=construct(TEXT, there.problem, normalisation(splits.train), 1).eval(),
+        fingerprint="target",
+        architecture=TEXT,
+        objective="orthogonal",
+        epochs=2,
+        keep="last",
+        seed=1,
+        weights=tmp_path,
+    )
+    with closing(InProcess(Work("contragrad.jobs.tasks:prepare", there))) as executor:
+        yield Arsenal(
+            workspace=there,
+            splits=splits,
+            target=target,
+            settings=AuditSettings(surrogates=1),
+            executor=executor,
+            watch=nobody,
+        )
+
+
+def test_an_estimate_counts_the_sources_that_the_attacker_must_train_first(arsenal: Arsenal) -> None:
+    own = architecture(arsenal.workspace.config.reference)
+    arsenal.paces |= {TEXT: 2.0, own: 3.0}
+    steps = PLAIN_STEP * len(arsenal.splits.train)
+    cores = torch.get_num_threads() / arsenal.executor.slots
+    penalised = step_cost("orthogonal")
+    alone = steps * 2 * 2.0 * penalised * cores
+    sources_too = alone + steps * (3.0 + 2.0 * penalised)
+    assert arsenal.seconds_to_have(FIRST) == pytest.approx(sources_too)
+    assert arsenal.seconds_to_have(sources.TWIN) == pytest.approx(steps * 2 * 2.0 * cores)
+    arsenal.get([FIRST])
+    assert arsenal.seconds_to_have(FIRST) == 0
+    # Others of the same recipe take the same ones.
+    arsenal.paces |= {arsenal.tasks[sources.stranger(1)].architecture: 2.0}
+    assert arsenal.seconds_to_have(sources.stranger(1)) == pytest.approx(alone)
+
+
+def test_an_attackers_source_that_diverges_is_left_out_and_the_audit_goes_on(
+    arsenal: Arsenal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        contragrad.jobs.material, "train_fully", lambda *what, **how: {"infeasible": "diverged: in epoch 1"}
+    )
+    arsenal.get([FIRST, sources.TWIN])
+    assert sources.TWIN in arsenal.networks
+    assert FIRST not in arsenal.networks
+    assert arsenal.missing[FIRST] == "the training of another-seed diverged: in epoch 1"
+    assert not arsenal.reachable(FIRST)
+    assert arsenal.reachable(sources.TWIN)
