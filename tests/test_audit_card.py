@@ -353,7 +353,7 @@ def test_the_text_has_a_row_for_every_attacker_and_check() -> None:
 
 def test_attackers_that_were_not_run_have_dashes() -> None:
     text = one_line(text_of(without(sound(), "recipe"), width=400))
-    assert re.search(r"│ recipe │ 0 │ – │ – │ – │ not run │", text)
+    assert re.search(r"│ recipe │ 0 │ – │ – │ – │ – │ – │ not run │", text)
 
 
 NAMES = ["[red]x", "[/]x", "[bold", ":smile: x", "a\\[red]"]

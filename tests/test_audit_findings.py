@@ -464,3 +464,39 @@ def test_the_findings_made_by_hand_are_what_they_say() -> None:
     for key, count in FOOLED.items():
         assert found.fooled(found.tried[key]) == Share(count, 950)
     assert torch.equal(found.clean, first(950))
+
+
+def shown_to_an_ordinary_network(findings: Findings, key: str, fooled: int) -> Findings:
+    """An attacker's examples fool so many of an ordinary network's images too."""
+    tried = tuple(
+        replace(each, held=replace(each.held, ordinary=~first(fooled))) for each in findings.tried[key]
+    )
+    return replace(findings, tried=dict(findings.tried) | {key: tried})
+
+
+def test_what_an_ordinary_network_withstands_too_is_no_merit() -> None:
+    key = "unseen sources"
+    own = sound().fooled(sound().tried[key]).hits
+    assert sound().standing(key) == "withstood"
+    assert sound().ordinary_fooled(sound().tried[key]) is None
+    better = shown_to_an_ordinary_network(sound(), key, own + 100)
+    assert better.standing(key) == "withstood"
+    assert better.ordinary_fooled(better.tried[key]) == Share(own + 100, 980)
+    for fooled in (0, own, own + 2):
+        alike = shown_to_an_ordinary_network(sound(), key, fooled)
+        assert alike.standing(key) == "inconclusive"
+        assert "ordinary network" in alike.doubt(key)
+    # Who withstands the white box withstands whoever has less, and an ordinary network does not.
+    held = tuple(came(each, 150) for each in planned("white box"))
+    bounded = replace(alike, tried={key: alike.tried[key], "white box": held})
+    assert bounded.bounded
+    assert bounded.doubt(key) == ""
+
+
+def test_an_attacker_has_what_all_before_him_have() -> None:
+    findings = sound()
+    so_far = [findings.fooled_so_far(attacker.key) for attacker in ATTACKERS]
+    hits = [each.hits for each in so_far if each]
+    assert hits == sorted(hits)
+    assert hits[-1] >= max(findings.fooled(tried).hits for tried in findings.tried.values())
+    assert replace(findings, tried={}).fooled_so_far("white box") is None

@@ -75,6 +75,7 @@ class Held:
         linf: the perturbation's largest absolute value, float (N,).
         l2: its Euclidean length, float (N,).
         queries: how many answers the source gave, (N,); empty where none are counted.
+        ordinary: whether an ordinary network gave the example its label, bool (N,); empty without one.
     """
 
     right: Tensor
@@ -82,6 +83,7 @@ class Held:
     linf: Tensor
     l2: Tensor
     queries: Tensor = field(default_factory=lambda: torch.empty(0))
+    ordinary: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
 
 
 Crafted = tuple[Tensor, Tensor]
@@ -98,6 +100,8 @@ class Field:
         target: the network whose answers count.
         seed: names all streams of random numbers.
         artefacts: keeps what came of attempts.
+        ordinary: a network without a defence that is shown the examples too; None if there is none.
+        apart: sources whose examples tell nothing of it: they are crafted on it, or by the target's answers.
     """
 
     examples: Examples
@@ -105,6 +109,8 @@ class Field:
     target: Named
     seed: int
     artefacts: Artefacts
+    ordinary: Named | None = None
+    apart: frozenset[str] = frozenset()
 
     def attempt(self, attempt: Attempt, source: Named, crafted: Callable[[], Crafted] | None = None) -> Held:
         """What comes of the attempt; made once and kept.
@@ -119,7 +125,10 @@ class Field:
         """
         name = self._name(attempt, source.fingerprint)
         crafted = crafted or partial(self.crafted, attempt, source)
-        tensors = self.artefacts.obtain("attempt", name, lambda: self._tensors(source.network, crafted()))
+        beside = self._beside(attempt)
+        tensors = self.artefacts.obtain(
+            "attempt", name, lambda: self._tensors(source.network, beside, crafted())
+        )
         return Held(**tensors)
 
     def crafted(self, attempt: Attempt, source: Named) -> Crafted:
@@ -133,12 +142,19 @@ class Field:
     def _name(self, attempt: Attempt, source: str) -> str:
         what = (attempt.attack, attempt.way, attempt.restart)
         tag = f"attempt/{VERSIONS.get(attempt.way, 1)}"
-        return fingerprint(tag, *what, source, self.target.fingerprint, self.identity, self.seed)
+        beside = self._beside(attempt)
+        names = (source, self.target.fingerprint, *([beside.fingerprint] if beside else []))
+        return fingerprint(tag, *what, *names, self.identity, self.seed)
 
-    def _tensors(self, source: nn.Module, found: Crafted) -> dict[str, Tensor]:
+    def _beside(self, attempt: Attempt) -> Named | None:
+        """The ordinary network, if it is shown the examples."""
+        return None if attempt.source in self.apart else self.ordinary
+
+    def _tensors(self, source: nn.Module, beside: Named | None, found: Crafted) -> dict[str, Tensor]:
         images, labels = self.examples.images, self.examples.labels.cpu()
         crafted, queries = found
-        return {
+        ordinary = {} if beside is None else {"ordinary": predict(beside.network, crafted) == labels}
+        return ordinary | {
             "right": predict(self.target.network, crafted) == labels,
             "source": predict(source, crafted) == labels,
             "linf": perturbation_norm(crafted, images, "linf").float(),

@@ -79,6 +79,8 @@ def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
         "standing": findings.standing(attacker.key),
         "doubt": findings.doubt(attacker.key) if tried else None,
         "fooled": _share(findings.fooled(tried)) if tried else None,
+        "fooled_so_far": _optional(findings.fooled_so_far(attacker.key)),
+        "ordinary_fooled": _optional(findings.ordinary_fooled(tried)),
         "accuracy": _share(Share.of(findings.survivors(tried))) if tried else None,
         "attempts": [_row(findings, each) for each in tried],
         "left_out": {
@@ -102,6 +104,7 @@ def _row(findings: Findings, each: Tried) -> dict[str, Any]:
         "fooled": _share(findings.fooled([each])),
         "source_fooled": _share(findings.source_fooled(each)),
         "transferred": _share(findings.transferred(each)),
+        "ordinary_fooled": _optional(findings.ordinary_fooled([each])),
         "mean_linf": float(held.linf.mean()),
         "mean_l2": float(held.l2.mean()),
     }
@@ -127,6 +130,10 @@ def by_queries(findings: Findings, each: Tried) -> list[list[float]]:
         [budget, sum(count <= budget for count in needed) / counted if counted else 0.0]
         for budget in (*(budget for budget in budgets if budget < allowed), allowed)
     ]
+
+
+def _optional(share: Share | None) -> dict[str, Any] | None:
+    return None if share is None else _share(share)
 
 
 def _share(share: Share) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """What an audit has found, as plain values and masks over images, and the figures that follow from it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from contragrad.audit.bouts import fitting, left_out_as
 from contragrad.audit.facts import Compared, Facts, Tried
 from contragrad.audit.probes import Probes
 from contragrad.audit.settings import AuditSettings
-from contragrad.audit.sources import AGAINST, SAME
+from contragrad.audit.sources import AGAINST, ANOTHER, SAME
 from contragrad.evaluate import Share
 
 Standing = Literal["withstood", "inconclusive", "weakened", "defeated", "not run"]
@@ -25,6 +26,9 @@ ENOUGH_QUERIES = 1000
 
 NO_GRADIENT = 0.01
 """Share of images without a gradient from which on gradients count as hidden."""
+
+SIGNIFICANT = 0.05
+"""P-value from which on two networks count as alike."""
 
 DEFEATED = 0.5
 """Share of correctly classified images from which on an attacker who fools them has defeated the network."""
@@ -76,6 +80,34 @@ class Findings:
         """Of the images that the source classifies correctly, those whose example fools it."""
         return Share.of(~each.held.source, self.source_clean[each.attempt.source])
 
+    def ordinary_fooled(self, tried: Iterable[Tried]) -> Share | None:
+        """Of the images that an ordinary network classifies correctly, those of which some example fools it.
+
+        Returns:
+            None if there is no such network, or if it was shown none of the examples.
+        """
+        found = self._ordinary_survivors(tried)
+        return None if found is None else Share.of(~found, self.source_clean[ANOTHER])
+
+    def _ordinary_survivors(self, tried: Iterable[Tried]) -> Tensor | None:
+        shown = [each.held.ordinary for each in tried if len(each.held.ordinary)]
+        if not shown or ANOTHER not in self.source_clean:
+            return None
+        return torch.stack([self.source_clean[ANOTHER], *shown]).all(0)
+
+    def no_better(self, tried: Sequence[Tried]) -> bool:
+        """Whether nothing tells the target from an ordinary network that was shown the same examples.
+
+        Of images that both classify correctly, by McNemar's test.
+        """
+        shown = [each for each in tried if len(each.held.ordinary)]
+        other = self._ordinary_survivors(shown)
+        if other is None:
+            return False
+        both = self.clean & self.source_clean[ANOTHER]
+        mine, other = self.survivors(shown)[both], other[both]
+        return int(mine.sum()) <= int(other.sum()) or mcnemar(mine, other) >= SIGNIFICANT
+
     def transferred(self, each: Tried) -> Share:
         """Of the images that both classify correctly and the source is fooled on, those that fool both."""
         counted = self.clean & self.source_clean[each.attempt.source] & ~each.held.source
@@ -115,11 +147,22 @@ class Findings:
         # Steps down the source's loss are not meant to fool it, and are worth what those up it are.
         strength = self.tried.get(REFERENCE if key == "reversed" else key, ())
         own = [self.source_fooled(each).share or 0.0 for each in strength if each.norm == "linf"]
-        if self.bounded or max(own, default=0.0) >= STRONG:
+        if self.bounded:
             return ""
         if not own:
             return "the reference itself was not attacked"
-        return f"sources are fooled on at most {100 * max(own):.1f} % of their own"
+        if max(own) < STRONG:
+            return f"sources are fooled on at most {100 * max(own):.1f} % of their own"
+        return "an ordinary network does as well" if self.no_better(self.tried.get(key, ())) else ""
+
+    def fooled_so_far(self, key: str) -> Share | None:
+        """Of the images that the target classifies correctly, what he and all weaker ones together fool."""
+        so_far: list[Tried] = []
+        for attacker in ATTACKERS:
+            so_far += self.tried.get(attacker.key, ())
+            if attacker.key == key:
+                break
+        return self.fooled(so_far) if so_far else None
 
     @property
     def bounded(self) -> bool:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import torch
@@ -84,7 +84,11 @@ class Runner:
         arsenal, settings = self.arsenal, self.arsenal.settings
         examples = sample(arsenal.splits.test, settings.images, self.seed)
         self._require_gradients(examples)
-        arena = self._field(examples, arsenal.networks[TARGET])
+        arena = replace(
+            self._field(examples, arsenal.networks[TARGET]),
+            ordinary=self._ordinary(),
+            apart=frozenset({TARGET, sources.ANOTHER, sources.ORDINARY}),
+        )
         first, *later = rounds(settings, arsenal.architectures())
         waiting = self._round(first, arena)
         # Checks of the attacks are worth more than anyone's second source.
@@ -116,6 +120,17 @@ class Runner:
                 seed=self.seed,
             ),
         )
+
+    def _ordinary(self) -> Named | None:
+        """The reference's architecture from another seed: what examples do to a network without a defence."""
+        arsenal, name = self.arsenal, sources.ANOTHER
+        if arsenal.reachable(name):
+            cost = arsenal.seconds_to_have(name)
+            if affordable([cost], self.left())[0]:
+                arsenal.get([name])
+            else:
+                arsenal.missing[name] = f"it would take about {cost / 60:.1f} minutes"
+        return arsenal.networks.get(name)
 
     def _require_gradients(self, examples: Examples) -> None:
         """Everything begins with the reference's gradients: no audit without them."""

@@ -67,6 +67,8 @@ def attackers_table(findings: Findings) -> Table:
         "fools his sources",
         "accuracy (all images)",
         "fooled",
+        "with all before",
+        "an ordinary network",
         "the network",
     ):
         table.add_column(column, overflow="fold")
@@ -86,9 +88,15 @@ def attackers_table(findings: Findings) -> Table:
             said(max((findings.source_fooled(each) for each in tried), key=_strength)) if tried else "–",
             said(Share.of(findings.survivors(tried))) if tried else "–",
             said(findings.fooled(tried)) if tried else "–",
+            _said(findings.fooled_so_far(attacker.key) if tried else None),
+            _said(findings.ordinary_fooled(tried)),
             f"[{colours[standing]}]{WORDS[standing]}[/]",
         )
     return table
+
+
+def _said(share: Share | None) -> str:
+    return "–" if share is None else said(share)
 
 
 def _strength(share: Share) -> float:

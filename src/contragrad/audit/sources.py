@@ -75,7 +75,8 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
             architecture=text,
             objective=objective,
             epochs=target.epochs if as_target else epochs,
-            seed=stream_seed(config.seed, "audit", name),
+            # In a run's folder the ordinary network of its table is there already.
+            seed=stream_seed(config.seed, *(("baseline", "another") if name == ANOTHER else ("audit", name))),
             # To choose an undefended network's weights by adversarial accuracy would be a defence.
             keep=target.keep if as_target and objective != "cross-entropy" else "last",
             source_seed=his if as_target else None,

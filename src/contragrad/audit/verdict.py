@@ -25,9 +25,10 @@ def rule(findings: Findings) -> str:
         f"withstood: the attacker's best example of each image fools at most {tolerated:g} % of those that "
         "the network classifies correctly, by the upper end of the 95 % Wilson interval; defeated: at least "
         "half of them, by its lower end, or all; weakened: in between; inconclusive: withstood, but no "
-        f"source is fooled itself on {100 * STRONG:g} % of its images by L_inf examples and the white box, "
-        f"which bounds him, is not withstood, or there were fewer than {ENOUGH_QUERIES:,} queries; of the "
-        "white box, if not all of it was tried, or gradients mislead it"
+        f"source is fooled itself on {100 * STRONG:g} % of its images by L_inf examples, or an ordinary "
+        "network (the reference's architecture from another seed) does as well, and the white box, which "
+        f"bounds him, is not withstood; or there were fewer than {ENOUGH_QUERIES:,} queries; of the white "
+        "box, if not all of it was tried, or gradients mislead it"
     )
 
 

@@ -6,7 +6,7 @@ from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
 from contragrad.audit.findings import Findings, mcnemar
 from contragrad.audit.settings import radius
-from contragrad.audit.sources import TWIN
+from contragrad.audit.sources import ADVERSARIAL, TWIN
 from contragrad.evaluate import Share
 
 NEARLY_ALL = 0.99
@@ -64,7 +64,8 @@ def strong_sources(findings: Findings) -> Result:
         for attacker in ATTACKERS
         for each in findings.tried.get(attacker.key, ())
         if each.attempt.attack.name == "linf-pgd" and each.attempt.way == "gradient"
-        if each.attempt.attack.epsilon == own and each.attempt.source != TARGET
+        # An adversarially trained source is meant to stand, and transfers well for all that.
+        if each.attempt.attack.epsilon == own and each.attempt.source not in (TARGET, ADVERSARIAL)
     }
     if not found:
         return unknown("no source was attacked by PGD")
