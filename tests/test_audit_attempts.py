@@ -87,3 +87,25 @@ def test_attempts_of_a_way_that_crafts_otherwise_than_before_are_made_anew(
     monkeypatch.setattr("contragrad.audit.attempts.VERSIONS", {"reversed": 1000})
     assert field.made(attempt, "small")
     assert not field.made(turned, "small")
+
+
+def test_an_ordinary_network_is_shown_the_examples_of_all_sources_but_its_own(tmp_path: Path) -> None:
+    shown, labels = images()
+    target, ordinary = Named(Small(), "small"), Named(Descended(Small()), "ordinary")
+    alone = Field(
+        examples=Examples(shown, labels),
+        identity="test",
+        target=target,
+        seed=0,
+        artefacts=Artefacts(tmp_path),
+    )
+    beside = replace(alone, ordinary=ordinary, apart=frozenset({"own"}))
+    attempt = Attempt(source="small", attack=AttackSettings(name="fgsm", epsilon=EPSILON))
+    own = replace(attempt, source="own")
+    assert len(alone.attempt(attempt, target).ordinary) == 0
+    assert not beside.made(attempt, "small"), "what the ordinary network makes of them is not known"
+    held = beside.attempt(attempt, target)
+    # It gives the same answers as the target here.
+    assert torch.equal(held.ordinary, held.right)
+    assert beside.made(attempt, "small")
+    assert len(beside.attempt(own, target).ordinary) == 0
