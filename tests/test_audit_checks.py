@@ -656,3 +656,8 @@ def test_no_attacker_alone_makes_a_check_raise(key: str) -> None:
     alone = replace(figures({key: 10}), extra=(), compared={})
     assert len(judged(alone)) == len(NUMBERS)
     assert torch.equal(alone.clean, sound().clean)
+
+
+def test_a_seed_that_is_a_secret_is_withheld() -> None:
+    assert "seed 3;" in result(28, sound()).figure
+    assert "seed withheld" in result(28, known(sound(), seed=None)).figure

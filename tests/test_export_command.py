@@ -141,7 +141,11 @@ def test_the_card_says_against_whom_the_network_was_trained(
     workspace = exports.ended_run(tmp_path / "run", training=TrainingSettings(**training))
     assert exits(workspace.folder) == 0
     (card,) = (workspace.folder / "export").glob("*.md")
-    assert said in card.read_text()
+    text = card.read_text()
+    assert said in text
+    # By the seed a key is drawn, and the card is for everyone.
+    assert ("the study's seed withheld" in text) == ("key" in training.get("sources", ()))
+    assert (f"the study's seed {workspace.config.seed}" in text) != ("the study's seed withheld" in text)
 
 
 def test_a_reference_that_was_given_was_not_trained(tmp_path: Path) -> None:

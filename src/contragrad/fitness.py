@@ -55,7 +55,8 @@ def evaluate(trial: Trial, context: Context, report: Report) -> Outcome:
     infeasible.
 
     Source: section 3.2, step 2.
-    Deviates: a trial with rungs is stopped at the first whose bar it is below; the paper's have none.
+    Deviates: the fitness images are the validation split's unless the study asks for the paper's, the test
+        images; a trial with rungs is stopped at the first whose bar it is below, the paper's have none.
     """
     if why := excess(trial.genome, context.problem, context.limits):
         return Infeasible(why)

@@ -119,7 +119,7 @@ def facts(
         weights=str(chosen.weights),
         fingerprint=chosen.fingerprint,
         settings_fingerprint=fingerprint("settings/1", config),
-        seed=config.seed,
+        seed=None if config.training.keyed else config.seed,
     )
 
 

@@ -59,7 +59,7 @@ class Facts:
         weights: its file.
         fingerprint: of its weights.
         settings_fingerprint: of the study's settings.
-        seed: the audit's.
+        seed: the audit's; None if it is a secret.
     """
 
     target: str
@@ -75,4 +75,4 @@ class Facts:
     weights: str
     fingerprint: str
     settings_fingerprint: str
-    seed: int
+    seed: int | None

@@ -129,7 +129,8 @@ def _training(workspace: Workspace, target: Target) -> str:
         said.append(f"against {', '.join(map(code, training.sources))}, λ {training.gm_weight:g}")
     elif parts.fixed:
         said.append(f"against {', '.join(code(source) for source in training.sources if source != 'key')}")
-    said.append(f"{target.epochs} epochs, the study's seed {config.seed}")
+    seed = "withheld, for the key is drawn by it" if training.keyed else str(config.seed)
+    said.append(f"{target.epochs} epochs, the study's seed {seed}")
     return ", ".join(said)
 
 

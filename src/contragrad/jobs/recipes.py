@@ -69,6 +69,8 @@ class Recipe:
         trained by it too. The reference from another seed is trained just as the reference is; a network
         without a defence keeps its last weights, for to choose them by adversarial accuracy would be one.
 
+        Deviates: the paper refines every network of the population, each for as many epochs more.
+
         Raises:
             ValueError: if the searches have not found so many networks.
         """

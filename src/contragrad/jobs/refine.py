@@ -153,7 +153,8 @@ def train_fully(
         The artefact's name and the number of the network's parameters, or why the training is infeasible.
 
     Source: section 4, implementation details: the refinement of the evolved networks.
-    Deviates: the refinement goes on in one training, the optimiser's state kept; the paper does not say.
+    Deviates: the refinement goes on in one training, the optimiser's state kept; the paper does not say. The
+        epoch with the best score may be kept, the paper's networks are those after the last.
     """
     if (reason := diverged(artefacts, name)) is not None:
         return {"infeasible": reason}

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 class Ensemble(nn.Module):
     """Several networks as one: the mean of their log-probabilities.
 
-    Source: Liu et al., "Delving into transferable adversarial examples and black-box attacks", ICLR 2017,
-        whose ensemble attack adds probabilities; log-probabilities keep a network that is certain from
-        hiding the others.
+    Source: Liu et al., "Delving into transferable adversarial examples and black-box attacks", ICLR 2017.
+    Deviates: theirs adds probabilities; log-probabilities keep a network that is certain from hiding others.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:

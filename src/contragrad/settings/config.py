@@ -186,6 +186,11 @@ class TrainingSettings:
         )
 
     @property
+    def keyed(self) -> bool:
+        """Whether a key is among the sources, so that the study's seed is a secret."""
+        return "key" in self.sources
+
+    @property
     def without_gm(self) -> tuple[int | str, ...]:
         """What a training with cross-entropy alone depends on, as it stands in names."""
         precision = () if self.precision == "float32" else (self.precision,)

@@ -121,9 +121,10 @@ def disturbances(findings: Findings) -> Result:
 def released(findings: Findings) -> Result:
     """Weights and the names that make it again are there, of which an audit can lack the recipe alone."""
     facts = findings.facts
+    seed = "withheld" if facts.seed is None else str(facts.seed)
     figure = (
         f"{facts.weights}; weights {facts.fingerprint[:12]}, settings {facts.settings_fingerprint[:12]}, "
-        f"seed {facts.seed}; it can fail only if the weights went after the audit had read them"
+        f"seed {seed}; it can fail only if the weights went after the audit had read them"
     )
     there = Path(facts.weights).is_file()
     if there and not facts.recipe_known:
