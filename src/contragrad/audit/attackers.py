@@ -195,8 +195,9 @@ ATTACKERS: tuple[Attacker, ...] = (
         threat="Has ordinary networks for the same task that the network was never trained against, and "
         "all of them together.",
         sources=lambda settings: (
-            sources.ANOTHER,
+            # First one that is not the ordinary network itself, which is shown the examples too.
             sources.PLAIN,
+            sources.ANOTHER,
             sources.OTHER_ARCHITECTURE,
             sources.ADVERSARIAL,
             *sources.FAMILIES,
