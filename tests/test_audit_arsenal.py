@@ -1,7 +1,9 @@
 """How an audit comes by networks that are trained against others: what they take, and what if one fails."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,18 +12,34 @@ import torch
 import contragrad.jobs.material
 from contragrad.audit import sources
 from contragrad.audit.arsenal import Arsenal
+from contragrad.audit.runner import Runner
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
+from contragrad.jobs.recipes import UNDEFENDED, main_job
+from contragrad.jobs.tasks import task_name
 from contragrad.networks.objectives import PLAIN_STEP, step_cost
 from contragrad.reference import architecture, construct
 from contragrad.run_folder.contents import load_splits, normalisation
 from contragrad.watch.events import nobody
+from test_recipes import FOUND, config
 from test_training_sources import digits_of
 
 TEXT = "conv(4,3) fc(8)"
 FIRST = sources.surrogate(1)
+
+
+def armed(arsenal: Arsenal, *, target: Target | None = None, minutes: float | None = None) -> Arsenal:
+    """The same for another target, or with less time."""
+    return Arsenal(
+        workspace=arsenal.workspace,
+        splits=arsenal.splits,
+        target=target or arsenal.target,
+        settings=replace(arsenal.settings, minutes=minutes),
+        executor=arsenal.executor,
+        watch=nobody,
+    )
 
 
 @pytest.fixture
@@ -80,3 +98,45 @@ def test_an_attackers_source_that_diverges_is_left_out_and_the_audit_goes_on(
     assert arsenal.missing[FIRST] == "the training of another-seed diverged: in epoch 1"
     assert not arsenal.reachable(FIRST)
     assert arsenal.reachable(sources.TWIN)
+
+
+# The ordinary network.
+
+
+def test_the_ordinary_network_is_that_of_a_runs_table() -> None:
+    own = config()
+    assert sources.ordinary(own) == main_job("gm", 1)[UNDEFENDED].training(UNDEFENDED, own, FOUND)
+
+
+def test_who_was_trained_against_another_seed_is_compared_with_one_and_not_attacked_by_it(
+    arsenal: Arsenal,
+) -> None:
+    found = Runner(arsenal=arsenal, begun=time.monotonic())._ordinary()
+    assert found is not None
+    assert found.fingerprint == task_name(sources.ordinary(arsenal.workspace.config), arsenal.workspace)
+    assert not arsenal.reachable(sources.ANOTHER)
+    assert arsenal.missing[sources.ANOTHER] == sources.AGAINST
+    assert not arsenal.join("together", [sources.ANOTHER, "reference"]), "it is no member either"
+
+
+def test_the_ordinary_network_itself_is_neither_compared_with_nor_attacked_by_itself(
+    arsenal: Arsenal,
+) -> None:
+    name = task_name(sources.ordinary(arsenal.workspace.config), arsenal.workspace)
+    itself = armed(arsenal, target=replace(arsenal.target, fingerprint=name))
+    assert itself.missing[sources.ANOTHER] == sources.ITSELF
+    assert not itself.reachable(sources.ANOTHER)
+    assert Runner(arsenal=itself, begun=time.monotonic())._ordinary() is None
+
+
+def test_the_ordinary_network_leaves_most_of_the_budget_to_attackers(arsenal: Arsenal) -> None:
+    own = architecture(arsenal.workspace.config.reference)
+    for minutes, there in ((1000.0, True), (2.0, False)):
+        timed = armed(arsenal, minutes=minutes)
+        timed.paces |= {own: 60.0 / len(arsenal.splits.train), timed.target.fingerprint: 1e-9}
+        timed.paces |= {timed.workspace.reference_name: 1e-9}
+        found = Runner(arsenal=timed, begun=time.monotonic())._ordinary()
+        assert (found is not None) == there
+        arsenal.workspace.artefacts.remove(
+            "network", task_name(timed.tasks[sources.ANOTHER], timed.workspace)
+        )

@@ -159,8 +159,8 @@ def test_a_network_at_chance_is_said_to_be_no_classifier(right: int, at_chance: 
 
 
 def test_the_gain_over_the_twin_stands_in_the_verdict() -> None:
-    assert "Its undefended twin classifies 20.0 %" in verdict.verdict(sound())
-    assert "twin classifies" not in verdict.verdict(replace(sound(), compared={}))
+    assert "of its undefended twin 20.0 %" in verdict.verdict(sound())
+    assert "undefended twin" not in verdict.verdict(replace(sound(), compared={}))
 
 
 EXTREMES: dict[str, Callable[[], Findings]] = {

@@ -234,8 +234,8 @@ FAILS: list[tuple[int, str, Change]] = [
     (21, "one of the two does, the other was not run", lambda found: figures({"recipe": 300})),
     (22, "a distilled copy fools it", fooling("distillation", 300)),
     (23, "unseen sources fool far more than the reference", fooling("unseen sources", 120)),
-    (24, "no better than its twin", twin_compared(931)),
-    (24, "the recipe does better elsewhere", twin_compared(200, stranger=931)),
+    (24, "worse than its twin", twin_compared(945)),
+    (24, "the recipe does better elsewhere", twin_compared(200, stranger=945)),
     (25, "a filter alone does as well", filters_fooled(jpeg=(500, 930), bilateral=(19, 930))),
     (26, "others were trained for less", trained_for(19)),
     (26, "others took fewer steps in an epoch", lambda found: known(found, objective="free-adversarial")),
@@ -421,6 +421,7 @@ UNKNOWNS: list[tuple[int, str, Change]] = [
     (25, "a filter seems to do worse", filters_fooled(jpeg=(25, 930))),
     (28, "how it was trained is not known", lambda found: known(found, recipe_known=False)),
     (24, "better than its twin by chance alone", twin_compared(926)),
+    (24, "worse than its twin by chance alone", twin_compared(931)),
     (24, "the recipe does as well elsewhere", twin_compared(200, stranger=928)),
     (24, "there is no twin", not_compared(sources.TWIN)),
     (24, "the recipe was not tried elsewhere", not_compared(sources.stranger(1))),
@@ -645,7 +646,7 @@ def test_what_was_left_out_is_named_with_what_checks_are_not() -> None:
 
 def test_the_gain_is_over_the_twin_on_the_same_examples() -> None:
     text = gain(sound())
-    assert re.search(r"twin classifies 20\.0 % .* correctly, it 93\.0 % .*p = ", text)
+    assert re.search(r"are 93\.0 % .* of the images, of its undefended twin 20\.0 % .*p = ", text)
     assert gain(not_compared(sources.TWIN)(sound())) == ""
     # With twice the steps the examples would be others than the twin's.
     assert gain(without(sound(), "reference")) == ""

@@ -558,7 +558,10 @@ def test_settings_from_python_are_those_that_a_study_file_gives(
     [
         (python(seed=1.5), "seed"),
         (python(fitness_split="testing"), "fitness_split"),
-        (python(data={"path": Path("a.npz")}), "the StudyConfig"),
+        (python(data={"path": Path("a.npz")}), "data.path"),
+        (python(memo=Path("a.db")), "memo"),
+        (python(executor=3), "executor"),
+        (python(reference=None), "reference"),
     ],
 )
 def test_settings_from_python_that_no_study_file_could_have_are_refused(

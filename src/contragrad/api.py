@@ -79,7 +79,7 @@ def resume(folder: str | Path, *, settings: Settings | None = None, progress: bo
         UserError: if the folder holds no study, or settings or data are not those it began with.
     """
     with _working(progress) as told:
-        place = Path(folder).expanduser()
+        place = _home(folder)
         return Study(place, run.resume(place, _words(settings), told))
 
 
@@ -152,7 +152,7 @@ def audit(
     )
     with _working(progress) as watch:
         findings, folder = command.audit(
-            str(Path(target).expanduser()),
+            str(_home(target)),
             network=network,
             weights=_path(weights),
             study_file=_path(config),
@@ -190,11 +190,20 @@ def export(
         UserError: if the run has not ended or has no such network, if there are such files, or if what was
             written does not answer as the network does.
     """
-    return job.export(Path(folder).expanduser(), network=network, kind=format, out=_path(out), force=force)
+    return job.export(_home(folder), network=network, kind=format, out=_path(out), force=force)
 
 
 def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given).expanduser()
+    return None if given is None else _home(given)
+
+
+def _home(given: str | Path) -> Path:
+    """The path with a home folder in the place of ~."""
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        what = "whose home folder that is cannot be told"
+        raise UserError(what, where=str(given), remedy="a path") from error
 
 
 def _words(settings: Settings | None) -> list[str]:

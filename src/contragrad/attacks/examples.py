@@ -1,6 +1,6 @@
 """Adversarial examples of a network that are what they promise.
 
-The attacks are libraries', see `attack_library`. What those leave to their caller happens here: named
+The attacks are libraries', see `library`. What those leave to their caller happens here: named
 random numbers, a frozen network, batches, and the bounds held to the last bit.
 """
 

@@ -4,7 +4,7 @@ The libraries do the steps; what they leave to their caller is in `attacks`.
 
 Source: section 4.2.2 (FGSM, L_inf-PGD, L_2-PGD), refs. [1] and [44]. The paper has no others; each of them
     says whose it is.
-Deviates: the loss that is climbed is the log-odds against the label, see `attack_adapter.climbed`;
+Deviates: the loss that is climbed is the log-odds against the label, see `adapter.climbed`;
     AutoAttack has its own.
 """
 

@@ -76,6 +76,9 @@ class Arsenal:
         no_strangers = sources.acquainted(self.workspace.config, self.target)
         self.missing |= no_strangers
         self.lost |= no_strangers.keys()
+        if task_name(self.tasks[sources.ANOTHER], self.workspace) == self.target.fingerprint:
+            self._lose(sources.ANOTHER, sources.ITSELF)
+            del self.tasks[sources.ANOTHER]
         reference = load_reference(self.workspace, self.splits)
         self.networks = {
             REFERENCE: Named(reference, self.workspace.reference_name),
@@ -165,7 +168,7 @@ class Arsenal:
 
     def join(self, name: str, members: Sequence[str]) -> bool:
         """Makes one source of those members that are there; False, noted, if there are no two."""
-        there = [self.networks[member] for member in members if member in self.networks]
+        there = [self.networks[each] for each in members if each in self.networks and each not in self.lost]
         if len(there) < 2:
             self.missing[name] = "there are no two sources to join"
             return False
@@ -191,6 +194,8 @@ class Arsenal:
         try:
             make_material(self.workspace, self.splits, [task], self.watch)
         except UserError as error:
+            if not isinstance(error.__cause__, FloatingPointError | None):
+                raise  # a full disk says nothing of the source
             self._lose(task.name, error.what)
             return False
         return True
@@ -212,6 +217,8 @@ class Arsenal:
                 lambda message: self.watch(epoch_of(name, name, message)),
             )
         except UserError as error:
+            if not isinstance(error.__cause__, FloatingPointError | None):
+                raise
             self._lose(name, error.what)
             self.watch(Ended(name))
             return

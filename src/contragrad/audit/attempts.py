@@ -101,7 +101,7 @@ class Field:
         seed: names all streams of random numbers.
         artefacts: keeps what came of attempts.
         ordinary: a network without a defence that is shown the examples too; None if there is none.
-        apart: sources whose examples tell nothing of it: they are crafted on it, or by the target's answers.
+        apart: sources whose examples it is not shown: itself, those that it is a part of, and the target.
     """
 
     examples: Examples

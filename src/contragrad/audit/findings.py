@@ -13,7 +13,7 @@ from contragrad.audit.bouts import fitting, left_out_as
 from contragrad.audit.facts import Compared, Facts, Tried
 from contragrad.audit.probes import Probes
 from contragrad.audit.settings import AuditSettings
-from contragrad.audit.sources import AGAINST, ANOTHER, SAME
+from contragrad.audit.sources import AGAINST, ANOTHER, ITSELF, SAME
 from contragrad.evaluate import Share
 
 Standing = Literal["withstood", "inconclusive", "weakened", "defeated", "not run"]
@@ -126,7 +126,7 @@ class Findings:
             for bout in bouts
             if not tried >= set(always[bout].attempts)
         ]
-        return [name for name in untried if self.missing.get(name) not in (AGAINST, SAME)]
+        return [name for name in untried if self.missing.get(name) not in (AGAINST, SAME, ITSELF)]
 
     def standing(self, key: str) -> Standing:
         """How the target stands against an attacker; inconclusive if he would be withstood, with a doubt."""
@@ -153,7 +153,9 @@ class Findings:
             return "the reference itself was not attacked"
         if max(own) < STRONG:
             return f"sources are fooled on at most {100 * max(own):.1f} % of their own"
-        return "an ordinary network does as well" if self.no_better(self.tried.get(key, ())) else ""
+        # Nobody has an ordinary network step down the reference's loss.
+        alike = key != "reversed" and self.no_better(self.tried.get(key, ()))
+        return "an ordinary network does as well" if alike else ""
 
     def fooled_so_far(self, key: str) -> Share | None:
         """Of the images that the target classifies correctly, what he and all weaker ones together fool."""

@@ -35,6 +35,9 @@ PROBING = 350
 PROBED = 0.25
 """Share of the budget that these may take; there are fewer images then."""
 
+COMPARING = 0.25
+"""Share of the budget that the ordinary network may take: attackers come first."""
+
 FEWEST = 5
 """Images that gradients are taken of however small the budget is."""
 
@@ -124,12 +127,10 @@ class Runner:
     def _ordinary(self) -> Named | None:
         """The reference's architecture from another seed: what examples do to a network without a defence."""
         arsenal, name = self.arsenal, sources.ANOTHER
-        if arsenal.reachable(name):
-            cost = arsenal.seconds_to_have(name)
-            if affordable([cost], self.left())[0]:
+        if name in arsenal.tasks:
+            cost, left = arsenal.seconds_to_have(name), self.left()
+            if affordable([cost], None if left is None else COMPARING * left)[0]:
                 arsenal.get([name])
-            else:
-                arsenal.missing[name] = f"it would take about {cost / 60:.1f} minutes"
         return arsenal.networks.get(name)
 
     def _require_gradients(self, examples: Examples) -> None:

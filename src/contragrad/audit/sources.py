@@ -8,6 +8,7 @@ from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.jobs.refine import FullTraining
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.objectives import OBJECTIVES
@@ -22,7 +23,7 @@ FAMILIES: tuple[str, ...] = ("squeezenet1_1", "resnet18", "densenet121", "vgg16_
 
 TWIN = "undefended twin"
 DISTILLED = "copy distilled from the network's answers"
-ANOTHER = "reference, another seed"
+ANOTHER = UNDEFENDED
 ADVERSARIAL = "reference, adversarially trained"
 OTHER_ARCHITECTURE = "another hand-engineered network"
 PLAIN = "plain"
@@ -39,6 +40,7 @@ SMALL: tuple[str, ...] = (
 """Architectures of which the first that is unseen is the other hand-engineered network."""
 
 AGAINST = "the network was trained against it"
+ITSELF = "it is the network itself"
 SAME = "it has the reference's architecture"
 
 FRUITLESS = 100
@@ -58,7 +60,8 @@ def stranger(number: int) -> str:
 def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str, FullTraining]:
     """How each source that is trained is trained, by name.
 
-    Left out are those that need an unknown architecture, and those that are no strangers to the target.
+    Left out are those that need an unknown architecture, and those that are no strangers to the target; not
+    the ordinary network, with which it is compared.
     Sources without a defence are trained as the reference is, surrogates as the target, against sources of
     the attacker's own where the target was trained against several.
     """
@@ -75,8 +78,7 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
             architecture=text,
             objective=objective,
             epochs=target.epochs if as_target else epochs,
-            # In a run's folder the ordinary network of its table is there already.
-            seed=stream_seed(config.seed, *(("baseline", "another") if name == ANOTHER else ("audit", name))),
+            seed=stream_seed(config.seed, "audit", name),
             # To choose an undefended network's weights by adversarial accuracy would be a defence.
             keep=target.keep if as_target and objective != "cross-entropy" else "last",
             source_seed=his if as_target else None,
@@ -84,11 +86,10 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
 
     seen = acquainted(config, target)
     found = [
-        training(ANOTHER, own),
         training(OTHER_ARCHITECTURE, other_architecture(config, target)),
         *(training(name, text_of(name)) for name in (PLAIN, *FAMILIES)),
     ]
-    found = [task for task in found if task.name not in seen]
+    found = [ordinary(config), *(task for task in found if task.name not in seen)]
     if config.attack.name != "l2-pgd":
         found.append(training(ADVERSARIAL, own, "fast-adversarial"))
     numbers = range(1, surrogates + 1)
@@ -104,6 +105,17 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
         for number, text in zip(numbers, drawn, strict=True)
     ]
     return {task.name: task for task in found}
+
+
+def ordinary(config: StudyConfig) -> FullTraining:
+    """The ordinary network's training, the same as in a run's table: in its folder it is there already."""
+    return FullTraining(
+        name=ANOTHER,
+        architecture=architecture(config.reference),
+        objective="cross-entropy",
+        epochs=config.reference.epochs,
+        seed=stream_seed(config.seed, "baseline", "another"),
+    )
 
 
 def acquainted(config: StudyConfig, target: Target) -> dict[str, str]:

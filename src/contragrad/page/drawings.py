@@ -147,7 +147,7 @@ def _measured(workspace: Workspace, state: State, rows: Iterable[Row]) -> list[F
 
 
 def _networks(workspace: Workspace, splits: Splits, tasks: Iterable[FullTraining]) -> dict[str, nn.Module]:
-    """The reference and what was trained against it."""
+    """The reference, and the networks of the trainings."""
     normal = normalisation(splits.train)
     networks = {"reference": load_reference(workspace, splits)}
     for task in tasks:

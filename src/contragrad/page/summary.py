@@ -2,6 +2,7 @@
 
 from contragrad.evaluate import Interval, Row
 from contragrad.evolution.trial import Measured
+from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.page.blocks import Block, Section, Words
 from contragrad.page.cards import Card
 from contragrad.page.story import Story, attack_text, crafted_on
@@ -44,7 +45,16 @@ def _of_table(story: Story) -> list[str]:
         f"{_adversarial(own)} as adversarial examples crafted on the reference "
         f"({attack_text(story.config)}){beside}."
     )
-    return [first, _worth(story, own), _audited(story)]
+    ordinary = next((row for row in story.rows if row.name == UNDEFENDED), None)
+    without = (
+        []
+        if ordinary is None
+        else [
+            "The attack is white-box on the reference. An ordinary network of its architecture from "
+            f"another seed, without any defence, classifies {_both(ordinary)}."
+        ]
+    )
+    return [first, *without, _worth(story, own), _audited(story)]
 
 
 def _both(row: Row) -> str:
@@ -61,7 +71,7 @@ def _adversarial(row: Row) -> str:
 
 def _worth(story: Story, own: Row) -> str:
     """What evolution is worth beside the same training of networks that were not evolved."""
-    names = {row.name for row in story.best_rows} | {"reference"}
+    names = {row.name for row in story.best_rows} | {"reference", UNDEFENDED}
     rivals = [row for row in story.rows if row.name not in names]
     if not rivals:
         return "The table has no other network that was trained in the same way to compare it with."

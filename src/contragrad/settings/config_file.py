@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ from contragrad.errors import UserError
 from contragrad.files import write_text
 from contragrad.fingerprint import Plain, canonical
 from contragrad.outside import LONGEST_YAML, from_yaml, read_text
-from contragrad.settings.checks import checked, fraction, require_overrides, trusting, wrong_kind
+from contragrad.settings.checks import (
+    checked,
+    fraction,
+    kind_text,
+    kinds,
+    require_overrides,
+    trusting,
+    wrong_kind,
+)
 from contragrad.settings.config import StudyConfig
 
 VERSION = 1
@@ -53,17 +62,27 @@ def normalised(config: StudyConfig) -> StudyConfig:
     """The same settings, of the types that a study file gives: a `StudyConfig` takes what Python hands it.
 
     Raises:
-        UserError: if a value is one that a study file could not have.
+        UserError: if a value is one that neither a study file nor the command line could have.
     """
-    where = "the StudyConfig"
-    try:
-        content = _sayable(config)
-    except TypeError as error:
-        raise UserError(
-            f"a setting has a value of the wrong kind: {error}", where=where, remedy="what a study file takes"
-        ) from error
+    for key, kind in kinds().items():
+        value = attrgetter(key)(config)
+        if is_dataclass(kind):
+            if not isinstance(value, kind):  # type: ignore[arg-type]
+                raise _no_setting(key, value)
+            continue
+        try:
+            canonical(value)
+        except TypeError as error:
+            raise _no_setting(key, value) from error
     trusted = {key: getattr(config, key) for key in trusting()}
-    return replace(_parsed(checked(content, where), ()), **trusted)
+    words = [f"--{key}={value}" for key, value in trusted.items() if value is not None]
+    found = _parsed(checked(_sayable(config), "the StudyConfig"), words)
+    return replace(found, **trusted)
+
+
+def _no_setting(key: str, value: object) -> UserError:
+    what = f"a setting has a value of the wrong kind: {type(value).__name__}"
+    return UserError(what, where=key, remedy=kind_text(kinds()[key]))
 
 
 def _parsed(content: dict[str, Any], overrides: Sequence[str]) -> StudyConfig:

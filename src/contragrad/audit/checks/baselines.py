@@ -38,18 +38,16 @@ def ablation(findings: Findings) -> Result:
     mine = findings.survivors([own])
     other = max((each.clean & each.adversarial for each in others), key=lambda right: int(right.sum()))
     undefended = twin.clean & twin.adversarial
-    beside = [(undefended, mcnemar(mine, undefended)), (other, len(others) * mcnemar(mine, other))]
-    (_, p_twin), (_, p_other) = beside
+    p_twin, p_other = mcnemar(mine, undefended), min(1.0, len(others) * mcnemar(mine, other))
+    beside = [(undefended, p_twin), (other, p_other)]
     figure = (
         f"right as they are and as the reference's examples: the network {said(Share.of(mine))}, its "
         f"undefended twin {said(Share.of(undefended))} (McNemar's p = {p_twin:.2g}), the recipe on the best "
-        f"of {len(others)} drawn architectures {said(Share.of(other))} (p = {min(1.0, p_other):.2g})"
+        f"of {len(others)} drawn architectures {said(Share.of(other))} (p = {p_other:.2g})"
     )
-    if any(int(mine.sum()) < int(right.sum()) for right, _ in beside):
-        return decided(False, figure)
     if any(p >= SIGNIFICANT for _, p in beside):
         return unknown(f"{figure}; so many images do not tell them apart")
-    return decided(True, figure)
+    return decided(all(int(mine.sum()) > int(right.sum()) for right, _ in beside), figure)
 
 
 def filters(findings: Findings) -> Result:

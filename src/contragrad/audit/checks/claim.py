@@ -95,14 +95,14 @@ def enough(findings: Findings) -> Result:
     """Images, seeds of the recipe, and that the test images did not choose the network."""
     facts = findings.facts
     seeds = [
-        float(torch.count_nonzero(each.adversarial)) / findings.images
+        float(torch.count_nonzero(each.clean & each.adversarial)) / findings.images
         for name, each in findings.compared.items()
         if each.architecture == facts.architecture and each.objective == facts.objective
     ]
     figure = f"{findings.images} images; the recipe from {len(seeds) + 1} seeds"
     if seeds:
         spread = ", ".join(f"{100 * share:.1f}" for share in seeds)
-        figure += f", the others' adversarial accuracy {spread} %"
+        figure += f", the others are right as the images are and as examples on {spread} %"
     if facts.selected_on_test:
         return decided(False, f"the network was selected on the test images; {figure}")
     if facts.looks is not None and facts.looks > 1:
@@ -120,11 +120,10 @@ def gain(findings: Findings) -> str:
     own = findings.plain(REFERENCE)
     if twin is None or own is None:
         return ""
-    mine, other = Share.of(own.held.right), Share.of(twin.adversarial)
-    p = mcnemar(own.held.right, twin.adversarial)
+    mine, other = findings.survivors([own]), twin.clean & twin.adversarial
     return (
-        f"Its undefended twin classifies {said(other)} of the reference's examples correctly, it "
-        f"{said(mine)} (McNemar's p = {p:.2g})."
+        f"Right as they are and as the reference's examples are {said(Share.of(mine))} of the images, of its "
+        f"undefended twin {said(Share.of(other))} (McNemar's p = {mcnemar(mine, other):.2g})."
     )
 
 
