@@ -84,7 +84,7 @@ def require_same(folder: Path, whole: Path) -> None:
     assert (folder / TABLE).read_text() == (whole / TABLE).read_text()
     files = {path.name: path.read_bytes() for path in (whole / "artefacts").iterdir()}
     assert {path.name: path.read_bytes() for path in (folder / "artefacts").iterdir()} == files
-    assert sum(name.startswith("network") for name in files) == 5
+    assert sum(name.startswith("network") for name in files) == 6
 
 
 def workers_of(node: object) -> list[int]:

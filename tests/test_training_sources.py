@@ -282,7 +282,7 @@ def test_a_study_against_several_sources_from_its_references_to_its_table(tmp_pa
     config = config_file.read(tmp_path / "run" / "study.yaml")
     assert config.training.sources == SEVERAL
     networks = list((tmp_path / "run" / "artefacts").glob("network-*"))
-    assert len(networks) == 3 + 3  # three sources, and the table's networks beside the reference
+    assert len(networks) == 3 + 4  # three sources, and the table's networks beside the reference
     assert main(["resume", str(tmp_path / "run")]) == 0
     assert json.loads((tmp_path / "run" / "table.json").read_text()) == table
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from contragrad.jobs.recipes import UNDEFENDED
+
 pytest.importorskip("tensorboard")
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -81,4 +83,5 @@ def test_a_killed_and_resumed_study_is_watched_as_one_that_was_left_alone(tmp_pa
     }
     assert networks.pop("reference") == [1]
     assert set(networks) == {row["name"] for row in events[-1]["table"]} - {"reference"}
+    assert networks.pop(UNDEFENDED) == [1], "it is trained as the reference is"
     assert all(epochs == [1, 2, 3, 4] for epochs in networks.values())
