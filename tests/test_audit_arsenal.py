@@ -1,17 +1,21 @@
 """How an audit comes by networks that are trained against others: what they take, and what if one fails."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+from torchvision.models import resnet18, vgg16_bn
 
 import contragrad.jobs.material
 from contragrad.audit import sources
 from contragrad.audit.arsenal import Arsenal
+from contragrad.audit.attempts import Attempt, Named
+from contragrad.audit.bouts import fits
 from contragrad.audit.runner import Runner
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
@@ -22,6 +26,7 @@ from contragrad.jobs.tasks import task_name
 from contragrad.networks.objectives import PLAIN_STEP, step_cost
 from contragrad.reference import architecture, construct
 from contragrad.run_folder.contents import load_splits, normalisation
+from contragrad.settings.config import AttackSettings
 from contragrad.watch.events import nobody
 from test_recipes import FOUND, config
 from test_training_sources import digits_of
@@ -140,3 +145,21 @@ def test_the_ordinary_network_leaves_most_of_the_budget_to_attackers(arsenal: Ar
         arsenal.workspace.artefacts.remove(
             "network", task_name(timed.tasks[sources.ANOTHER], timed.workspace)
         )
+
+
+@pytest.mark.parametrize(
+    ("inner", "known_as"),
+    [(resnet18, "torchvision resnet, factory mine:make"), (vgg16_bn, "factory mine:make")],
+)
+def test_a_reference_of_anyones_code_is_known_by_torchvisions_skips_in_it(
+    inner: Callable[..., nn.Module], known_as: str, arsenal: Arsenal
+) -> None:
+    config = arsenal.workspace.config
+    reference = replace(config.reference, factory="mine:make")
+    arsenal.workspace = replace(arsenal.workspace, config=replace(config, reference=reference))
+    network = nn.Sequential(nn.Identity(), inner(num_classes=10))
+    arsenal.networks["reference"] = Named(network, "theirs")
+    text = arsenal.architectures()["reference"]
+    assert text == known_as
+    attempt = Attempt(source="reference", attack=AttackSettings(name="sgm"))
+    assert fits(attempt, text) == (inner is resnet18)

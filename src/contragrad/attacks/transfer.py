@@ -154,6 +154,11 @@ def vmi_fgsm(network: nn.Module, settings: AttackSettings, device: torch.device)
     return adapted(library, settings.name, followed=_nowhere_zero)
 
 
+def with_skips(network: nn.Module) -> list[ResNet | DenseNet]:
+    """The networks of torchvision's in a network, or itself, whose skips SGM reads."""
+    return [module for module in network.modules() if isinstance(module, ResNet | DenseNet)]
+
+
 def sgm(network: nn.Module, settings: AttackSettings, device: torch.device) -> Attack:
     """Momentum, with gradients that come through the skips more than through the blocks.
 
@@ -166,7 +171,7 @@ def sgm(network: nn.Module, settings: AttackSettings, device: torch.device) -> A
         ResNets", ICLR 2020; what blocks are weakened by too, 0.2 for ResNets and 0.5 for DenseNets.
     """
     hooked = copy.deepcopy(network)
-    found = [module for module in hooked.modules() if isinstance(module, ResNet | DenseNet)]
+    found = with_skips(hooked)
     if len(found) != 1:
         raise UserError(
             "sgm reads the skips of torchvision's ResNets and DenseNets, and this network is neither",

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
+from torchvision.models import ResNet
 
+from contragrad.attacks.transfer import with_skips
 from contragrad.audit import sources
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
@@ -96,9 +98,18 @@ class Arsenal:
         """Of the sources that are built here, by name."""
         texts = {name: task.architecture for name, task in self.tasks.items()}
         return texts | {
-            REFERENCE: architecture(self.workspace.config.reference),
+            REFERENCE: self._reference_text(),
             sources.DISTILLED: COPY,
         }
+
+    def _reference_text(self) -> str:
+        """As a torchvision network if it is one, whoever's code made it: what can be tried goes by that."""
+        text = architecture(self.workspace.config.reference)
+        skipping = with_skips(self.networks[REFERENCE].network)
+        if len(skipping) != 1 or text.startswith("torchvision"):
+            return text
+        kind = "resnet" if isinstance(skipping[0], ResNet) else "densenet"
+        return f"torchvision {kind}, {text}"
 
     def reachable(self, name: str) -> bool:
         """Whether the source is there or can be had; if not, notes why."""
