@@ -195,7 +195,7 @@ FAILS: list[tuple[int, str, Change]] = [
     ),
     (7, "one among what only checks need does", extra(lambda each: came(each.attempt, 0, length=1.001))),
     (8, "more epsilon fools fewer", lambda found: at(2 * OWN, found, TARGET, 900)),
-    (8, "the whole range of a pixel leaves more than chance", no_more_than(849)),
+    (8, "the whole range of a pixel leaves what chance would", no_more_than(850)),
     (
         8,
         "one step fools more than many",
@@ -501,9 +501,10 @@ def test_whatever_was_found_every_check_has_a_verdict_and_a_figure(findings: Fin
 # Borders, and what is told.
 
 
-def test_at_the_whole_range_of_a_pixel_a_network_may_be_right_by_chance() -> None:
-    # On a tenth of the images.
-    assert verdict(8, no_more_than(850)(sound())) == "PASS"
+def test_at_the_whole_range_of_a_pixel_a_network_is_right_on_hardly_an_image() -> None:
+    # An image may then be any other: to be right by chance is to hide something.
+    assert verdict(8, no_more_than(940)(sound())) == "PASS"
+    assert verdict(8, no_more_than(939)(sound())) == "FAIL"
 
 
 def test_a_share_is_said_with_its_interval_or_that_it_counts_nothing() -> None:
