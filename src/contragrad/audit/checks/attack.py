@@ -24,7 +24,7 @@ SLACK = 0.02
 """Share of images by which two attacks may differ and still count as equally strong."""
 
 NEARLY_NONE = 0.01
-"""Share of images that may be right on examples with the whole range of a pixel, where any image can be any other."""
+"""Share of images that may hold at the whole range of a pixel, where any image can be any other."""
 
 LONGER = 1.1
 """By what factor examples must be longer than noise of the same ball, in L_2."""
