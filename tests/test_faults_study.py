@@ -19,9 +19,12 @@ from contragrad.engine.memo import SqliteMemo
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.fingerprint import file_fingerprint
-from contragrad.jobs import refine, run
+from contragrad.jobs import recipes, refine, run, table4
+from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.networks.training import DivergedError
 from contragrad.run_folder.history import load
+from contragrad.run_folder.notes import looks_of
+from contragrad.settings.choices import Objective
 from contragrad.watch.events import Ended, Event, Stage, nobody
 from contragrad.watch.jsonlines import json_lines
 from small_study import config_of, without_workers
@@ -135,6 +138,22 @@ def test_images_of_one_shade_have_a_table_of_numbers(tmp_path: Path) -> None:
         assert 0 <= row.adversarial_accuracy <= 1
     text = (tmp_path / "run" / "table.json").read_text()
     json.loads(text, parse_constant=pytest.fail)
+
+
+def test_a_study_that_ended_before_tables_had_an_ordinary_network_gets_its_row_by_no_second_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def older(own: Objective, networks: int) -> dict[str, recipes.Recipe]:
+        return {name: each for name, each in recipes.main_job(own, networks).items() if name != UNDEFENDED}
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(table4, "main_job", older)
+        rows = run.create(config_of(tmp_path), folder, nobody)
+    assert UNDEFENDED not in {row.name for row in rows}
+    assert run.resume(folder, (), nobody)[:-1] == rows
+    with SqliteMemo(folder / "study.db") as memo:
+        assert len(looks_of(memo)) == 1
 
 
 def test_directions_are_made_for_an_objective_that_takes_them_alone(tmp_path: Path) -> None:
