@@ -148,7 +148,7 @@ def test_pages_that_must_run_have_blocks() -> None:
     names = {page.name for page in RUN}
     assert {"quickstart.md", "how-it-works.md", "file-formats.md"} <= names
     recipes = {path.name for path in (DOCS / "extend").glob("*.md")} - {"index.md"}
-    assert recipes == {"attack.md", "defence.md", "objective.md", "mutation.md", "block.md"}
+    assert recipes == {"attack.md", "defence.md", "objective.md", "mutation.md", "block.md", "table.md"}
     assert recipes <= names
 
 
