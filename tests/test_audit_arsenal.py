@@ -21,7 +21,7 @@ from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
-from contragrad.jobs.recipes import UNDEFENDED, main_job
+from contragrad.jobs.recipes import UNDEFENDED, main_job, ordinary
 from contragrad.jobs.tasks import task_name
 from contragrad.networks.objectives import PLAIN_STEP, step_cost
 from contragrad.reference import architecture, construct
@@ -110,7 +110,7 @@ def test_an_attackers_source_that_diverges_is_left_out_and_the_audit_goes_on(
 
 def test_the_ordinary_network_is_that_of_a_runs_table() -> None:
     own = config()
-    assert sources.ordinary(own) == main_job("gm", 1)[UNDEFENDED].training(UNDEFENDED, own, FOUND)
+    assert ordinary(own) == main_job("gm", 1)[UNDEFENDED].training(UNDEFENDED, own, FOUND)
 
 
 def test_who_was_trained_against_another_seed_is_compared_with_one_and_not_attacked_by_it(
@@ -118,7 +118,7 @@ def test_who_was_trained_against_another_seed_is_compared_with_one_and_not_attac
 ) -> None:
     found = Runner(arsenal=arsenal, begun=time.monotonic())._ordinary()
     assert found is not None
-    assert found.fingerprint == task_name(sources.ordinary(arsenal.workspace.config), arsenal.workspace)
+    assert found.fingerprint == task_name(ordinary(arsenal.workspace.config), arsenal.workspace)
     assert not arsenal.reachable(sources.ANOTHER)
     assert arsenal.missing[sources.ANOTHER] == sources.AGAINST
     assert not arsenal.join("together", [sources.ANOTHER, "reference"]), "it is no member either"
@@ -127,7 +127,7 @@ def test_who_was_trained_against_another_seed_is_compared_with_one_and_not_attac
 def test_the_ordinary_network_itself_is_neither_compared_with_nor_attacked_by_itself(
     arsenal: Arsenal,
 ) -> None:
-    name = task_name(sources.ordinary(arsenal.workspace.config), arsenal.workspace)
+    name = task_name(ordinary(arsenal.workspace.config), arsenal.workspace)
     itself = armed(arsenal, target=replace(arsenal.target, fingerprint=name))
     assert itself.missing[sources.ANOTHER] == sources.ITSELF
     assert not itself.reachable(sources.ANOTHER)

@@ -205,11 +205,15 @@ class Arsenal:
         try:
             make_material(self.workspace, self.splits, [task], self.watch)
         except UserError as error:
-            if not isinstance(error.__cause__, FloatingPointError | None):
-                raise  # a full disk says nothing of the source
-            self._lose(task.name, error.what)
+            self._lose_by(error, task.name)
             return False
         return True
+
+    def _lose_by(self, error: UserError, name: str) -> None:
+        """Notes that a source diverged or has no finite gradients; raises what says nothing of it."""
+        if not isinstance(error.__cause__, FloatingPointError | None):
+            raise error
+        self._lose(name, error.what)
 
     def _lose(self, name: str, why: str) -> None:
         """Notes that a source cannot be had."""
@@ -228,9 +232,7 @@ class Arsenal:
                 lambda message: self.watch(epoch_of(name, name, message)),
             )
         except UserError as error:
-            if not isinstance(error.__cause__, FloatingPointError | None):
-                raise
-            self._lose(name, error.what)
+            self._lose_by(error, name)
             self.watch(Ended(name))
             return
         images = self.splits.test.images[: self.settings.images]

@@ -79,7 +79,7 @@ def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
         "standing": findings.standing(attacker.key),
         "doubt": findings.doubt(attacker.key) if tried else None,
         "fooled": _share(findings.fooled(tried)) if tried else None,
-        "fooled_so_far": _optional(findings.fooled_so_far(attacker.key) if tried else None),
+        "fooled_so_far": _optional(findings.fooled_so_far(attacker.key)),
         "ordinary_fooled": _optional(findings.ordinary_fooled(tried)),
         "accuracy": _share(Share.of(findings.survivors(tried))) if tried else None,
         "attempts": [_row(findings, each) for each in tried],

@@ -40,6 +40,11 @@ class Compared:
     objective: Objective
     epochs: int
 
+    @property
+    def survivors(self) -> Tensor:
+        """Whether it is right on an image and on its example, bool (N,)."""
+        return self.clean & self.adversarial
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:

@@ -13,7 +13,7 @@ from contragrad.audit.bouts import fitting, left_out_as
 from contragrad.audit.facts import Compared, Facts, Tried
 from contragrad.audit.probes import Probes
 from contragrad.audit.settings import AuditSettings
-from contragrad.audit.sources import AGAINST, ANOTHER, ITSELF, SAME
+from contragrad.audit.sources import ANOTHER, NO_STRANGER
 from contragrad.evaluate import Share
 
 Standing = Literal["withstood", "inconclusive", "weakened", "defeated", "not run"]
@@ -126,7 +126,7 @@ class Findings:
             for bout in bouts
             if not tried >= set(always[bout].attempts)
         ]
-        return [name for name in untried if self.missing.get(name) not in (AGAINST, SAME, ITSELF)]
+        return [name for name in untried if self.missing.get(name) not in NO_STRANGER]
 
     def standing(self, key: str) -> Standing:
         """How the target stands against an attacker; inconclusive if he would be withstood, with a doubt."""
@@ -158,13 +158,19 @@ class Findings:
         return "an ordinary network does as well" if alike else ""
 
     def fooled_so_far(self, key: str) -> Share | None:
-        """Of the images that the target classifies correctly, what he and all weaker ones together fool."""
+        """Of the images that the target classifies correctly, what he and all weaker ones together fool.
+
+        Returns:
+            None if he was not run.
+        """
+        if not self.tried.get(key):
+            return None
         so_far: list[Tried] = []
         for attacker in ATTACKERS:
             so_far += self.tried.get(attacker.key, ())
             if attacker.key == key:
                 break
-        return self.fooled(so_far) if so_far else None
+        return self.fooled(so_far)
 
     @property
     def bounded(self) -> bool:

@@ -88,7 +88,7 @@ def attackers_table(findings: Findings) -> Table:
             said(max((findings.source_fooled(each) for each in tried), key=_strength)) if tried else "–",
             said(Share.of(findings.survivors(tried))) if tried else "–",
             said(findings.fooled(tried)) if tried else "–",
-            _said(findings.fooled_so_far(attacker.key) if tried else None),
+            _said(findings.fooled_so_far(attacker.key)),
             _said(findings.ordinary_fooled(tried)),
             f"[{colours[standing]}]{WORDS[standing]}[/]",
         )

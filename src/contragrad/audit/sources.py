@@ -8,7 +8,7 @@ from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import fingerprint, stream_seed
-from contragrad.jobs.recipes import UNDEFENDED
+from contragrad.jobs.recipes import UNDEFENDED, ordinary
 from contragrad.jobs.refine import FullTraining
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.objectives import OBJECTIVES
@@ -42,6 +42,8 @@ SMALL: tuple[str, ...] = (
 AGAINST = "the network was trained against it"
 ITSELF = "it is the network itself"
 SAME = "it has the reference's architecture"
+NO_STRANGER = (AGAINST, ITSELF, SAME)
+"""Why an ordinary network is no unseen source; nothing is left out then that could be had."""
 
 FRUITLESS = 100
 """Searches without a new candidate after which a search space is taken to have no more."""
@@ -105,17 +107,6 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
         for number, text in zip(numbers, drawn, strict=True)
     ]
     return {task.name: task for task in found}
-
-
-def ordinary(config: StudyConfig) -> FullTraining:
-    """The ordinary network's training, the same as in a run's table: in its folder it is there already."""
-    return FullTraining(
-        name=ANOTHER,
-        architecture=architecture(config.reference),
-        objective="cross-entropy",
-        epochs=config.reference.epochs,
-        seed=stream_seed(config.seed, "baseline", "another"),
-    )
 
 
 def acquainted(config: StudyConfig, target: Target) -> dict[str, str]:

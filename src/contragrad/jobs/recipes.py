@@ -1,7 +1,7 @@
 """The networks that tables compare, as recipes: whose architecture, trained for what, seen through what."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from contragrad.evolution.search import Member
@@ -77,6 +77,8 @@ class Recipe:
         """
         if self.objective is None:
             return None
+        if self.of == "another":
+            return replace(ordinary(config), name=name)
         text, seed = self._network(config, found)
         epochs = max(member.trial.epochs for member in best(found.evolved, config.refine.networks))
         epochs += config.refine.epochs
@@ -84,8 +86,6 @@ class Recipe:
         if self.objective == "free-adversarial" and own != "free-adversarial":
             epochs = -(-epochs // FREE_REPLAYS)
         undefended = self.objective == "cross-entropy" and own != "cross-entropy"
-        if self.of == "another":
-            epochs = config.reference.epochs
         return FullTraining(
             name=name,
             architecture=text,
@@ -94,7 +94,7 @@ class Recipe:
             seed=seed,
             sources=found.joined if self.of == "coevolved" else self.sources,
             together=self.together,
-            keep="last" if undefended or self.of == "another" else config.refine.keep,
+            keep="last" if undefended else config.refine.keep,
         )
 
     def _network(self, config: StudyConfig, found: Found) -> tuple[str, int]:
@@ -134,6 +134,17 @@ def label(objective: Objective) -> str:
 
 UNDEFENDED = "reference, another seed"
 """An ordinary network: what transfer is without any defence."""
+
+
+def ordinary(config: StudyConfig) -> FullTraining:
+    """The training of the ordinary network, which tables and audits share."""
+    return FullTraining(
+        name=UNDEFENDED,
+        architecture=architecture(config.reference),
+        objective="cross-entropy",
+        epochs=config.reference.epochs,
+        seed=stream_seed(config.seed, "baseline", "another"),
+    )
 
 
 def main_job(own: Objective, networks: int) -> dict[str, Recipe]:

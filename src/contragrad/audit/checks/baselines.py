@@ -6,7 +6,7 @@ from pathlib import Path
 from contragrad.audit.attackers import ATTACKERS, REFERENCE
 from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, said, unknown
 from contragrad.audit.findings import SIGNIFICANT, Findings, mcnemar
-from contragrad.audit.sources import AGAINST, SAME, TWIN, stranger, surrogate
+from contragrad.audit.sources import NO_STRANGER, TWIN, stranger, surrogate
 from contragrad.evaluate import Share
 from contragrad.networks.objectives import OBJECTIVES
 
@@ -36,8 +36,8 @@ def ablation(findings: Findings) -> Result:
     if not findings.clean.any():
         return unknown("no image is classified correctly")
     mine = findings.survivors([own])
-    other = max((each.clean & each.adversarial for each in others), key=lambda right: int(right.sum()))
-    undefended = twin.clean & twin.adversarial
+    other = max((each.survivors for each in others), key=lambda right: int(right.sum()))
+    undefended = twin.survivors
     p_twin, p_other = mcnemar(mine, undefended), min(1.0, len(others) * mcnemar(mine, other))
     beside = [(undefended, p_twin), (other, p_other)]
     figure = (
@@ -134,7 +134,7 @@ def statement(findings: Findings) -> Result:
     """What every attacker was to try was tried, or the card says why not; and it says what checks are not."""
     if silent := list(_left_out_in_silence(findings)):
         return decided(False, f"not tried, and nobody says why: {', '.join(silent)}. {NEITHER}")
-    known = [name for name, why in findings.missing.items() if why in (AGAINST, SAME)]
+    known = [name for name, why in findings.missing.items() if why in NO_STRANGER]
     left_out = [name for name in findings.missing if name not in known]
     if left_out:
         return unknown(f"{NEITHER} Left out: {', '.join(left_out)}.")

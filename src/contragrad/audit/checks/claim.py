@@ -95,7 +95,7 @@ def enough(findings: Findings) -> Result:
     """Images, seeds of the recipe, and that the test images did not choose the network."""
     facts = findings.facts
     seeds = [
-        float(torch.count_nonzero(each.clean & each.adversarial)) / findings.images
+        float(torch.count_nonzero(each.survivors)) / findings.images
         for name, each in findings.compared.items()
         if each.architecture == facts.architecture and each.objective == facts.objective
     ]
@@ -120,7 +120,7 @@ def gain(findings: Findings) -> str:
     own = findings.plain(REFERENCE)
     if twin is None or own is None:
         return ""
-    mine, other = findings.survivors([own]), twin.clean & twin.adversarial
+    mine, other = findings.survivors([own]), twin.survivors
     return (
         f"Right as they are and as the reference's examples are {said(Share.of(mine))} of the images, of its "
         f"undefended twin {said(Share.of(other))} (McNemar's p = {mcnemar(mine, other):.2g})."

@@ -39,8 +39,8 @@ def unseen(findings: Findings) -> Result:
         if findings.bounded or (findings.source_fooled(each).share or 0.0) >= STRONG
     }
     found = attackers_result(findings, "unseen sources")
-    known = (sources.AGAINST, sources.SAME)
-    lacking = [kind for kind in KINDS if kind not in there and findings.missing.get(kind) not in known]
+    known = {name for name, why in findings.missing.items() if why in sources.NO_STRANGER}
+    lacking = [kind for kind in KINDS if kind not in there and kind not in known]
     if found.verdict == "PASS" and lacking:
         return unknown(f"{found.figure}; no source, or none that is fooled itself: {', '.join(lacking)}")
     return found
