@@ -98,7 +98,10 @@ def _of_data(
     figures: Figures = {name: {} for name in definition.networks}
     own: dict[str, dict[str, Share]] = {name: {} for name in definition.networks}
     crafted: dict[str, Crafted] = {}
+    rights: dict[str, dict[str, Tensor]] = {}
     for column in columns:
+        if column.measure == "accuracy":
+            rights[column.name] = {}
         for name, cells in figures.items():
             shown = asking.shown(name, column)
             source = shown.source or REFERENCE
@@ -106,10 +109,10 @@ def _of_data(
             if gaps:
                 cells[column.name] = f"the training of {gaps[0]} diverged"
                 continue
-            clean = asking.right(source, CLEAN)
-            cells[column.name] = cell(
-                column.measure, asking.right(name, shown), clean=asking.right(name, CLEAN), source=clean
-            )
+            clean, right = asking.right(source, CLEAN), asking.right(name, shown)
+            if column.name in rights:
+                rights[column.name][name] = right
+            cells[column.name] = cell(column.measure, right, clean=asking.right(name, CLEAN), source=clean)
             if shown.attack is not None:
                 strength = Crafted(
                     attack=shown.attack,
@@ -121,15 +124,6 @@ def _of_data(
                 crafted[column.name] = min(
                     crafted.get(column.name, strength), strength, key=lambda each: each.fooled.share or 0.0
                 )
-    rights = {
-        column.name: {
-            name: asking.right(name, asking.shown(name, column))
-            for name, cells in figures.items()
-            if not isinstance(cells[column.name], str)
-        }
-        for column in columns
-        if column.measure == "accuracy"
-    }
     for worst, of in definition.worst_cases.items():
         members = [column.name for column in columns if column.name in of]
         if members:
