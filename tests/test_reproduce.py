@@ -106,11 +106,24 @@ def test_figure_4_shows_the_hand_engineered_and_the_evolved_networks(everything:
     assert found == {f"figure4-{name}" for name in expected}
 
 
-def test_the_papers_protocol_has_a_folder_of_its_own(shared_data: Path, tmp_path: Path) -> None:
+def test_both_protocols_stand_beside_each_other_with_what_the_papers_adds(
+    shared_data: Path, tmp_path: Path
+) -> None:
     small = ("--data.train_per_class", "20", "--data.test_per_class", "10", "--search.generations", "0")
-    words = ("table5", "--protocol", "paper", "--data", shared_data, "--out", tmp_path, *small)
-    code, _, progress = call("reproduce", *words)
+    words = ("table5", "--protocol", "both", "--data", shared_data, "--out", tmp_path, *small)
+    code, output, progress = call("reproduce", *words)
     assert code == 0, progress
-    found = json.loads((tmp_path / "smoke-paper-protocol" / "table5" / "seeds-0" / "table.json").read_text())
-    assert "fitness_split" not in found["differs"]
-    assert found["data"][0]["images"] == {"training": 200, "test": 100}
+    assert "what the paper's protocol adds" in output
+    folder = tmp_path / "smoke-paper-protocol" / "table5" / "seeds-0"
+    separate, paper = table(tmp_path / "smoke", "table5"), table(tmp_path / "smoke-paper-protocol", "table5")
+    assert "fitness_split" in separate["differs"]
+    assert "fitness_split" not in paper["differs"]
+    assert paper["data"][0]["images"] == {"training": 200, "test": 100}
+    found = json.loads((folder / "difference.json").read_text())
+    assert found["settings"]["fitness_split"] == {"separate": "validation", "paper": "test"}
+    assert "fitness_split validation -> test" in (folder / "difference.txt").read_text()
+    for name, row in found["networks"].items():
+        for column, entry in row.items():
+            before, after = (each["networks"][name][column]["measured"][0] for each in (separate, paper))
+            shares = [each["hits"] / each["count"] for each in (before, after) if each["count"]]
+            assert entry["added"] == ([shares[1] - shares[0]] if len(shares) == 2 else [None])

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -32,9 +33,10 @@ def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one study each")
     parser.add_argument(
         "--protocol",
-        choices=("separate", "paper"),
+        choices=("separate", "paper", "both"),
         default="separate",
-        help="paper: fitness is measured on the test images, as in the paper",
+        help="paper: fitness is measured on the test images, as in the paper; both: the table by each, and "
+        "what the paper's adds to its figures",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder for all of it")
 
@@ -54,7 +56,9 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
     )
     with display(Console(stderr=True)) as watch:
         console = Console() if sys.stdout.isatty() else Console(width=160)
-        reproduce(options.what, setup, list(dict.fromkeys(options.seeds)), console, watch)
+        seeds = list(dict.fromkeys(options.seeds))
+        beside = replace(setup, paper_protocol=True) if options.protocol == "both" else None
+        reproduce(options.what, setup, seeds, console, watch, beside=beside)
 
 
 REPRODUCE = Command(

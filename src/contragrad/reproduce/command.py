@@ -11,7 +11,7 @@ from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.jobs.recipes import RECIPES
-from contragrad.reproduce import figure3, figure4, provenance, table
+from contragrad.reproduce import figure3, figure4, protocols, provenance, table
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import names, read, read_own
 from contragrad.reproduce.experiment import Setup
@@ -56,11 +56,28 @@ def choices() -> list[str]:
     return [*names(), *FIGURES]
 
 
-def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, watch: Watcher) -> None:
+def reproduce(
+    what: str,
+    setup: Setup,
+    seeds: Sequence[int],
+    console: Console,
+    watch: Watcher,
+    *,
+    beside: Setup | None = None,
+) -> None:
     """Makes a table or figure, `all`, or the table of a definition file, prints and writes it.
 
     A table that is there, of the same definition, settings and data, is printed and not made again; whatever
     a killed run has trained is found again.
+
+    Args:
+        what: which.
+        setup: how.
+        seeds: a study for each.
+        console: who is shown.
+        watch: who is told.
+        beside: the same by the paper's protocol, if it is to be made too; what it adds to a table's figures
+            is printed, and written beside its table.
 
     Raises:
         UserError: for an unknown name, or for whatever in the settings, the data or the folder is wrong,
@@ -68,10 +85,15 @@ def reproduce(what: str, setup: Setup, seeds: Sequence[int], console: Console, w
     """
     wanted = _definitions(what)
     watch(Stage("reading the data"))
-    plans = [plan(definition, setup, seeds) for definition in wanted]
-    for each in plans:
-        watch(Stage(f"{each.definition.name}, scale {setup.scale}, seeds {', '.join(map(str, seeds))}"))
-        _make(each, console, watch)
+    setups = (setup,) if beside is None else (setup, beside)
+    plans = [[plan(definition, each, seeds) for each in setups] for definition in wanted]
+    for of_both in plans:
+        made = []
+        for each in of_both:
+            watch(Stage(_title(each)))
+            made.append(_make(each, console, watch))
+        if beside is not None and of_both[0].definition.columns:
+            _compare(made, of_both[-1], console)
 
 
 def _definitions(what: str) -> list[Definition]:
@@ -122,18 +144,37 @@ def _require_writable(folder: Path) -> None:
         )
 
 
-def _make(plan: Plan, console: Console, watch: Watcher) -> None:
+def _title(plan: Plan) -> str:
+    setup = plan.setups[0]
+    protocol = ", the paper's protocol" if setup.paper_protocol else ""
+    seeds = ", ".join(str(each.seed) for each in plan.setups)
+    return f"{plan.definition.name}, scale {setup.scale}{protocol}, seeds {seeds}"
+
+
+def _make(plan: Plan, console: Console, watch: Watcher) -> Content:
+    """What is shown; empty of pictures."""
     if plan.definition is FIGURE4:
         drawn = figure4.architectures(plan.setups, watch)
         watch(Idle())
         for path in figure4.pictures(drawn, plan.grounds[0].workspace.problem, _folder(plan)):
             _say("written", path, console)
-        return
+        return {}
     make, as_text = (_figure3, figure3.as_text) if plan.definition is FIGURE3 else (_table, table.as_text)
     content = plan.there or make(plan, watch)
     watch(Idle())
     console.print(as_text(content))
     _say("written" if plan.there is None else "kept as it was", plan.path, console)
+    return content
+
+
+def _compare(tables: Sequence[Content], paper: Plan, console: Console) -> None:
+    """Shows and writes what the paper's protocol adds to the figures of the first table."""
+    found = protocols.difference(*tables)
+    shown, path = protocols.as_text(found), paper.path.with_name("difference.json")
+    write_text(path.with_suffix(".txt"), table.in_a_file(shown))
+    table.write(found, path)
+    console.print(shown)
+    _say("written", path, console)
 
 
 def _table(plan: Plan, watch: Watcher) -> Content:

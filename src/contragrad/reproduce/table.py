@@ -223,6 +223,11 @@ def _plain_figure(entry: Content) -> str:
 
 def printed(table: Content) -> str:
     """What `as_text` looks like in a file."""
+    return in_a_file(as_text(table))
+
+
+def in_a_file(shown: Group) -> str:
+    """What a text for people looks like in a file."""
     file = io.StringIO()
-    Console(file=file, width=240, color_system=None, force_terminal=False).print(as_text(table))
+    Console(file=file, width=240, color_system=None, force_terminal=False).print(shown)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"

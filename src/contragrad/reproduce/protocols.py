@@ -1,0 +1,136 @@
+"""A table by the paper's protocol beside the one whose selection sees no test image: what the choice adds."""
+
+from collections.abc import Sequence
+from statistics import mean, stdev
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from contragrad.legible import legible
+from contragrad.reproduce.provenance import Content
+
+CAUSES = (
+    "trainings differ by chance too; a network that no search has chosen shows what all of this but the "
+    "selection on the test images adds"
+)
+
+
+def difference(separate: Content, paper: Content) -> Content:
+    """What the paper's protocol adds to each figure, and how much more than to the baseline's.
+
+    Columns whose examples are of other attacks, such as one of a calibrated epsilon, are left out.
+
+    Args:
+        separate: the table whose networks were selected on the validation images.
+        paper: the same table, of the same seeds, whose networks were selected on the test images.
+    """
+    columns = [
+        name
+        for name, column in separate["columns"].items()
+        if _attacks(column) == _attacks(paper["columns"][name])
+    ]
+    added = {
+        network: {
+            name: _added(row[name]["measured"], paper["networks"][network][name]["measured"])
+            for name in columns
+        }
+        for network, row in separate["networks"].items()
+    }
+    baseline = separate["baseline"]
+    return {
+        "table": separate["table"],
+        "scale": separate["scale"],
+        "seeds": separate["seeds"],
+        "baseline": baseline,
+        "settings": {
+            key: {"separate": ours, "paper": theirs}
+            for key, ours, theirs in _settings(separate, paper)
+            if ours != theirs
+        },
+        "images": {"separate": separate["data"][0]["images"], "paper": paper["data"][0]["images"]},
+        "networks": {
+            network: {
+                name: _summary(row[name], added[baseline][name] if baseline and network != baseline else None)
+                for name in columns
+            }
+            for network, row in added.items()
+        },
+    }
+
+
+def _attacks(column: Content) -> list[Content | None]:
+    return [each and each["attack"] for each in column.get("crafted", [])]
+
+
+def _settings(separate: Content, paper: Content) -> list[tuple[str, object, object]]:
+    """Each setting that either table tells, by both; what a table does not tell is as the paper has it."""
+    tables = (separate, paper)
+    published = {key: each["paper"] for table in tables for key, each in table["differs"].items()}
+    own = [
+        table["left_open"] | {key: each["here"] for key, each in table["differs"].items()} for table in tables
+    ]
+    keys = dict.fromkeys((*own[0], *own[1]))
+    return [(key, *(each.get(key, published.get(key)) for each in own)) for key in keys]
+
+
+def _added(separate: Sequence[Content], paper: Sequence[Content]) -> list[float | None]:
+    """Of each seed."""
+    return [
+        theirs["hits"] / theirs["count"] - ours["hits"] / ours["count"]
+        if ours.get("count") and theirs.get("count")
+        else None
+        for ours, theirs in zip(separate, paper, strict=True)
+    ]
+
+
+def _summary(added: Sequence[float | None], baseline: Sequence[float | None] | None) -> Content:
+    there = [each for each in added if each is not None]
+    summary: Content = {
+        "added": list(added),
+        "mean": mean(there) if there else None,
+        "deviation": stdev(there) if len(there) > 1 else None,
+    }
+    if baseline is None:
+        return summary
+    pairs = [
+        (own, base) for own, base in zip(added, baseline, strict=True) if own is not None and base is not None
+    ]
+    return summary | {"beyond_baseline": mean(own - base for own, base in pairs) if pairs else None}
+
+
+def as_text(found: Content) -> Group:
+    """The difference for people, in percentage points."""
+    baseline = found["baseline"]
+    columns = list(next(iter(found["networks"].values())))
+    spread = "" if len(found["seeds"]) == 1 else ", ± standard deviation"
+    more = f"; [how much more than to {legible(baseline)}]" if baseline else ""
+    shown = Table(
+        title=f"{found['table']}, scale {found['scale']}: what the paper's protocol adds",
+        caption=Text(f"percentage points, seeds {', '.join(map(str, found['seeds']))}{spread}{more}"),
+        title_justify="left",
+    )
+    shown.add_column("network", overflow="fold")
+    for column in columns:
+        shown.add_column(column, justify="right")
+    for network, row in found["networks"].items():
+        shown.add_row(Text(legible(network)), *(Text(_figure(row[column])) for column in columns))
+    changed = [f"{key} {each['separate']} -> {each['paper']}" for key, each in found["settings"].items()]
+    changed += [
+        f"{count:,} {part} images -> {found['images']['paper'].get(part, 0):,}"
+        for part, count in found["images"]["separate"].items()
+        if count != found["images"]["paper"].get(part, 0)
+    ]
+    return Group(shown, Text(f"what differs: {', '.join(changed)}\n{CAUSES}"))
+
+
+def _figure(entry: Content) -> str:
+    if entry["mean"] is None:
+        return "–"
+    spread = "" if entry["deviation"] is None else f" ± {100 * entry['deviation']:.1f}"
+    more = entry.get("beyond_baseline")
+    return f"{_points(entry['mean'])}{spread}" + ("" if more is None else f" [{_points(more)}]")
+
+
+def _points(share: float) -> str:
+    return f"{round(100 * share, 1) + 0.0:+.1f}"  # no minus before a zero

@@ -1,0 +1,140 @@
+"""What the paper's protocol adds to a table's figures, against tables of known figures."""
+
+import io
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from contragrad.reproduce.protocols import as_text, difference
+
+SEPARATE: dict[str, Any] = {
+    "table": "small",
+    "scale": "smoke",
+    "seeds": [0, 1],
+    "baseline": "reference+GM",
+    "differs": {
+        "fitness_split": {"here": "validation", "paper": "test"},
+        "refine.keep": {"here": "best", "paper": "last"},
+        "search.epochs": {"here": 8, "paper": 20},
+    },
+    "left_open": {"attack.epsilon": "8/255"},
+    "data": [{"images": {"training": 900, "validation": 100, "test": 100}}],
+    "columns": {
+        "clean": {"source": None},
+        "attacked": {"source": "reference", "crafted": [{"attack": {"epsilon": "8/255"}}]},
+        "calibrated": {"source": "reference", "crafted": [{"attack": {"epsilon": "3/255"}}]},
+    },
+    "networks": {},
+}
+Figures = dict[str, tuple[int | None, ...]]
+"""Each seed's hits among 100 images, by network; None is a training that diverged."""
+
+COLUMNS = ("clean", "attacked", "calibrated")
+
+
+def shares(*hits: int | None) -> dict[str, Any]:
+    """A row's entry in one column."""
+    return {
+        "measured": [
+            {"missing": "diverged"} if each is None else {"hits": each, "count": 100} for each in hits
+        ]
+    }
+
+
+def by_both(separate: Figures, paper: Figures) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The two tables, each network with the same figures in every column."""
+    ours, theirs = deepcopy(SEPARATE), deepcopy(SEPARATE)
+    ours["networks"] = {name: dict.fromkeys(COLUMNS, shares(*hits)) for name, hits in separate.items()}
+    theirs["networks"] = {name: dict.fromkeys(COLUMNS, shares(*hits)) for name, hits in paper.items()}
+    del theirs["differs"]["fitness_split"], theirs["differs"]["refine.keep"]
+    theirs["data"] = [{"images": {"training": 1000, "test": 100}}]
+    return ours, theirs
+
+
+TABLES = by_both(
+    {"reference+GM": (60, 50), "NE+GM 1": (61, 55)}, {"reference+GM": (62, 56), "NE+GM 1": (64, 60)}
+)
+
+
+def test_the_difference_is_each_seeds_and_their_mean() -> None:
+    found = difference(*TABLES)["networks"]["reference+GM"]["clean"]
+    assert found["added"] == pytest.approx([0.02, 0.06])
+    assert found["mean"] == pytest.approx(0.04)
+    assert found["deviation"] == pytest.approx(0.04 / 2**0.5)
+
+
+def test_a_network_that_was_selected_is_compared_with_what_the_baseline_gains() -> None:
+    found = difference(*TABLES)["networks"]
+    assert "beyond_baseline" not in found["reference+GM"]["clean"]
+    assert found["NE+GM 1"]["clean"]["beyond_baseline"] == pytest.approx(((3 - 2) + (5 - 6)) / 200)
+
+
+def test_a_seed_without_a_figure_is_left_out_of_both() -> None:
+    tables = by_both(
+        {"reference+GM": (60, None), "NE+GM 1": (61, 55)}, {"reference+GM": (62, 56), "NE+GM 1": (64, 60)}
+    )
+    found = difference(*tables)["networks"]
+    assert found["reference+GM"]["clean"]["added"] == [pytest.approx(0.02), None]
+    assert found["reference+GM"]["clean"]["deviation"] is None
+    assert found["NE+GM 1"]["clean"]["mean"] == pytest.approx(0.04)
+    assert found["NE+GM 1"]["clean"]["beyond_baseline"] == pytest.approx(0.01)
+
+
+def test_without_any_figure_there_is_no_difference() -> None:
+    tables = by_both({"reference+GM": (None, None)}, {"reference+GM": (1, 2)})
+    assert difference(*tables)["networks"]["reference+GM"]["clean"]["mean"] is None
+    assert "–" in said(*tables)
+
+
+def test_a_table_without_a_baseline_has_the_differences_alone() -> None:
+    ours, theirs = by_both({"NE+GM 1": (61, 55)}, {"NE+GM 1": (64, 60)})
+    ours["baseline"] = theirs["baseline"] = None
+    assert "beyond_baseline" not in difference(ours, theirs)["networks"]["NE+GM 1"]["clean"]
+
+
+def test_examples_of_another_epsilon_are_not_compared() -> None:
+    ours, theirs = deepcopy(TABLES)
+    theirs["columns"]["calibrated"]["crafted"][0]["attack"]["epsilon"] = "4/255"
+    assert list(difference(ours, theirs)["networks"]["NE+GM 1"]) == ["clean", "attacked"]
+
+
+def test_what_differs_is_told_and_nothing_else() -> None:
+    found = difference(*TABLES)
+    assert found["settings"] == {
+        "fitness_split": {"separate": "validation", "paper": "test"},
+        "refine.keep": {"separate": "best", "paper": "last"},
+    }
+    text = said(*TABLES)
+    assert "fitness_split validation -> test, refine.keep best -> last" in text
+    assert "900 training images -> 1,000, 100 validation images -> 0\n" in text
+
+
+def test_a_person_reads_points_and_what_is_beyond_the_baselines() -> None:
+    text = " ".join(said(*TABLES).split())
+    assert "+4.0 ± 2.8" in text
+    assert "+4.0 ± 1.4 [+0.0]" in text
+    assert "[how much more than to reference+GM]" in text
+
+
+@given(
+    st.lists(st.integers(0, 100), min_size=2, max_size=2),
+    st.lists(st.integers(0, 100), min_size=2, max_size=2),
+)
+def test_a_table_adds_to_another_what_that_lacks_of_it(before: list[int], after: list[int]) -> None:
+    one: Figures = {"reference+GM": tuple(before)}
+    two: Figures = {"reference+GM": tuple(after)}
+    there, back = (
+        difference(*by_both(*pair))["networks"]["reference+GM"]["clean"] for pair in ((one, two), (two, one))
+    )
+    assert there["added"] == pytest.approx([-each for each in back["added"]])
+    assert there["mean"] == pytest.approx(-back["mean"])
+
+
+def said(separate: dict[str, Any], paper: dict[str, Any]) -> str:
+    output = io.StringIO()
+    Console(file=output, width=200).print(as_text(difference(separate, paper)))
+    return output.getvalue()
