@@ -20,7 +20,7 @@ from contragrad.evaluate import Row
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.search import start
 from contragrad.evolution.shapes import Problem
-from contragrad.jobs import run, table4
+from contragrad.jobs import full_trainings, run
 from contragrad.jobs.tasks import task_name
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.randomness import isolated
@@ -109,7 +109,7 @@ def ended_run(folder: Path, **changes: Any) -> Workspace:
         )
     splits = store_splits(workspace, dataset)
     networks = {"reference": (workspace.reference_name, untrained_reference(workspace, splits))}
-    for task in table4.final_trainings(workspace, state):
+    for task in full_trainings.final_trainings(workspace, state):
         network = construct(task.architecture, workspace.problem, Normalisation((0.5,), (0.25,)), task.seed)
         networks[task.name] = (task_name(task, workspace), network)
     for name, network in networks.values():

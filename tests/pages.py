@@ -25,7 +25,7 @@ from contragrad.engine.study import Told
 from contragrad.engine.work import Work
 from contragrad.evaluate import Row, wilson
 from contragrad.evolution.search import start
-from contragrad.jobs import table4
+from contragrad.jobs import full_trainings
 from contragrad.jobs.recipes import best
 from contragrad.jobs.tasks import task_name
 from contragrad.page import cards
@@ -127,7 +127,7 @@ def trained(folder: Path) -> list[tuple[str, str, str]]:
     """The networks that the run's table has: their names, architectures and fingerprints."""
     there, state = history.stored_workspace(folder), history.load(folder).state
     assert state is not None
-    tasks = table4.final_trainings(there, state)
+    tasks = full_trainings.final_trainings(there, state)
     return [
         ("reference", architecture(there.config.reference), there.reference_name),
         *((task.name, task.architecture, task_name(task, there)) for task in tasks),

@@ -23,7 +23,7 @@ from contragrad.engine.memo import SqliteMemo
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.evolution.search import start
-from contragrad.jobs import run, table4
+from contragrad.jobs import full_trainings, run
 from contragrad.run_folder.notes import note_origin
 from contragrad.run_folder.workspace import CONFIGURATION, DATABASE
 from contragrad.settings import config_file
@@ -384,9 +384,9 @@ def test_an_unknown_network_is_told_which_there_are(ended: Path, capsys: pytest.
 def test_a_study_without_a_refined_network_says_which_there_are(
     ended: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainings = table4.final_trainings
+    trainings = full_trainings.final_trainings
     monkeypatch.setattr(
-        table4,
+        full_trainings,
         "final_trainings",
         lambda *what: [task for task in trainings(*what) if not task.name.startswith("NE+")],
     )

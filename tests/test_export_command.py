@@ -28,7 +28,7 @@ from contragrad.evolution.shapes import cost
 from contragrad.export import formats, job
 from contragrad.export.check import Agreement, Answers, compared
 from contragrad.export.model_card import code, escaped
-from contragrad.jobs import table4
+from contragrad.jobs import full_trainings
 from contragrad.jobs.tasks import task_name
 from contragrad.run_folder import history
 from contragrad.run_folder.contents import load_splits
@@ -86,7 +86,7 @@ def test_the_best_network_is_the_best_that_did_not_diverge(tmp_path: Path) -> No
     there = exports.ended_run(tmp_path / "run", refine=RefineSettings(networks=2, epochs=3))
     state = history.load(there.folder).state
     assert state is not None
-    best = task_name(table4.final_trainings(there, state)[2], there)
+    best = task_name(full_trainings.final_trainings(there, state)[2], there)
     there.artefacts.remove("network", best)
     reason = torch.tensor(list(b"diverged"), dtype=torch.uint8)
     there.artefacts.save("diverged", best, {"reason": reason})

@@ -19,7 +19,7 @@ from contragrad.engine.memo import SqliteMemo
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.fingerprint import file_fingerprint
-from contragrad.jobs import recipes, refine, run, table4
+from contragrad.jobs import full_trainings, recipes, refine, run
 from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.networks.training import DivergedError
 from contragrad.run_folder.history import load
@@ -148,7 +148,7 @@ def test_a_study_that_ended_before_tables_had_an_ordinary_network_gets_its_row_b
 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(table4, "main_job", older)
+        patch.setattr(full_trainings, "main_job", older)
         rows = run.create(config_of(tmp_path), folder, nobody)
     assert UNDEFENDED not in {row.name for row in rows}
     assert run.resume(folder, (), nobody)[:-1] == rows

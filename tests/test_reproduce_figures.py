@@ -28,7 +28,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Measured as Outcome
 from contragrad.evolution.trial import Trial
 from contragrad.fingerprint import fingerprint, stream_seed
-from contragrad.jobs import table4
+from contragrad.jobs import full_trainings
 from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import task_name
@@ -187,9 +187,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     there = World(tmp_path)
     monkeypatch.setattr(experiment, "searched", lambda *where: FOUND)
     monkeypatch.setattr(experiment, "opened", there.opened)
-    monkeypatch.setattr(table4, "train", there.train)
+    monkeypatch.setattr(full_trainings, "train", there.train)
     monkeypatch.setattr(
-        table4, "trained_network", lambda folder, normal, task: Known(made_by(task, folder.data))
+        full_trainings, "trained_network", lambda folder, normal, task: Known(made_by(task, folder.data))
     )
     monkeypatch.setattr(asking, "make_material", lambda *what: None)
     for module in (asking, figure3):
@@ -441,7 +441,7 @@ def test_a_killed_table_goes_on_without_the_weights_of_what_was_answered(
         return train(there, tasks, *who)
 
     with monkeypatch.context() as patch:
-        patch.setattr(table4, "train", killed)
+        patch.setattr(full_trainings, "train", killed)
         with pytest.raises(KeyboardInterrupt):
             measured(definition)
     before = set(world.trained)

@@ -20,9 +20,9 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
 from contragrad.fingerprint import canonical
 from contragrad.fitness import measure
+from contragrad.jobs.full_trainings import trained_network
 from contragrad.jobs.material import make_material, make_sources, missing_sources
 from contragrad.jobs.refine import FullTraining, train_fully
-from contragrad.jobs.table4 import trained_network
 from contragrad.jobs.tasks import against, deployed_name, task_name
 from contragrad.networks.inference import all_reference_directions
 from contragrad.networks.misalignment import Penalty, losses, opposite, orthogonal, unit

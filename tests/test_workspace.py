@@ -17,8 +17,8 @@ from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member, State
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Measured, Rung, Trial
+from contragrad.jobs.full_trainings import final_trainings
 from contragrad.jobs.refine import FullTraining
-from contragrad.jobs.table4 import final_trainings
 from contragrad.jobs.tasks import task_name
 from contragrad.run_folder.contents import (
     adversarial,

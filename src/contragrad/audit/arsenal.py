@@ -21,7 +21,7 @@ from contragrad.engine.executors import Executor
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import stream_seed
-from contragrad.jobs import table4
+from contragrad.jobs import full_trainings
 from contragrad.jobs.material import make_material, missing_sources
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import against, task_name
@@ -190,11 +190,11 @@ class Arsenal:
         tasks = [task for task in wanted if self._supplied(task)]
         if not tasks:
             return
-        trained = table4.train(self.workspace, tasks, self.executor, self.watch)
+        trained = full_trainings.train(self.workspace, tasks, self.executor, self.watch)
         normal = normalisation(self.splits.train)
         for task in tasks:
             if task in trained:
-                network = table4.trained_network(self.workspace, normal, task).requires_grad_(False)
+                network = full_trainings.trained_network(self.workspace, normal, task).requires_grad_(False)
                 name = task_name(task, self.workspace)
                 self.networks[task.name] = Named(braced(network, self.splits.test), name)
             else:

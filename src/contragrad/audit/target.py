@@ -8,7 +8,7 @@ from torch import nn
 
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
-from contragrad.jobs import table4
+from contragrad.jobs import full_trainings
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import task_name
 from contragrad.networks.network import Normalisation
@@ -76,7 +76,7 @@ def training_of(workspace: Workspace, name: str | None) -> FullTraining | None:
             where=str(workspace.folder),
             remedy=f"contragrad resume {workspace.folder}; for a model audited there, the model and --out",
         )
-    tasks = {task.name: task for task in table4.final_trainings(workspace, state)}
+    tasks = {task.name: task for task in full_trainings.final_trainings(workspace, state)}
     wanted = name or next((task for task in tasks if task.startswith("NE+")), None)
     chosen = None if wanted is None else tasks.get(wanted)
     if chosen is None:
@@ -119,7 +119,7 @@ def _trained(workspace: Workspace, splits: Splits, task: FullTraining) -> Target
     name = task_name(task, workspace)
     return Target(
         name=task.name,
-        network=table4.trained_network(workspace, normalisation(splits.train), task),
+        network=full_trainings.trained_network(workspace, normalisation(splits.train), task),
         fingerprint=name,
         architecture=task.architecture,
         objective=task.objective,

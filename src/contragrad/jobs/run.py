@@ -25,7 +25,7 @@ from contragrad.evolution.trial import Trial
 from contragrad.files import new_folder
 from contragrad.fingerprint import file_fingerprint
 from contragrad.fitness import measure
-from contragrad.jobs import table4, workers
+from contragrad.jobs import full_trainings, workers
 from contragrad.jobs.material import make_reference, make_sources
 from contragrad.networks.inference import resolve_device
 from contragrad.networks.objectives import joined
@@ -179,11 +179,11 @@ def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[ev
     with opened(workspace, dataset, watch) as (memo, splits):
         with workers.executor_of(workspace) as executor:
             final = evolve(workspace, memo, executor, watch)
-            tasks = table4.planned_trainings(workspace, final)
-            trained = table4.train(workspace, tasks, executor, watch)
+            tasks = full_trainings.planned_trainings(workspace, final)
+            trained = full_trainings.train(workspace, tasks, executor, watch)
         watch(Stage("measuring on the test images"))
-        rows = table4.measure(workspace, splits, trained)
-        looks = note_look(memo, table4.names(workspace, trained))
+        rows = full_trainings.measure(workspace, splits, trained)
+        looks = note_look(memo, full_trainings.names(workspace, trained))
         evaluate.write(rows, workspace.folder / TABLE)
     if looks > 1:
         watch(Said(LOOKS.format(looks)))

@@ -13,7 +13,7 @@ from contragrad.evaluate import Row
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
-from contragrad.jobs import table4
+from contragrad.jobs import full_trainings
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import task_name
 from contragrad.networks.inference import predict
@@ -132,7 +132,7 @@ def _measured(workspace: Workspace, state: State, rows: Iterable[Row]) -> list[F
     """The trainings whose networks the table has, the fixed hand-engineered one's left out."""
     measured = {(row.name, Path(row.weights)) for row in rows}
     tasks = []
-    for task in table4.final_trainings(workspace, state):
+    for task in full_trainings.final_trainings(workspace, state):
         weights = workspace.artefacts.path("network", task_name(task, workspace))
         own = (task.name, weights.relative_to(workspace.folder))
         if own in measured and not task.name.startswith("hand-engineered"):
@@ -151,5 +151,5 @@ def _networks(workspace: Workspace, splits: Splits, tasks: Iterable[FullTraining
     normal = normalisation(splits.train)
     networks = {"reference": load_reference(workspace, splits)}
     for task in tasks:
-        networks[task.name] = table4.trained_network(workspace, normal, task)
+        networks[task.name] = full_trainings.trained_network(workspace, normal, task)
     return networks

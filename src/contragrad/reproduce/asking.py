@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from contragrad.defences import FILTERS, Filtered
 from contragrad.fingerprint import fingerprint
-from contragrad.jobs import table4
+from contragrad.jobs import full_trainings
 from contragrad.jobs.material import make_material
 from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.refine import FullTraining
@@ -80,7 +80,7 @@ class Asking:
         listed = trainings(self.definition.networks, self.columns, workspace.config, self.found)
         reference = load_reference(workspace, self.place.splits)
         self.tasks = {task.name: task for task in listed}
-        self.names = {REFERENCE: workspace.reference_name} | table4.names(workspace, listed)
+        self.names = {REFERENCE: workspace.reference_name} | full_trainings.names(workspace, listed)
         self.networks = {REFERENCE: reference}
         for name in self.definition.networks:
             if chosen := RECIPES[name].filter:
@@ -166,11 +166,11 @@ class Asking:
         # The longest first, as far as objectives tell, so that no worker is left alone with one at the end.
         tasks = sorted(tasks, key=lambda task: task.epochs * step_cost(task.objective), reverse=True)
         make_material(workspace, self.place.splits, tasks, self.watch)
-        trained = table4.train(workspace, tasks, self.place.executor, self.watch)
+        trained = full_trainings.train(workspace, tasks, self.place.executor, self.watch)
         normal = normalisation(self.place.splits.train)
         for task in tasks:
             if task in trained:
-                self.networks[task.name] = table4.trained_network(workspace, normal, task)
+                self.networks[task.name] = full_trainings.trained_network(workspace, normal, task)
             else:
                 answers.remember_gap(self.place.memo, self.names[task.name], "diverged", what=task.name)
 

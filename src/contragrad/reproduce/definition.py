@@ -18,7 +18,7 @@ ITSELF = "itself"
 SURROGATE = "surrogate"
 """The source of a column whose examples are crafted on what an attacker trains by the row's recipe."""
 
-OWN = (ITSELF, SURROGATE)
+ROW_SOURCES = (ITSELF, SURROGATE)
 """Sources that each row has for itself."""
 
 SOURCES = (

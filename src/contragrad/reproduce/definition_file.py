@@ -11,9 +11,8 @@ from contragrad.errors import UserError
 from contragrad.jobs.recipes import RECIPES
 from contragrad.outside import LONGEST_YAML, from_yaml, read_text
 from contragrad.reproduce.definition import (
-    ITSELF,
+    ROW_SOURCES,
     SOURCES,
-    SURROGATE,
     Column,
     DataName,
     Definition,
@@ -82,7 +81,7 @@ def parse(name: str, text: str) -> Definition:
         for column, share in networks[network].items():
             fits = isinstance(share, int | float) and 0 <= share <= 1
             _require(fits, f"{name}: {network}.{column}", "a share in [0, 1]")
-    own = [column.name for column in columns if column.source in (ITSELF, SURROGATE)]
+    own = [column.name for column in columns if column.source in ROW_SOURCES]
     filtered = [network for network in networks if RECIPES[network].filter is not None]
     _require(not (own and filtered), f"{name}: columns", "no source of the row's own for a filtered network")
     calibrated = [column.name for column in columns if column.calibrated]

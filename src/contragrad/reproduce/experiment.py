@@ -29,7 +29,7 @@ FILES: dict[DataName, str] = {
 }
 """The reduced sets' files; the fashion one ships with the package too."""
 
-OWN: DataName = "cifar10"
+EVOLVED_ON: DataName = "cifar10"
 """What both experiments evolve networks on."""
 
 PER_CLASS = (1000, 100)
@@ -102,7 +102,7 @@ class Setup:
         radius = () if epsilon is None else (f"--attack.epsilon={epsilon}",)
         path = config_file.shipped(f"{experiment}/{self.scale}")
         config = config_file.read(path, (f"--seed={self.seed}", *protocol, *radius, *self.overrides))
-        return replace(config, data=data_settings(data or OWN, config.data, self.data))
+        return replace(config, data=data_settings(data or EVOLVED_ON, config.data, self.data))
 
     def folder(self, experiment: Experiment, data: DataName | None, epsilon: Fraction | None = None) -> Path:
         """The run folder."""

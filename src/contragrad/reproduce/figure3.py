@@ -10,7 +10,7 @@ import torch
 from rich.text import Text
 from torch import Tensor
 
-from contragrad.jobs import table4
+from contragrad.jobs import full_trainings
 from contragrad.networks.inference import predict
 from contragrad.pictures import explain
 from contragrad.pictures.explain import integrated_gradients, pixel_distance, relative
@@ -83,15 +83,15 @@ def maps_of(setup: Setup, watch: Watcher) -> Maps:
         tasks = trainings(FIGURE3.networks, (), workspace.config, found)
         normal = normalisation(place.splits.train)
         networks = {REFERENCE: load_reference(workspace, place.splits)}
-        trained = table4.train(workspace, tasks, place.executor, watch)
-        networks |= {task.name: table4.trained_network(workspace, normal, task) for task in trained}
+        trained = full_trainings.train(workspace, tasks, place.executor, watch)
+        networks |= {task.name: full_trainings.trained_network(workspace, normal, task) for task in trained}
         watch(Stage("integrating gradients"))
         right = [predict(network, test.images) == test.labels for network in networks.values()]
         maps = {
             name: relative(integrated_gradients(network, test.images, test.labels))
             for name, network in networks.items()
         }
-        looks = note_look(place.memo, table4.names(workspace, trained))
+        looks = note_look(place.memo, full_trainings.names(workspace, trained))
     chosen = torch.stack(right).sum(0).argsort(descending=True, stable=True)[:SHOWN]
     return Maps(
         images=test.images[chosen],

@@ -10,7 +10,7 @@ from contragrad.evaluate import Share
 from contragrad.jobs.recipes import RECIPES, SEARCHES, Found
 from contragrad.reproduce import experiment
 from contragrad.reproduce.asking import CLEAN, Asking
-from contragrad.reproduce.definition import OWN, Column, Definition
+from contragrad.reproduce.definition import ROW_SOURCES, Column, Definition
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.measures import cell
@@ -119,7 +119,7 @@ def _of_data(
                     clean=Share.of(clean),
                     fooled=cell("fooling rate", asking.right(source, shown), clean=clean, source=clean),
                 )
-                if column.source in OWN:
+                if column.source in ROW_SOURCES:
                     own[name][column.name] = strength.fooled
                 crafted[column.name] = min(
                     crafted.get(column.name, strength), strength, key=lambda each: each.fooled.share or 0.0

@@ -16,7 +16,7 @@ from contragrad.jobs import run
 from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.tasks import deployed_name
 from contragrad.reproduce.definition import DataName, Definition, Experiment
-from contragrad.reproduce.experiment import OWN, Setup
+from contragrad.reproduce.experiment import EVOLVED_ON, Setup
 from contragrad.reproduce.trainings import trainings
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
@@ -203,7 +203,7 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
 
 def _data(ground: Ground, definition: Definition) -> Content:
     config = ground.workspace.config
-    name = ground.data or OWN
+    name = ground.data or EVOLVED_ON
     return {
         "name": name,
         "evolved_on": ground.data is None,

@@ -2,7 +2,7 @@
 
 from contragrad.audit.findings import STRONG
 from contragrad.legible import legible
-from contragrad.reproduce.definition import ITSELF, OWN
+from contragrad.reproduce.definition import ITSELF, ROW_SOURCES
 from contragrad.reproduce.provenance import Content
 
 MARK = "*"
@@ -27,7 +27,7 @@ def examples(name: str, column: Content) -> str:
         for key in ("source_clean_accuracy", "source_fooling_rate")
     )
     source = column["source"]
-    whose = f"{source} (the weakest row's)" if source in OWN else source
+    whose = f"{source} (the weakest row's)" if source in ROW_SOURCES else source
     return (
         f"{name}: {attack['name']} on {whose}, ε {epsilons}, {attack['steps']} steps{length}"
         f"{', random start' if attack['random_start'] else ''}; "
@@ -62,7 +62,7 @@ def is_weak(table: Content, row: Content, name: str) -> bool:
         return any(is_weak(table, row, each) for each in of)
     if column["source"] in (None, ITSELF):
         return False
-    if column["source"] in OWN:
+    if column["source"] in ROW_SOURCES:
         rates = row[name].get("source_fooling_rate", [])
     else:
         rates = [each and each["source_fooling_rate"] for each in column["crafted"]]

@@ -17,7 +17,7 @@ from contragrad.files import write_text
 from contragrad.legible import legible
 from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.reproduce import paired, provenance
-from contragrad.reproduce.definition import OWN, Definition
+from contragrad.reproduce.definition import ROW_SOURCES, Definition
 from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.paired import entries
@@ -77,7 +77,7 @@ def _beside(network: str, name: str, beside: Sequence[dict[str, dict[str, Conten
 
 def _own(network: str, name: str, definition: Definition, found: Sequence[Measured]) -> Content:
     """Of a row with a source of its own: how often each seed's is fooled itself; None without examples."""
-    if not any(column.name == name and column.source in OWN for column in definition.columns):
+    if not any(column.name == name and column.source in ROW_SOURCES for column in definition.columns):
         return {}
     fooled = [seed.own.get(network, {}).get(name) for seed in found]
     return {"source_fooling_rate": [None if share is None else _measured(share) for share in fooled]}

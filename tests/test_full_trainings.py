@@ -19,9 +19,9 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Trial
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
+from contragrad.jobs.full_trainings import final_trainings, measure, planned_trainings, train
 from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.jobs.refine import FullTraining
-from contragrad.jobs.table4 import final_trainings, measure, planned_trainings, train
 from contragrad.jobs.tasks import task_name
 from contragrad.reference import HAND_ENGINEERED, construct
 from contragrad.run_folder.contents import normalisation
