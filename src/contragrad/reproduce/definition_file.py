@@ -1,11 +1,11 @@
-"""The files under studies/tables: what each table of the paper shows."""
+"""The files under studies/tables and studies/figures: what each table and figure of the paper shows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from contragrad.errors import UserError
 from contragrad.jobs.recipes import RECIPES
@@ -33,7 +33,24 @@ def read(name: str) -> Definition:
     Raises:
         UserError: if its file is wrong.
     """
-    return parse(name, (folder() / f"{name}.yaml").read_text(encoding="utf-8"))
+    return parse(name, (folder("tables") / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def read_figure(name: str) -> Definition:
+    """The definition of a figure, which has no columns: what it publishes is named by its file alone.
+
+    Raises:
+        UserError: if its file is wrong.
+    """
+    content = _read(name, (folder("figures") / f"{name}.yaml").read_text(encoding="utf-8"))
+    _require_keys(content, name, {"title", "experiment", "networks"}, {"title", "experiment"})
+    return Definition(
+        name=name,
+        title=content["title"],
+        experiment=content["experiment"],
+        columns=(),
+        networks={network: published or {} for network, published in content.get("networks", {}).items()},
+    )
 
 
 def read_own(path: Path, taken: Iterable[str]) -> Definition:
@@ -59,11 +76,7 @@ def parse(name: str, text: str) -> Definition:
     Raises:
         UserError: naming the key that is wrong.
     """
-    try:
-        content = from_yaml(text)
-    except ValueError as error:
-        remedy = "plain YAML such as those under contragrad/studies/tables"
-        raise UserError(f"the definition is no YAML: {error}", where=name, remedy=remedy) from error
+    content = _read(name, text)
     needed = {"title", "experiment", "columns", "networks"}
     _require_keys(content, f"{name}", needed | {"epsilons", "worst_cases", "baseline"}, needed)
     experiment, title = content["experiment"], content["title"]
@@ -101,6 +114,14 @@ def parse(name: str, text: str) -> Definition:
         worst_cases=_worst_cases(f"{name}: worst_cases", content.get("worst_cases") or {}, columns),
         baseline=baseline,
     )
+
+
+def _read(name: str, text: str) -> dict[str, Any]:
+    try:
+        return _mapping(from_yaml(text), name)
+    except ValueError as error:
+        remedy = "plain YAML such as those under contragrad/studies/tables"
+        raise UserError(f"the definition is no YAML: {error}", where=name, remedy=remedy) from error
 
 
 def _worst_cases(where: str, value: object, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
@@ -192,9 +213,9 @@ def _wrong(where: str, remedy: str) -> UserError:
 
 def names() -> list[str]:
     """The names of all tables."""
-    return sorted(path.stem for path in folder().glob("*.yaml"))
+    return sorted(path.stem for path in folder("tables").glob("*.yaml"))
 
 
-def folder() -> Path:
+def folder(kind: Literal["tables", "figures"]) -> Path:
     """Where the definitions are."""
-    return Path(str(resources.files("contragrad.studies"))) / "tables"
+    return Path(str(resources.files("contragrad.studies"))) / kind

@@ -9,13 +9,11 @@ from contragrad.jobs.recipes import best
 from contragrad.pictures import draw
 from contragrad.reference import HAND_ENGINEERED
 from contragrad.reproduce import experiment
-from contragrad.reproduce.definition import Definition
+from contragrad.reproduce.definition_file import read_figure
 from contragrad.reproduce.experiment import Setup
 from contragrad.watch.events import Watcher
 
-FIGURE4 = Definition(
-    name="figure4", title="architectures", experiment="reduced-data", columns=(), networks={}
-)
+FIGURE4 = read_figure("figure4")
 
 
 def architectures(setups: Sequence[Setup], watch: Watcher) -> dict[str, Genome]:
