@@ -1,4 +1,4 @@
-"""Figure 3: where three networks look, over seeds."""
+"""Figure 3: where networks look, over seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Maps:
 
 
 def maps_of(setup: Setup, watch: Watcher) -> Maps:
-    """Integrated gradients of the reference, the reference with GM and the best evolved network.
+    """Integrated gradients of the figure's networks.
 
     Those shown are the first test images that most of them classify correctly.
 
@@ -110,14 +110,14 @@ def content(of: Sequence[Ground], found: Sequence[Maps], *, identity: str) -> Co
         "formula": FORMULA,
         "published_of": PUBLISHED,
         "networks": {
-            name: _summary(published[DISTANCE], [seed.distances.get(name) for seed in found])
+            name: _summary(published.get(DISTANCE), [seed.distances.get(name) for seed in found])
             for name, published in FIGURE3.networks.items()
-            if published
+            if name != REFERENCE
         },
     }
 
 
-def _summary(published: float, measured: Sequence[float | None]) -> dict[str, Any]:
+def _summary(published: float | None, measured: Sequence[float | None]) -> dict[str, Any]:
     there = [distance for distance in measured if distance is not None]
     return {
         "published": published,
@@ -131,14 +131,15 @@ def as_text(shown: Content) -> Text:
     """The distances for people."""
     found = [f"{shown['figure']}, scale {shown['scale']}: {shown['title']}"]
     for name, each in shown["networks"].items():
+        published = "–" if each["published"] is None else f"{each['published']:.3f}"
         if each["mean"] is None:
-            found.append(f"{name}: published {each['published']:.3f}, measured –")
+            found.append(f"{name}: published {published}, measured –")
             continue
         least, most = each["range"]
         seeds = ", ".join(map(str, shown["seeds"]))
         several = len(each["measured"]) - each["measured"].count(None) > 1
         spread = f" ({least:.3f}–{most:.3f} over seeds {seeds})" if several else ""
-        found.append(f"{name}: published {each['published']:.3f}, measured {each['mean']:.3f}{spread}")
+        found.append(f"{name}: published {published}, measured {each['mean']:.3f}{spread}")
     found += [
         f"{DISTANCE}: {shown['formula']}",
         f"published distances: {PUBLISHED}",  # older files do not say
