@@ -21,6 +21,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.networks.network import Normalisation, build
 from contragrad.pictures import explain
 from contragrad.pictures.explain import figure, integrated_gradients, pixel_distance, relative
+from contragrad.reproduce.figure3 import FORMULA
 
 GENOME = parse("conv(4,3) strided(8,3) sum(1,2) pool(max,2) fc(8)")
 SMALL = Problem(3, 12, 12, 4)
@@ -215,6 +216,13 @@ def test_distance_is_one_of_maps_up_to_scale(a: Tensor, b: Tensor, c: Tensor, fa
     torch.testing.assert_close(pixel_distance(a, a.double() * factor), zero)
     torch.testing.assert_close(pixel_distance(a, -a), 2 * a.flatten(1).any(1).double())
     torch.testing.assert_close(pixel_distance(a.double() * factor, b), distance)
+
+
+def test_maps_that_have_nothing_to_do_with_each_other_lie_as_far_apart_as_figure_3_says() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = (torch.randn(100, 32, 32, generator=generator) for _ in range(2))
+    assert pixel_distance(ours, theirs).mean().item() == pytest.approx(2**0.5, abs=0.01)
+    assert "independent normal values are 1.414 apart" in FORMULA
 
 
 def test_maps_of_different_shapes_are_refused() -> None:

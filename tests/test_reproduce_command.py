@@ -24,7 +24,7 @@ from contragrad.reproduce import command, experiment, figure3, table
 from contragrad.reproduce.command import choices, reproduce
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup
-from contragrad.reproduce.figure3 import Maps
+from contragrad.reproduce.figure3 import FIGURE3, Maps
 from contragrad.reproduce.figures import Measured
 from contragrad.run_folder.notes import LOOKS
 from contragrad.watch.events import nobody
@@ -61,7 +61,7 @@ class Studies:
     def maps_of(self, setup: Setup, watch: object) -> Maps:
         self.asked.append(("figure3", setup.seed))
         maps = torch.linspace(-1, 1, 16).view(1, 4, 4)
-        names = ("reference", "reference+GM", "NE+GM 1")
+        names = tuple(FIGURE3.networks)
         diverged = {"NE+GM 1"} if setup.seed == 9 else set()
         return Maps(
             images=torch.zeros(1, 3, 4, 4),
@@ -326,10 +326,23 @@ def test_figure_3_is_of_all_seeds_and_kept_like_a_table(setup: Setup, studies: S
             "range": [0.125, 0.25],
         },
         "NE+GM 1": {"published": 1.297, "measured": [0.25, 0.375], "mean": 0.3125, "range": [0.25, 0.375]},
+        "reference, another seed": {
+            "published": None,
+            "measured": [0.375, 0.5],
+            "mean": 0.4375,
+            "range": [0.375, 0.5],
+        },
+        "NE 1 without GM": {
+            "published": None,
+            "measured": [0.5, 0.625],
+            "mean": 0.5625,
+            "range": [0.5, 0.625],
+        },
     }
     assert "the formula is ours" in shown["formula"].lower()
     assert shown["differs"]["search.generations"] == {"here": 1, "paper": 50}
     assert "reference+GM: published 0.687, measured 0.188 (0.125–0.250 over seeds 0, 1)" in text
+    assert "reference, another seed: published –, measured 0.438 (0.375–0.500 over seeds 0, 1)" in text
     assert "The formula is ours" in text
     # What stands side by side is not of the same networks, and both say so.
     assert "ResNet-34 as the reference, on all of CIFAR-10" in shown["published_of"]

@@ -191,6 +191,7 @@ RECIPES: dict[str, Recipe] = {
     # What transfer is without any defence, and what evolution is worth.
     UNDEFENDED: Recipe(of="another", objective="cross-entropy"),
     "NE 1 without GM": Recipe(of="evolved", objective="cross-entropy"),
+    "reference without GM": Recipe(of="reference", objective="cross-entropy"),
     "random search+GM": Recipe(of="random", objective="gm"),
     # Other objectives, ref. [23] and PubDef.
     "reference+orthogonal": Recipe(of="reference", objective="orthogonal"),
