@@ -14,7 +14,7 @@ from contragrad.reproduce.definition import ITSELF, SURROGATE
 RECORDS = Path(__file__).parent.parent / "records"
 
 Asked = tuple[str, tuple[str, Fraction, str] | None]
-"""A network, and what it was shown: an attack, its radius and the source of the examples; None is no attack."""
+"""A network, and what it was shown: an attack, its radius and its source; None are the images themselves."""
 
 STUDIES = {
     path: sorted(path.parent.parent.glob("seed-*/study.db"))
