@@ -17,6 +17,7 @@ from contragrad.jobs.refine import FullTraining, Origin, diverged, train_fully
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.training import begin, train_epoch
+from contragrad.settings.choices import Objective
 from contragrad.settings.config import TrainingSettings
 from strategies import MNIST
 
@@ -197,3 +198,39 @@ def test_a_network_is_named_by_what_its_objective_takes() -> None:
         assert depends(objective, adversarial="other") == parts.fixed
         assert depends(objective, epsilon=Fraction(1, 255)) == (parts.inputs is not None)
         assert not depends(objective, fitness=("other",))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_weight_of_its_own_stands_for_the_studys_where_there_is_a_penalty(objective: Objective) -> None:
+    def name(own: float | None, studys: float) -> str:
+        task = FullTraining(
+            name="a", architecture=GENOME, objective=objective, epochs=5, seed=2, gm_weight=own
+        )
+        return task.fingerprint(replace(SETTINGS, gm_weight=studys), "s", ORIGIN)
+
+    assert name(3.0, 1.0) == name(None, 3.0)
+    assert (name(3.0, 1.0) == name(None, 1.0)) == (OBJECTIVES[objective].penalty is None)
+
+
+def test_a_weight_of_its_own_is_trained_with(tmp_path: Path) -> None:
+    directions = torch.randn(20, 1, 28, 28, generator=torch.Generator().manual_seed(3))
+    material = Material(directions=directions / directions.flatten(1).norm(dim=1).view(-1, 1, 1, 1))
+
+    def trained(name: str, own: float | None, studys: float) -> dict[str, Tensor]:
+        task = FullTraining(name=name, architecture=GENOME, objective="gm", epochs=1, seed=2, gm_weight=own)
+        train_fully(
+            network(),
+            task,
+            name=name,
+            examples=examples(),
+            material=material,
+            training=replace(SETTINGS, gm_weight=studys),
+            checkpoint_every=1,
+            artefacts=Artefacts(tmp_path),
+            report=lambda message: None,
+        )
+        return Artefacts(tmp_path).load("network", name)
+
+    assert_equal(trained("own", 3.0, 0.0), trained("studys", None, 3.0))
+    other = trained("other", None, 0.0)
+    assert any(not torch.equal(tensor, other[name]) for name, tensor in trained("own", 3.0, 0.0).items())

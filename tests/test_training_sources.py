@@ -114,6 +114,19 @@ def test_a_surrogate_is_named_by_what_it_is_trained_against() -> None:
     assert ours[2] != other[2]
 
 
+def test_a_surrogate_is_named_by_the_weight_that_the_training_has_of_its_own() -> None:
+    there = workspace(SEVERAL)
+    training = replace(there.config.training, gm_weight=3.0)
+    heavier = replace(there, config=replace(there.config, training=training))
+    task = FullTraining(
+        name="a", architecture="conv(4,3) fc(8)", objective="orthogonal", epochs=3, seed=0, gm_weight=3.0
+    )
+    ours = against(task, there).source_names()
+    assert ours == against(replace(task, gm_weight=None), heavier).source_names()
+    assert ours[2] != against(replace(task, gm_weight=None), there).source_names()[2]
+    assert task_name(task, there) == task_name(replace(task, gm_weight=None), heavier)
+
+
 def test_the_reference_alone_changes_no_name() -> None:
     assert "sources" not in str(canonical(TrainingSettings(sources=("reference",))))
     trial = Trial(parse("conv(4,3) fc(8)"), 1)

@@ -53,6 +53,7 @@ class FullTraining:
         sources: the networks it is trained against, see `TrainingSettings`; None are the study's.
         source_seed: whose sources of these names, see `Workspace`.
         together: whether it is deployed with the surrogates it was trained against, as an ensemble.
+        gm_weight: the weight of its objective's penalty, λ; None is the study's.
     """
 
     name: str
@@ -64,6 +65,11 @@ class FullTraining:
     sources: tuple[Source, ...] | None = None
     source_seed: int | None = None
     together: bool = False
+    gm_weight: float | None = None
+
+    def weighted(self, training: TrainingSettings) -> TrainingSettings:
+        """A study's settings with the training's own weight of the penalty, if it has one."""
+        return training if self.gm_weight is None else replace(training, gm_weight=self.gm_weight)
 
     def fingerprint(self, training: TrainingSettings, splits: str, origin: Origin) -> str:
         """Names the trained network's weights; its name in tables is no part of it.
@@ -77,7 +83,7 @@ class FullTraining:
         lazy = () if training.gm_every == 1 else (training.gm_every,)
         against: list[object] = []
         if parts.penalty is not None:
-            against += [origin.reference, training.gm_weight, *lazy]
+            against += [origin.reference, self.weighted(training).gm_weight, *lazy]
         # The objectives that older names knew were GM and none, and stood in them by their parts alone.
         if self.objective not in ("gm", "cross-entropy"):
             against.append(self.objective)
@@ -158,7 +164,7 @@ def train_fully(
     """
     if (reason := diverged(artefacts, name)) is not None:
         return {"infeasible": reason}
-    training = replace(training, objective=task.objective)
+    training = replace(task.weighted(training), objective=task.objective)
     session, best = begin(network, training), Best()
     if (saved := artefacts.find("checkpoint", name)) is not None:
         restore(session, saved)

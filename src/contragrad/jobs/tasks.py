@@ -130,7 +130,7 @@ def surrogate_names(task: FullTraining, workspace: Workspace) -> dict[int, str]:
 
 def against(task: FullTraining, workspace: Workspace) -> Workspace:
     """The workspace with the objective and the sources of a training."""
-    return workspace.against(task.objective, task.sources, task.source_seed)
+    return workspace.against(task.objective, task.sources, task.source_seed, task.gm_weight)
 
 
 def _origin(own: Workspace, study: Workspace) -> Origin:

@@ -78,7 +78,11 @@ class Workspace:
         return fingerprint("reference/1", text, self.split_name, *recipe)
 
     def against(
-        self, objective: Objective, sources: tuple[Source, ...] | None, source_seed: int | None
+        self,
+        objective: Objective,
+        sources: tuple[Source, ...] | None,
+        source_seed: int | None,
+        gm_weight: float | None = None,
     ) -> "Workspace":
         """The same for trainings by another objective, against other sources or somebody else's.
 
@@ -86,8 +90,10 @@ class Workspace:
             objective: what is trained for.
             sources: against whom; None are the study's. A key is left out where it has no part.
             source_seed: whose; None is the study's.
+            gm_weight: that of the surrogates among them; None is the study's.
         """
         training = self.config.training
+        training = training if gm_weight is None else replace(training, gm_weight=gm_weight)
         keyed = objective in WITH_PENALTY
         against = tuple(each for each in sources or training.sources if keyed or each != "key")
         training = replace(training, objective=objective, sources=against)
