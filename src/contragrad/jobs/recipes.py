@@ -196,6 +196,8 @@ RECIPES: dict[str, Recipe] = {
     # Other objectives, ref. [23] and PubDef.
     "reference+orthogonal": Recipe(of="reference", objective="orthogonal"),
     "NE 1+orthogonal": Recipe(of="evolved", objective="orthogonal"),
+    "random search+orthogonal": Recipe(of="random", objective="orthogonal"),
+    "hand-engineered+orthogonal": Recipe(of="hand-engineered", objective="orthogonal"),
     "reference+fixed-adversarial": Recipe(of="reference", objective="fixed-adversarial"),
     "reference+fixed-adversarial+GM": Recipe(of="reference", objective="fixed-adversarial+gm"),
     "NE 1+fixed-adversarial": Recipe(of="evolved", objective="fixed-adversarial"),
@@ -225,6 +227,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "NE 1+mixed": Recipe(of="evolved", objective="mixed-adversarial"),
     "coevolved+orthogonal": Recipe(of="coevolved", objective="orthogonal"),
+    "coevolved+orthogonal, together": Recipe(of="coevolved", objective="orthogonal", together=True),
     "NE 1+ensemble+orthogonal": Recipe(
         of="evolved", objective="ensemble-adversarial+orthogonal", sources=SEVERAL
     ),
