@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from contragrad.attacks.library import settings_read
 from contragrad.evaluate import Share, wilson
 from contragrad.reproduce import table
 from contragrad.reproduce.definition import Definition
@@ -24,6 +25,7 @@ from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Crafted, Figures, Measured
 from contragrad.reproduce.provenance import Content, grounds
+from contragrad.settings.choices import AttackName
 from contragrad.settings.config import AttackSettings
 from reproductions import DEFINITION, TEXT, hold_all, seeds
 
@@ -162,10 +164,38 @@ def test_every_columns_examples_are_described(setup: Setup) -> None:
     assert "and is fooled on 75.0, – % of those" in said
 
 
-def test_an_fgsm_has_one_step_whatever_the_settings_say(setup: Setup) -> None:
-    fgsm = replace(FIRST.crafted["attacked"], attack=AttackSettings(name="fgsm", steps=10))
-    found = content(DEFINITION, [setup], [replace(FIRST, crafted={"attacked": fgsm})])
-    assert found["columns"]["attacked"]["crafted"][0]["attack"]["steps"] == 1
+SAID: dict[AttackName, str] = {
+    "fgsm": "",
+    "autoattack": "",
+    "l2-pgd": ", 10 steps of 1/255, random start",
+    "mi-fgsm": ", 10 steps of 1/255",
+}
+
+
+@pytest.mark.parametrize(("name", "text"), SAID.items(), ids=SAID)
+def test_of_an_attack_only_what_it_reads_is_kept_and_said(name: AttackName, text: str, setup: Setup) -> None:
+    attack = AttackSettings(name=name, steps=10, step_size=Fraction(1, 255))
+    crafted = replace(FIRST.crafted["attacked"], attack=attack)
+    found = content(DEFINITION, [setup], [replace(FIRST, crafted={"attacked": crafted})])
+    kept = found["columns"]["attacked"]["crafted"][0]["attack"]
+    whole = {"steps": 10, "step_size": "1/255", "random_start": True}
+    read = settings_read(name)
+    assert kept == {
+        "name": name,
+        "epsilon": "8/255",
+        **{key: value if key in read else None for key, value in whole.items()},
+    }
+    expected = f"attacked: {name} on reference, ε 8/255{text}; the source"
+    assert expected in in_one_line(table.printed(found))
+    # Older tables have what an attack does not read too.
+    kept |= whole
+    assert expected in in_one_line(table.printed(found))
+
+
+def test_one_step_is_no_steps(setup: Setup) -> None:
+    crafted = replace(FIRST.crafted["attacked"], attack=AttackSettings(steps=1, random_start=False))
+    found = content(DEFINITION, [setup], [replace(FIRST, crafted={"attacked": crafted})])
+    assert "ε 8/255, 1 step; " in in_one_line(table.printed(found))
 
 
 def test_a_column_without_examples_says_so(setup: Setup) -> None:

@@ -1,9 +1,11 @@
 """How strong a printed table's examples are: who does not fool their own source fools nobody."""
 
+from contragrad.attacks.library import settings_read
 from contragrad.audit.findings import STRONG
 from contragrad.legible import legible
 from contragrad.reproduce.definition import ITSELF, ROW_SOURCES
 from contragrad.reproduce.provenance import Content
+from contragrad.watch.scene import counted
 
 MARK = "*"
 """Beside a figure whose examples hardly fool their own source."""
@@ -21,7 +23,6 @@ def examples(name: str, column: Content) -> str:
         return f"{name}: no examples"
     attack = crafted[0]["attack"]
     epsilons = ", ".join(dict.fromkeys(each["attack"]["epsilon"] for each in crafted))
-    length = "" if attack["step_size"] is None else f" of {attack['step_size']}"
     clean, fooled = (
         ", ".join(_percent(each[key]) for each in crafted)
         for key in ("source_clean_accuracy", "source_fooling_rate")
@@ -29,10 +30,18 @@ def examples(name: str, column: Content) -> str:
     source = column["source"]
     whose = f"{source} (the weakest row's)" if source in ROW_SOURCES else source
     return (
-        f"{name}: {attack['name']} on {whose}, ε {epsilons}, {attack['steps']} steps{length}"
-        f"{', random start' if attack['random_start'] else ''}; "
+        f"{name}: {attack['name']} on {whose}, ε {epsilons}{_steps(attack)}; "
         f"the source classifies {clean} % of clean images correctly, and is fooled on {fooled} % of those"
     )
+
+
+def _steps(attack: Content) -> str:
+    """What the attack does, of what it reads alone; older tables have the other settings too."""
+    read = settings_read(attack["name"])
+    steps = f", {counted(attack['steps'], 'step')}" if "steps" in read else ""
+    length = f" of {attack['step_size']}" if "step_size" in read and attack["step_size"] else ""
+    start = ", random start" if "random_start" in read and attack["random_start"] else ""
+    return f"{steps}{length}{start}"
 
 
 def own_sources(table: Content) -> list[str]:

@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from contragrad.attacks.library import settings_read
 from contragrad.errors import UserError
 from contragrad.evaluate import Share, wilson
 from contragrad.files import write_text
@@ -85,13 +86,11 @@ def _own(network: str, name: str, definition: Definition, found: Sequence[Measur
 
 def _crafted(crafted: Crafted) -> Content:
     attack = crafted.attack
+    step_size = None if attack.step_size is None else str(attack.step_size)
+    settings = asdict(attack) | {"epsilon": str(attack.epsilon), "step_size": step_size}
+    read = ("name", "epsilon", *settings_read(attack.name))
     return {
-        "attack": asdict(attack)
-        | {
-            "epsilon": str(attack.epsilon),
-            "steps": 1 if attack.name == "fgsm" else attack.steps,
-            "step_size": None if attack.step_size is None else str(attack.step_size),
-        },
+        "attack": {key: value if key in read else None for key, value in settings.items()},
         "source_clean_accuracy": _measured(crafted.clean),
         "source_fooling_rate": _measured(crafted.fooled),
     }
