@@ -13,7 +13,7 @@ from rich.text import Text
 
 from contragrad.attacks.library import settings_read
 from contragrad.errors import UserError
-from contragrad.evaluate import Share, wilson
+from contragrad.evaluate import Share
 from contragrad.files import write_text
 from contragrad.legible import legible
 from contragrad.outside import LONGEST_JSON, from_json, read_text
@@ -103,19 +103,18 @@ def _measured(share: Share | str) -> Content:
 
 
 def _entry(published: float | None, cells: Sequence[Share | str]) -> Content:
-    """A figure: its mean, standard deviation and range over the seeds, and one test set's Wilson interval."""
+    """A figure: its mean, standard deviation and range over the seeds; an interval of a single seed alone."""
     there = [cell for cell in cells if isinstance(cell, Share) and cell.count]
     shares = [cell.share for cell in there if cell.share is not None]
     summary: Content = {"published": published, "measured": [_measured(cell) for cell in cells]}
     if not shares:
         return summary | {"mean": None, "deviation": None, "range": None, "interval": None}
-    # The seeds share their test images, so that more of them leave the sampling error as it is.
-    count = min(cell.count for cell in there)
     return summary | {
         "mean": mean(shares),
         "deviation": stdev(shares) if len(shares) > 1 else None,
         "range": [min(shares), max(shares)],
-        "interval": wilson(round(mean(shares) * count), count),
+        # Around a mean it would say nothing of how far networks of other seeds lie apart.
+        "interval": there[0].interval if len(cells) == 1 else None,
     }
 
 
@@ -136,16 +135,9 @@ def read(path: Path) -> Content | None:
 def as_text(table: Content) -> Group:
     """The table for people: published beside measured, in per cent."""
     seeds = table["seeds"]
-    spread = (
-        ""
-        if len(seeds) == 1
-        else f"; mean, ± standard deviation and (range) over seeds {', '.join(map(str, seeds))}"
-    )
-    counts = _counts(table)
-    images = " to ".join(f"{count:,}" for count in sorted({counts[0], counts[-1]})) if counts else "no"
     shown = Table(
         title=f"{table['table']}, scale {table['scale']}: {table['title']}",
-        caption=f"published, then measured, in %; [{table['intervals']}]: {images} images{spread}",
+        caption=_caption(table),
         title_justify="left",
     )
     shown.add_column("network", overflow="fold")
@@ -180,6 +172,19 @@ def as_text(table: Content) -> Group:
     return Group(shown, Text("\n".join(lines)))
 
 
+def _caption(table: Content) -> str:
+    """What a cell shows."""
+    counts = _counts(table)
+    images = " to ".join(f"{count:,}" for count in sorted({counts[0], counts[-1]})) if counts else "no"
+    if len(table["seeds"]) == 1:
+        return f"published, then measured, in %; [{table['intervals']}]: {images} images"
+    return (
+        "published, then measured, in %: mean, ± standard deviation and (range) over seeds "
+        f"{', '.join(map(str, table['seeds']))}; {images} images; each seed's own interval stands in "
+        f"table.json ({table['intervals']})"
+    )
+
+
 def _missing(table: Content) -> list[str]:
     """Why figures are missing, each reason once."""
     reasons = {
@@ -211,13 +216,14 @@ def _plain_figure(entry: Content) -> str:
     published = "–" if entry["published"] is None else f"{100 * entry['published']:.1f}"
     if entry["mean"] is None:
         return f"{published} | –"
-    low, high = (100 * bound for bound in entry["interval"])
-    interval = f"[{low:.1f}, {high:.1f}]"
+    figure = f"{published} | {100 * entry['mean']:.1f}"
+    if len(entry["measured"]) == 1:
+        low, high = (100 * bound for bound in entry["interval"])
+        return f"{figure} [{low:.1f}, {high:.1f}]"
     if entry["deviation"] is None:
-        return f"{published} | {100 * entry['mean']:.1f} {interval}"
+        return figure
     least, most = (100 * bound for bound in entry["range"])
-    spread = f"± {100 * entry['deviation']:.1f} ({least:.1f}–{most:.1f})"
-    return f"{published} | {100 * entry['mean']:.1f} {spread} {interval}"
+    return f"{figure} ± {100 * entry['deviation']:.1f} ({least:.1f}–{most:.1f})"
 
 
 def printed(table: Content) -> str:
