@@ -11,8 +11,8 @@ from contragrad.legible import legible
 from contragrad.reproduce.provenance import Content
 
 NOTE = (
-    "differences in points, each ± its 95 % interval; p: McNemar's exact test with each seed, adjusted by Holm "
-    "over the rows: of two trained networks, not of two methods"
+    "differences in points, each ± its 95 % interval; p: McNemar's exact test with each seed, adjusted by "
+    "Holm over the rows: of two trained networks, not of two methods"
 )
 
 
