@@ -113,6 +113,12 @@ def test_what_differs_is_told_and_nothing_else() -> None:
     assert "900 training images -> 1,000, 100 validation images -> 0\n" in text
 
 
+def test_a_setting_that_an_older_table_alone_tells_is_no_difference() -> None:
+    ours, theirs = deepcopy(TABLES)
+    ours["left_open"]["search.population"] = 4
+    assert difference(ours, theirs)["settings"] == difference(*TABLES)["settings"]
+
+
 def test_a_person_reads_points_and_what_is_beyond_the_baselines() -> None:
     text = " ".join(said(*TABLES).split())
     assert "+4.0 ± 2.8" in text

@@ -64,14 +64,21 @@ def _attacks(column: Content) -> list[Content | None]:
 
 
 def _settings(separate: Content, paper: Content) -> list[tuple[str, object, object]]:
-    """Each setting that either table tells, by both; what a table does not tell is as the paper has it."""
+    """Each setting that either table tells, by both; what a table does not tell is as the paper has it.
+
+    An older table may tell what a newer one, of the paper's own value, does not: that is left out.
+    """
     tables = (separate, paper)
     published = {key: each["paper"] for table in tables for key, each in table["differs"].items()}
     own = [
         table["left_open"] | {key: each["here"] for key, each in table["differs"].items()} for table in tables
     ]
     keys = dict.fromkeys((*own[0], *own[1]))
-    return [(key, *(each.get(key, published.get(key)) for each in own)) for key in keys]
+    return [
+        (key, *(each.get(key, published.get(key)) for each in own))
+        for key in keys
+        if key in published or all(key in each for each in own)
+    ]
 
 
 def _added(separate: Sequence[Content], paper: Sequence[Content]) -> list[float | None]:
