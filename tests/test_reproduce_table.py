@@ -18,12 +18,13 @@ from rich.console import Console
 
 from contragrad.attacks.library import settings_read
 from contragrad.evaluate import Share, wilson
-from contragrad.reproduce import table
+from contragrad.reproduce import protocols, table
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Crafted, Figures, Measured
+from contragrad.reproduce.paired import Pair
 from contragrad.reproduce.provenance import Content, grounds
 from contragrad.settings.choices import AttackName
 from contragrad.settings.config import AttackSettings
@@ -495,6 +496,38 @@ def test_what_is_printed_is_plain_text_without_trailing_blanks(setup: Setup) -> 
     assert text.endswith("\n")
     assert "\x1b" not in text
     assert all(each == each.rstrip() for each in text.splitlines())
+
+
+ODD = {
+    "title": "[/b]\x1b[2Jmine",
+    "experiment": "reduced-data",
+    "columns": {"clean [test]": None, "[/test] \x1b[31m": {"source": "reference"}},
+    "worst_cases": {"both [/i]\x07": ["clean [test]", "[/test] \x1b[31m"]},
+    "baseline": "reference",
+    "networks": {"reference": None, "NE+GM 1": None},
+}
+
+
+def test_a_name_of_somebodys_own_is_neither_markup_nor_what_a_terminal_obeys(setup: Setup) -> None:
+    definition = parse("small", yaml.safe_dump(ODD))
+    share = Share(50, 200)
+    pair = Pair(gained=3, lost=2, count=200, p=0.5)
+    found = Measured(
+        figures={name: dict.fromkeys(definition.shown, share) for name in definition.networks},
+        crafted={"[/test] \x1b[31m": replace(FIRST.crafted["attacked"], fooled=Share(120, 120))},
+        calibration=None,
+        looks=1,
+        pairs={name: {"NE+GM 1": pair} for name in definition.shown},
+    )
+    shown = content(definition, [setup], [found])
+    difference = protocols.as_text(protocols.difference(shown, shown))
+    for text in (table.printed(shown), table.in_a_file(difference)):
+        assert {sign for sign in text if not sign.isprintable()} == {"\n"}
+        for name in ("clean [test]", r"[/test] \x1b[31m", r"both [/i]\x07"):
+            assert text.count(f" {name} ┃") == 1
+    assert r"[/b]\x1b[2Jmine, reduced data" in table.printed(shown)
+    assert r"[/test] \x1b[31m: linf-pgd on reference" in table.printed(shown)
+    assert r"both [/i]\x07, beside reference on the same images: NE+GM 1 +0.5" in table.printed(shown)
 
 
 def test_what_is_printed_does_not_depend_on_the_terminal(

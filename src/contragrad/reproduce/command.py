@@ -11,6 +11,7 @@ from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.jobs.recipes import RECIPES
+from contragrad.legible import legible
 from contragrad.reproduce import figure3, figure4, protocols, provenance, table
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import names, read, read_own
@@ -202,4 +203,4 @@ def _folder(plan: Plan) -> Path:
 
 
 def _say(what: str, path: Path, console: Console) -> None:
-    console.print(f"{what}: {path}", markup=False, highlight=False, soft_wrap=True)
+    console.print(legible(f"{what}: {path}"), markup=False, highlight=False, soft_wrap=True)

@@ -7,7 +7,6 @@ from math import sqrt
 from torch import Tensor
 
 from contragrad.audit.findings import mcnemar
-from contragrad.legible import legible
 from contragrad.reproduce.provenance import Content
 
 NOTE = (
@@ -99,8 +98,8 @@ def lines(table: Content) -> list[str]:
             if any(pairs := row[name].get("beside_baseline", []))
         }
         if rows:
-            said = "; ".join(f"{legible(network)} {_said(pairs)}" for network, pairs in rows.items())
-            found.append(f"{name}, beside {legible(table['baseline'])} on the same images: {said}")
+            said = "; ".join(f"{network} {_said(pairs)}" for network, pairs in rows.items())
+            found.append(f"{name}, beside {table['baseline']} on the same images: {said}")
     if found:
         found.append(NOTE)
     return found

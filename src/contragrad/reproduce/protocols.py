@@ -111,15 +111,17 @@ def as_text(found: Content) -> Group:
     baseline = found["baseline"]
     columns = list(next(iter(found["networks"].values())))
     spread = "" if len(found["seeds"]) == 1 else ", ± standard deviation"
-    more = f"; [how much more than to {legible(baseline)}]" if baseline else ""
+    more = f"; [how much more than to {baseline}]" if baseline else ""
+    title = f"{found['table']}, scale {found['scale']}: what the paper's protocol adds"
+    caption = f"percentage points, seeds {', '.join(map(str, found['seeds']))}{spread}{more}"
     shown = Table(
-        title=f"{found['table']}, scale {found['scale']}: what the paper's protocol adds",
-        caption=Text(f"percentage points, seeds {', '.join(map(str, found['seeds']))}{spread}{more}"),
+        title=Text(legible(title), "table.title"),
+        caption=Text(legible(caption), "table.caption"),
         title_justify="left",
     )
     shown.add_column("network", overflow="fold")
     for column in columns:
-        shown.add_column(column, justify="right")
+        shown.add_column(Text(legible(column)), justify="right")
     for network, row in found["networks"].items():
         shown.add_row(Text(legible(network)), *(Text(_figure(row[column])) for column in columns))
     changed = [f"{key} {each['separate']} -> {each['paper']}" for key, each in found["settings"].items()]
@@ -128,7 +130,7 @@ def as_text(found: Content) -> Group:
         for part, count in found["images"]["separate"].items()
         if count != found["images"]["paper"].get(part, 0)
     ]
-    return Group(shown, Text(f"what differs: {', '.join(changed)}\n{CAUSES}"))
+    return Group(shown, Text(legible(f"what differs: {', '.join(changed)}\n{CAUSES}", lines=True)))
 
 
 def _figure(entry: Content) -> str:

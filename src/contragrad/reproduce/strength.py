@@ -2,7 +2,6 @@
 
 from contragrad.attacks.library import settings_read
 from contragrad.audit.findings import STRONG
-from contragrad.legible import legible
 from contragrad.reproduce.definition import ITSELF, ROW_SOURCES
 from contragrad.reproduce.provenance import Content
 from contragrad.watch.scene import counted
@@ -54,7 +53,7 @@ def own_sources(table: Content) -> list[str]:
             if (rate := row[name].get("source_fooling_rate"))
         }
         if rates:
-            rows = "; ".join(f"{legible(network)} {rate} %" for network, rate in rates.items())
+            rows = "; ".join(f"{network} {rate} %" for network, rate in rates.items())
             found.append(f"{name}: each row's {column['source']} is fooled on: {rows}")
     return found
 

@@ -136,17 +136,17 @@ def as_text(table: Content) -> Group:
     """The table for people: published beside measured, in per cent."""
     seeds = table["seeds"]
     shown = Table(
-        title=f"{table['table']}, scale {table['scale']}: {table['title']}",
-        caption=_caption(table),
+        title=Text(legible(f"{table['table']}, scale {table['scale']}: {table['title']}"), "table.title"),
+        caption=Text(_caption(table), "table.caption"),
         title_justify="left",
     )
     shown.add_column("network", overflow="fold")
     for column in table["columns"]:
-        shown.add_column(column, justify="right")
+        shown.add_column(Text(legible(column)), justify="right")
     for name, row in table["networks"].items():
         shown.add_row(
             Text(legible(name)),
-            *(_figure(row[column], weak=is_weak(table, row, column)) for column in table["columns"]),
+            *(Text(_figure(row[column], weak=is_weak(table, row, column))) for column in table["columns"]),
         )
     lines = [examples(name, column) for name, column in table["columns"].items() if column["source"]]
     lines += own_sources(table)
@@ -169,7 +169,8 @@ def as_text(table: Content) -> Group:
     lines += provenance.lines(table)
     if table["looks"] > 1:
         lines.append(LOOKS.format(table["looks"]))
-    return Group(shown, Text("\n".join(lines)))
+    # A definition of somebody's own has texts of theirs, as has a file that is there.
+    return Group(shown, Text(legible("\n".join(lines), lines=True)))
 
 
 def _caption(table: Content) -> str:
