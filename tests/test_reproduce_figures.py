@@ -7,7 +7,7 @@ which attack on which network the image was crafted. Whatever is wired wrongly g
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -421,6 +421,21 @@ def test_looks_are_noted_where_the_networks_were_measured(name: str, world: Worl
 def test_what_was_answered_is_not_asked_again(name: str, world: World) -> None:
     definition = read(name)
     found = measured(definition)
+    world.trained.clear()
+    assert measured(definition) == found
+    assert not world.trained
+
+
+def test_what_was_asked_is_remembered_in_words_that_name_nothing(world: World) -> None:
+    definition = definitions.parse(
+        "own", OWN.replace("{source: itself}", "{source: itself, attack: {epsilon: 3/255}}")
+    )
+    found = measured(definition)
+    records = world.place("own").memo._records  # type: ignore[attr-defined]
+    tasks = [record.task for record in records.values()]
+    assert "reference+GM on the test images, linf-pgd 3/255 on reference+GM" in tasks
+    for key, record in records.items():
+        records[key] = replace(record, task="other words")
     world.trained.clear()
     assert measured(definition) == found
     assert not world.trained

@@ -157,12 +157,12 @@ def test_every_columns_examples_are_described(setup: Setup) -> None:
         "step_size": None,
         "random_start": True,
     }
-    assert (second["attack"]["epsilon"], second["attack"]["step_size"]) == ("1/85", "1/255")
+    assert (second["attack"]["epsilon"], second["attack"]["step_size"]) == ("3/255", "1/255")
     assert first["source_clean_accuracy"]["hits"] == 120
     assert first["source_fooling_rate"] == {"hits": 90, "count": 120, "interval": wilson(90, 120)}
     found["columns"]["attacked"]["crafted"] = [first, second]
     said = in_one_line(table.printed(found))
-    assert "attacked: linf-pgd on reference, ε 8/255, 1/85, 10 steps, random start; " in said
+    assert "attacked: linf-pgd on reference, ε 8/255, 3/255, 10 steps, random start; " in said
     assert "the source classifies 60.0, 0.0 % of clean images correctly" in said
     assert "and is fooled on 75.0, – % of those" in said
 
@@ -193,6 +193,19 @@ def test_of_an_attack_only_what_it_reads_is_kept_and_said(name: AttackName, text
     # Older tables have what an attack does not read too.
     kept |= whole
     assert expected in in_one_line(table.printed(found))
+
+
+def test_a_radius_is_said_in_grey_levels_where_older_tables_have_it_reduced(setup: Setup) -> None:
+    attack = AttackSettings(epsilon=Fraction(12, 255), step_size=Fraction(3, 255))
+    crafted = replace(FIRST.crafted["attacked"], attack=attack)
+    overridden = replace(setup, overrides=("--attack.epsilon=15/255", "--attack.step_size=5/255"))
+    found = content(DEFINITION, [overridden], [replace(FIRST, crafted={"attacked": crafted})])
+    said = in_one_line(table.printed(found))
+    assert "ε 12/255, 10 steps of 3/255, random start; " in said
+    assert "attack.epsilon 15/255, " in said
+    assert "attack.step_size 5/255, " in said
+    found["columns"]["attacked"]["crafted"][0]["attack"] |= {"epsilon": "4/85", "step_size": "1/85"}
+    assert in_one_line(table.printed(found)) == said
 
 
 def test_one_step_is_no_steps(setup: Setup) -> None:
@@ -458,7 +471,7 @@ def test_the_calibrated_epsilon_of_each_seed_is_said(setup: Setup) -> None:
             "target": 0.088,
             "reached": 0.091,
             "images": "validation",
-            "epsilon": "1/85",
+            "epsilon": "3/255",
             "clamped": False,
         },
         {

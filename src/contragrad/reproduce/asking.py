@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from contragrad.audit.settings import radius
 from contragrad.defences import FILTERS, Filtered
 from contragrad.fingerprint import fingerprint
 from contragrad.jobs import full_trainings
@@ -180,15 +181,12 @@ class Asking:
             begun = time.monotonic()
             images = self.place.splits.test.images if each.source is None else self._examples(each)
             right = predict(self.networks[network], images) == labels
-            attack = (
-                "" if each.attack is None else f", {each.attack.name} {each.attack.epsilon} on {each.source}"
-            )
             answers.remember(
                 self.place.memo,
                 self.names[network],
                 self._images(each),
                 right,
-                what=f"{network} on the test images{attack}",
+                what=f"{network} on the test images{_crafted_by(each)}",
                 seconds=time.monotonic() - begun,
             )
 
@@ -211,3 +209,10 @@ class Asking:
             source=(self.names[source], lambda: self.networks[source]),
             attack=shown.attack,
         )
+
+
+def _crafted_by(shown: Shown) -> str:
+    """By which attack on which network, for people."""
+    if shown.attack is None:
+        return ""
+    return f", {shown.attack.name} {radius(shown.attack.epsilon)} on {shown.source}"

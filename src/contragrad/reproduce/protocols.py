@@ -9,6 +9,7 @@ from rich.text import Text
 
 from contragrad.legible import legible
 from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.strength import same_attack
 
 CAUSES = (
     "trainings differ by chance too; a network that no search has chosen shows what all of this but the "
@@ -28,7 +29,7 @@ def difference(separate: Content, paper: Content) -> Content:
     columns = [
         name
         for name, column in separate["columns"].items()
-        if _attacks(column) == _attacks(paper["columns"][name])
+        if _attacked_alike(column, paper["columns"][name])
     ]
     added = {
         network: {
@@ -59,8 +60,12 @@ def difference(separate: Content, paper: Content) -> Content:
     }
 
 
-def _attacks(column: Content) -> list[Content | None]:
-    return [each and each["attack"] for each in column.get("crafted", [])]
+def _attacked_alike(separate: Content, paper: Content) -> bool:
+    """Whether a column's examples are of the same attack, with each seed; none are like none alone."""
+    pairs = zip(separate.get("crafted", []), paper.get("crafted", []), strict=True)
+    return all(
+        same_attack(one["attack"], other["attack"]) if one and other else one is other for one, other in pairs
+    )
 
 
 def _settings(separate: Content, paper: Content) -> list[tuple[str, object, object]]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from contragrad.audit.settings import radius
 from contragrad.data.dataset import Dataset, split
 from contragrad.data.sources import LAYOUT
 from contragrad.errors import UserError
@@ -20,6 +21,7 @@ from contragrad.reproduce.experiment import EVOLVED_ON, Setup
 from contragrad.reproduce.trainings import trainings
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
+from contragrad.settings.checks import fraction
 from contragrad.settings.choices import ReferenceArchitecture
 from contragrad.settings.config import DataSettings, StudyConfig
 
@@ -226,7 +228,7 @@ def _data(ground: Ground, definition: Definition) -> Content:
         "fingerprint": ground.workspace.data,
         "images": dict(ground.images),
         "note": CUT if (name, config.data.source) == ("kmnist", "npz") else None,
-        "epsilon": None if (epsilon := definition.epsilon_of(ground.data)) is None else str(epsilon),
+        "epsilon": None if (epsilon := definition.epsilon_of(ground.data)) is None else radius(epsilon),
     }
 
 
@@ -236,14 +238,14 @@ def lines(shown: Content) -> list[str]:
     for data in shown["data"]:
         images = ", ".join(f"{count:,} {part}" for part, count in data["images"].items())
         evolved = ", on which the networks are evolved" if data["evolved_on"] else ""
-        epsilon = f", attack.epsilon {data['epsilon']}" if data.get("epsilon") else ""
+        epsilon = f", attack.epsilon {in_greys(data['epsilon'])}" if data.get("epsilon") else ""
         found.append(
             f"data: {data['name']}{evolved}: {images} images; {data['source']}, "
             f"{data['fingerprint']}{epsilon}"
         )
         if data["note"]:
             found.append(f"  {data['note']}")
-    left_open = ", ".join(f"{key} {value}" for key, value in shown["left_open"].items())
+    left_open = ", ".join(f"{key} {_setting(key, value)}" for key, value in shown["left_open"].items())
     differs = ", ".join(
         f"{key} {each['here']} ({'none' if each['paper'] is None else each['paper']})"
         for key, each in shown["differs"].items()
@@ -253,3 +255,12 @@ def lines(shown: Content) -> list[str]:
         f"settings other than the paper's (its own in brackets): {differs or 'none'}",
         f"settings that the paper leaves open: {left_open}",
     ]
+
+
+def _setting(key: str, value: Plain) -> Plain:
+    return in_greys(str(value)) if value and key in ("attack.epsilon", "attack.step_size") else value
+
+
+def in_greys(length: str) -> str:
+    """An epsilon or a step's length of a table's file, as people in the field write it."""
+    return radius(fraction(length))

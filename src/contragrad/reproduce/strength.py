@@ -3,7 +3,7 @@
 from contragrad.attacks.library import settings_read
 from contragrad.audit.findings import STRONG
 from contragrad.reproduce.definition import ITSELF, ROW_SOURCES
-from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.provenance import Content, in_greys
 from contragrad.watch.scene import counted
 
 MARK = "*"
@@ -21,7 +21,7 @@ def examples(name: str, column: Content) -> str:
     if not crafted:
         return f"{name}: no examples"
     attack = crafted[0]["attack"]
-    epsilons = ", ".join(dict.fromkeys(each["attack"]["epsilon"] for each in crafted))
+    epsilons = ", ".join(dict.fromkeys(in_greys(each["attack"]["epsilon"]) for each in crafted))
     clean, fooled = (
         ", ".join(_percent(each[key]) for each in crafted)
         for key in ("source_clean_accuracy", "source_fooling_rate")
@@ -34,11 +34,20 @@ def examples(name: str, column: Content) -> str:
     )
 
 
+def same_attack(one: Content, other: Content) -> bool:
+    """Whether two attacks are the same in all that they read, in whatever words a table's file has it."""
+    return _read(one) == _read(other)
+
+
+def _read(attack: Content) -> tuple[str, ...]:
+    return attack["name"], in_greys(attack["epsilon"]), _steps(attack)
+
+
 def _steps(attack: Content) -> str:
     """What the attack does, of what it reads alone; older tables have the other settings too."""
     read = settings_read(attack["name"])
     steps = f", {counted(attack['steps'], 'step')}" if "steps" in read else ""
-    length = f" of {attack['step_size']}" if "step_size" in read and attack["step_size"] else ""
+    length = f" of {in_greys(attack['step_size'])}" if "step_size" in read and attack["step_size"] else ""
     start = ", random start" if "random_start" in read and attack["random_start"] else ""
     return f"{steps}{length}{start}"
 

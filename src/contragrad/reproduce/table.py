@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contragrad.attacks.library import settings_read
+from contragrad.audit.settings import radius
 from contragrad.errors import UserError
 from contragrad.evaluate import Share
 from contragrad.files import write_text
@@ -40,7 +41,9 @@ def content(
         "intervals": INTERVALS,
         **told(definition, of),
         "calibration": [
-            None if each is None else asdict(each) | {"epsilon": str(each.epsilon), "clamped": each.clamped}
+            None
+            if each is None
+            else asdict(each) | {"epsilon": radius(each.epsilon), "clamped": each.clamped}
             for each in (seed.calibration for seed in found)
         ],
         "looks": max(seed.looks for seed in found),
@@ -86,8 +89,8 @@ def _own(network: str, name: str, definition: Definition, found: Sequence[Measur
 
 def _crafted(crafted: Crafted) -> Content:
     attack = crafted.attack
-    step_size = None if attack.step_size is None else str(attack.step_size)
-    settings = asdict(attack) | {"epsilon": str(attack.epsilon), "step_size": step_size}
+    step_size = None if attack.step_size is None else radius(attack.step_size)
+    settings = asdict(attack) | {"epsilon": radius(attack.epsilon), "step_size": step_size}
     read = ("name", "epsilon", *settings_read(attack.name))
     return {
         "attack": {key: value if key in read else None for key, value in settings.items()},
