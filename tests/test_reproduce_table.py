@@ -344,6 +344,22 @@ def test_a_figure_whose_source_is_hardly_fooled_is_marked(
     assert ("* the source of such examples is itself fooled on less than 90 % of" in text) == marked
 
 
+def test_a_source_that_was_to_keep_its_accuracy_is_not_called_weak_for_it(setup: Setup) -> None:
+    text = TEXT.replace("source: reference", "source: reference, attack: {epsilon: calibrated}")
+    calibrated = parse("small", f"{text}worst_cases: {{both: [clean, attacked]}}")
+    figures: Figures = {name: cells | {"both": Share(10, 200)} for name, cells in FIRST.figures.items()}
+    found = content(calibrated, [setup], [replace(strong(60), figures=figures)])
+    assert found["columns"]["attacked"]["calibrated"] is True
+    assert "calibrated" not in found["columns"]["clean"]
+    said = table.printed(found)
+    assert not any(cell.endswith("*") for row in calibrated.networks for cell in line(row, said))
+    assert said.count("attacked: no * at such figures: their ε is the one at which") == 1
+    assert "* the source of such" not in said
+    # What an older table does not know it cannot say.
+    del found["columns"]["attacked"]["calibrated"]
+    assert line("NE+GM 1", table.printed(found))[2].endswith(" *")
+
+
 OWN = parse(
     "own",
     """

@@ -15,6 +15,12 @@ WEAK = (
 ).replace("%", " %")
 
 
+CALIBRATED = (
+    f"no {MARK} at such figures: their ε is the one at which the source keeps its published accuracy, "
+    "so that it is fooled as often as that says"
+)
+
+
 def examples(name: str, column: Content) -> str:
     """How a column's examples were crafted, and how strong they are."""
     crafted = [each for each in column["crafted"] if each is not None]
@@ -70,14 +76,15 @@ def own_sources(table: Content) -> list[str]:
 def is_weak(table: Content, row: Content, name: str) -> bool:
     """Whether the examples of a row's figure hardly fool their own source, with some seed.
 
-    Where the network itself is attacked, how often it is fooled is the figure itself.
+    Where the network itself is attacked, how often it is fooled is the figure itself; where epsilon is
+    calibrated, it was chosen.
     """
     column = table["columns"][name]
     if row[name]["mean"] is None:
         return False
     if of := column.get("worst_of"):
         return any(is_weak(table, row, each) for each in of)
-    if column["source"] in (None, ITSELF):
+    if column["source"] in (None, ITSELF) or column.get("calibrated"):
         return False
     if column["source"] in ROW_SOURCES:
         rates = row[name].get("source_fooling_rate", [])

@@ -24,7 +24,7 @@ from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.paired import entries
 from contragrad.reproduce.provenance import Content, Ground, told
-from contragrad.reproduce.strength import MARK, WEAK, examples, is_weak, own_sources
+from contragrad.reproduce.strength import CALIBRATED, MARK, WEAK, examples, is_weak, own_sources
 from contragrad.run_folder.notes import LOOKS
 
 INTERVALS = "95 % Wilson intervals, of the sampling of the test images only"
@@ -69,6 +69,8 @@ def _column(name: str, definition: Definition, found: Sequence[Measured]) -> Con
     shown: Content = {"measure": column.measure, "source": column.source, "data": column.data}
     if column.source is None:
         return shown
+    if column.calibrated:
+        shown["calibrated"] = True
     crafted = [seed.crafted.get(column.name) for seed in found]
     return shown | {"crafted": [None if each is None else _crafted(each) for each in crafted]}
 
@@ -155,6 +157,9 @@ def as_text(table: Content) -> Group:
     lines += own_sources(table)
     if any(is_weak(table, row, column) for row in table["networks"].values() for column in row):
         lines.append(WEAK)
+    lines += [
+        f"{name}: {CALIBRATED}" for name, column in table["columns"].items() if column.get("calibrated")
+    ]
     lines += [
         f"{name}: images that are right in each of {', '.join(column['worst_of'])}"
         for name, column in table["columns"].items()
