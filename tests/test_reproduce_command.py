@@ -164,6 +164,38 @@ def test_a_definition_of_ones_own_that_is_wrong_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("column", "where"),
+    [
+        ("{source: reference, attack: {name: sgm}}", "mine: reference: attack.name: sgm"),
+        ("{source: itself, attack: {name: sgm}}", "mine: reference: attack.name: sgm"),
+        ("{source: vgg16_bn, data: mnist, attack: {name: sgm}}", "mine: reference: attack.name: sgm"),
+    ],
+)
+def test_an_attack_that_cannot_read_a_network_is_refused_before_anything_is_trained(
+    column: str, where: str, setup: Setup, studies: Studies, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN.replace("{source: reference}", column))
+    with pytest.raises(UserError, match="sgm reads the skips") as caught:
+        said(str(tmp_path / "mine.yaml"), setup)
+    assert caught.value.where == where
+    assert nothing_made(setup, studies)
+
+
+def test_an_attack_that_can_read_its_network_is_taken(setup: Setup, studies: Studies, tmp_path: Path) -> None:
+    of_skips = OWN.replace("{source: reference}", "{source: resnet18, attack: {name: sgm}}")
+    (tmp_path / "mine.yaml").write_text(of_skips)
+    assert "what I want to know" in said(str(tmp_path / "mine.yaml"), setup)
+
+
+def test_a_wrong_definition_is_named_with_its_file(setup: Setup, studies: Studies, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN.replace("{source: reference}", "{source: nobody}"))
+    with pytest.raises(UserError) as caught:
+        said(str(tmp_path / "mine.yaml"), setup)
+    assert caught.value.where == f"{tmp_path / 'mine.yaml'}: reference: source"
+    assert caught.value.what == "the definition is wrong: nobody"
+
+
+@pytest.mark.parametrize(
     ("what", "module"),
     [
         ("table6", "kornia"),

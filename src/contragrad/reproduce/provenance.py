@@ -15,6 +15,7 @@ from contragrad.evolution.trial import Infeasible, Trial
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.jobs import run
 from contragrad.jobs.recipes import RECIPES, Found
+from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import deployed_name
 from contragrad.reproduce.definition import DataName, Definition, Experiment
 from contragrad.reproduce.experiment import EVOLVED_ON, Setup
@@ -161,17 +162,10 @@ def identity(definition: Definition, of: Sequence[Ground]) -> str:
 
 
 def _names(definition: Definition, ground: Ground) -> list[object]:
-    """The settings of a study, and what its evaluations and the table's trainings are called.
-
-    What the search will find is not known, so that its initial candidates stand in for it.
-    """
+    """The settings of a study, and what its evaluations and the table's trainings are called."""
     workspace = ground.workspace
     config = workspace.config
-    initial = search.start(config.search, workspace.problem, config.seed).initial
-    trials = [Trial(genome, search.epochs(config.search, config.search.generations)) for genome in initial]
-    members = [Member(trial, Infeasible("stands in")) for trial in trials]
-    stand_ins = Found(members, members, members, config.training.sources)
-    tasks = trainings(definition.networks, definition.columns, config, stand_ins)
+    trials, tasks = stand_ins(definition, ground)
     # Where the files lie is no part of it; what they hold is in the names.
     placeless = replace(config, data=DataSettings(), reference=replace(config.reference, weights=None))
     return [
@@ -180,6 +174,17 @@ def _names(definition: Definition, ground: Ground) -> list[object]:
         [workspace.evaluation_name(trial) for trial in trials],
         [deployed_name(task, workspace) for task in tasks],
     ]
+
+
+def stand_ins(definition: Definition, ground: Ground) -> tuple[list[Trial], list[FullTraining]]:
+    """The initial candidates of a study's search, and the table's trainings if they were what it finds."""
+    workspace = ground.workspace
+    config = workspace.config
+    initial = search.start(config.search, workspace.problem, config.seed).initial
+    trials = [Trial(genome, search.epochs(config.search, config.search.generations)) for genome in initial]
+    members = [Member(trial, Infeasible("stands in")) for trial in trials]
+    found = Found(members, members, members, config.training.sources)
+    return trials, trainings(definition.networks, definition.columns, config, found)
 
 
 def told(definition: Definition, of: Sequence[Ground]) -> Content:
