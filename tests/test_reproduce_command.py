@@ -344,6 +344,8 @@ def test_a_kill_before_the_last_file_leaves_no_table_that_passes_for_whole(
 
 # Figures.
 
+NO_DISTANCE = {"published": None, "measured": [None, None], "mean": None, "range": None}
+
 
 def test_figure_3_is_of_all_seeds_and_kept_like_a_table(setup: Setup, studies: Studies) -> None:
     text = said("figure3", setup, 0, 1)
@@ -358,6 +360,8 @@ def test_figure_3_is_of_all_seeds_and_kept_like_a_table(setup: Setup, studies: S
             "range": [0.125, 0.25],
         },
         "NE+GM 1": {"published": 1.297, "measured": [0.25, 0.375], "mean": 0.3125, "range": [0.25, 0.375]},
+        "reference, another seed": NO_DISTANCE,
+        "NE 1 without GM": NO_DISTANCE,
     }
     assert "the formula is ours" in shown["formula"].lower()
     assert shown["differs"]["search.generations"] == {"here": 1, "paper": 50}

@@ -517,7 +517,7 @@ def test_the_maps_of_figure_3_are_its_networks_and_those_shown_are_classified_co
     test = place.splits.test
     expected_maps = {
         name: relative(gradients(Known(made(name, "own")[0]), test.images, test.labels))
-        for name in ("reference", "reference+GM", "NE+GM 1")
+        for name in figure3.FIGURE3.networks
     }
     assert list(found.maps) == list(expected_maps)
     own = expected_maps.pop("reference")
