@@ -499,6 +499,20 @@ def test_a_network_that_diverged_costs_its_row_alone(world: World) -> None:
     assert "NE+GM 1" not in look
 
 
+def test_what_became_of_a_training_is_said(world: World) -> None:
+    place, definition = world.place("own"), definitions.parse("own", OWN)
+    task = RECIPES["reference+GM"].training("reference+GM", CONFIG, FOUND)
+    assert task is not None
+    reason = torch.tensor(list(b"diverged: the loss was not finite"), dtype=torch.uint8)
+    place.workspace.artefacts.save("diverged", task_name(task, place.workspace), {"reason": reason})
+    world.diverged = ["reference+GM"]
+    rows = measured(definition).figures
+    assert (
+        rows["reference+GM"]["white box"] == "the training of reference+GM diverged: the loss was not finite"
+    )
+    assert isinstance(rows["reference"]["white box"], Share)
+
+
 def test_the_maps_of_figure_3_are_its_networks_and_those_shown_are_classified_correctly(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,9 +14,10 @@ from contragrad.audit.settings import radius
 from contragrad.defences import FILTERS, Filtered
 from contragrad.fingerprint import fingerprint
 from contragrad.jobs import full_trainings
-from contragrad.jobs.material import make_material
+from contragrad.jobs.material import SourceDivergedError, make_material
 from contragrad.jobs.recipes import RECIPES, Found
-from contragrad.jobs.refine import FullTraining
+from contragrad.jobs.refine import FullTraining, diverged
+from contragrad.jobs.tasks import task_name
 from contragrad.networks.inference import predict
 from contragrad.networks.objectives import step_cost
 from contragrad.reproduce import answers
@@ -26,7 +27,7 @@ from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.trainings import REFERENCE, source_of, trainings
 from contragrad.run_folder.contents import adversarial_of, load_reference, normalisation
 from contragrad.settings.config import AttackSettings
-from contragrad.watch.events import Stage, Watcher
+from contragrad.watch.events import Said, Stage, Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,13 @@ class Asking:
         epsilon = self.calibration.epsilon if self.calibration else None
         return column.crafted_by(self.place.workspace.config.attack, epsilon)
 
+    def gap(self, network: str) -> str | None:
+        """What became of a network's training if it did not come to its end; None if it did."""
+        return answers.recall_gap(self.place.memo, self.names[network])
+
     def there(self, network: str) -> bool:
         """Whether a network's training came to its end."""
-        return answers.recall_gap(self.place.memo, self.names[network]) is None
+        return self.gap(network) is None
 
     def trained(self) -> dict[str, str]:
         """The trained networks that were asked, and their names."""
@@ -162,18 +167,33 @@ class Asking:
 
     def _train(self, tasks: Sequence[FullTraining]) -> None:
         workspace = self.place.workspace
-        if not tasks:
-            return
         # The longest first, as far as objectives tell, so that no worker is left alone with one at the end.
         tasks = sorted(tasks, key=lambda task: task.epochs * step_cost(task.objective), reverse=True)
-        make_material(workspace, self.place.splits, tasks, self.watch)
+        tasks = [task for task in tasks if self._made_material(task)]
+        if not tasks:
+            return
         trained = full_trainings.train(workspace, tasks, self.place.executor, self.watch)
         normal = normalisation(self.place.splits.train)
         for task in tasks:
             if task in trained:
                 self.networks[task.name] = full_trainings.trained_network(workspace, normal, task)
             else:
-                answers.remember_gap(self.place.memo, self.names[task.name], "diverged", what=task.name)
+                reason = diverged(workspace.artefacts, task_name(task, workspace))
+                self._remember_gap(task, reason or "diverged")
+
+    def _made_material(self, task: FullTraining) -> bool:
+        """Makes what a training is against; it will not take place if the training of a source diverged."""
+        try:
+            make_material(self.place.workspace, self.place.splits, [task], self.watch)
+        except SourceDivergedError as error:
+            why = f"was not begun: {error.what}"
+            self.watch(Said(f"{task.name} is left out: its training {why}"))
+            self._remember_gap(task, why)
+            return False
+        return True
+
+    def _remember_gap(self, task: FullTraining, why: str) -> None:
+        answers.remember_gap(self.place.memo, self.names[task.name], why, what=task.name)
 
     def _ask(self, network: str, shown: Sequence[Shown]) -> None:
         labels = self.place.splits.test.labels.cpu()

@@ -105,9 +105,9 @@ def _of_data(
         for name, cells in figures.items():
             shown = asking.shown(name, column)
             source = shown.source or REFERENCE
-            gaps = [each for each in (source, name) if not asking.there(each)]
+            gaps = [f"the training of {each} {why}" for each in (source, name) if (why := asking.gap(each))]
             if gaps:
-                cells[column.name] = f"the training of {gaps[0]} diverged"
+                cells[column.name] = gaps[0]
                 continue
             clean, right = asking.right(source, CLEAN), asking.right(name, shown)
             if column.name in rights:
