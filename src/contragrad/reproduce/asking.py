@@ -64,7 +64,8 @@ class Asking:
         tasks: the trainings, by the network's name.
         names: of the networks' weights and filters, by the network's name.
         networks: those that are in memory.
-        calibration: the calibrated epsilon, if a column has one.
+        calibration: the calibrated epsilon, if a column has one; `ask` finds it.
+        recalled: the answers that were read from the database.
     """
 
     definition: Definition
@@ -76,6 +77,7 @@ class Asking:
     names: dict[str, str] = field(init=False)
     networks: dict[str, nn.Module] = field(init=False)
     calibration: Calibration | None = field(init=False, default=None)
+    recalled: dict[tuple[str, Shown], Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         workspace = self.place.workspace
@@ -88,10 +90,6 @@ class Asking:
             if chosen := RECIPES[name].filter:
                 self.names[name] = fingerprint("filtered/1", workspace.reference_name, chosen)
                 self.networks[name] = Filtered(reference, FILTERS[chosen])
-        for column in self.columns:
-            if column.calibrated:
-                published = self.definition.networks[REFERENCE][column.name]
-                self.calibration = calibrate(self.place, column, published)
 
     def shown(self, network: str, column: Column) -> Shown:
         """What a row's network sees in a column."""
@@ -118,12 +116,15 @@ class Asking:
 
     def right(self, network: str, shown: Shown) -> Tensor:
         """Whether a network that was asked gave each of the images its label, bool (N,)."""
-        found = answers.recall(self.place.memo, self.names[network], self._images(shown))
-        assert found is not None, f"{network} was not asked"
-        return found
+        if (network, shown) not in self.recalled:
+            found = answers.recall(self.place.memo, self.names[network], self._images(shown))
+            assert found is not None, f"{network} was not asked"
+            self.recalled[network, shown] = found
+        return self.recalled[network, shown]
 
     def ask(self) -> None:
         """Asks the networks whose answers are not remembered, rows after the sources of their examples."""
+        self._calibrate()
         wanted = self._wanted()
         missing = {name: self._unasked(name, shown) for name, shown in wanted.items()}
         crafting = {
@@ -143,6 +144,12 @@ class Asking:
                 self._ask(name, wanted.get(name, []))
                 if name in self.tasks and name in self.definition.networks:
                     self.networks.pop(name, None)
+
+    def _calibrate(self) -> None:
+        for column in self.columns:
+            if column.calibrated:
+                published = self.definition.networks[REFERENCE][column.name]
+                self.calibration = calibrate(self.place, column, published)
 
     def _wanted(self) -> dict[str, list[Shown]]:
         """What each network is asked about: a row about its columns, a source about what is crafted on it."""
