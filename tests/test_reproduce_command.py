@@ -54,7 +54,7 @@ class Studies:
         return Measured(
             figures={name: dict.fromkeys(definition.shown, share) for name in definition.networks},
             crafted={},
-            calibration=None,
+            calibration={},
             looks=1,
         )
 

@@ -369,6 +369,29 @@ def test_a_data_set_with_an_epsilon_of_its_own_is_opened_with_it(world: World) -
     assert world.epsilons == {"own": None, "mnist": Fraction(16, 255)}
 
 
+def test_each_data_set_is_attacked_at_its_own_calibrated_epsilon(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+title: x
+experiment: reduced-data
+columns:
+  own: {source: reference, attack: {epsilon: calibrated}}
+  other: {data: mnist, source: reference, attack: {epsilon: calibrated}}
+networks: {reference: {own: 0.1, other: 0.6}}
+"""
+
+    def calibrate(place: Place, column: Column, published: float) -> Calibration:
+        assert place.workspace.data == (column.data or "own")
+        return Calibration(greys=round(10 * published), target=published, reached=0.0, images="validation")
+
+    monkeypatch.setattr(asking, "calibrate", calibrate)
+    found = measured(definitions.parse("own", text))
+    epsilons = {column: each.attack.epsilon for column, each in found.crafted.items()}
+    assert epsilons == {"own": Fraction(1, 255), "other": Fraction(6, 255)}
+    assert {data: each.greys for data, each in found.calibration.items()} == {None: 1, "mnist": 6}
+
+
 def test_networks_are_trained_several_at_once_the_longest_first(world: World) -> None:
     measured(read("table4"))
     at_once = TRAINED_AT_ONCE * Pair.slots

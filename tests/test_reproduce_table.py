@@ -51,7 +51,7 @@ def measured(**rows: Sequence[tuple[int, int] | None]) -> Measured:
             for row, name in names.items()
         },
         crafted={"attacked": Crafted(attack=AttackSettings(), clean=Share(120, 200), fooled=Share(90, 120))},
-        calibration=None,
+        calibration={},
         looks=1,
     )
 
@@ -88,7 +88,7 @@ def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:
     assert found["table"] == "small"
     assert found["title"] == "two columns, reduced data"
     assert found["identity"] == "its identity"
-    assert (found["scale"], found["seeds"], found["calibration"]) == ("smoke", [0], [None])
+    assert (found["scale"], found["seeds"], found["calibration"]) == ("smoke", [0], [[]])
     assert list(found["columns"]) == ["clean", "attacked"]
     assert list(found["networks"]) == ["reference", "NE+GM 1", "NE 1 without GM"]
     assert found["networks"]["reference"]["attacked"] == {
@@ -389,7 +389,7 @@ def own_sources(*fooled: int | None) -> Measured:
     return Measured(
         figures=figures,
         crafted={"white box": replace(crafted, fooled=Share(60, 100)), "adaptive": crafted},
-        calibration=None,
+        calibration={},
         looks=1,
         own=own,
     )
@@ -479,30 +479,48 @@ def test_a_seed_in_which_no_image_counts_gives_neither_a_range_nor_a_number_of_i
 def test_the_calibrated_epsilon_of_each_seed_is_said(setup: Setup) -> None:
     near = Calibration(greys=3, target=0.088, reached=0.091, images="validation")
     far = replace(near, greys=32, reached=0.2)
-    found = [replace(FIRST, calibration=near), replace(SECOND, calibration=far)]
+    found = [replace(FIRST, calibration={None: near}), replace(SECOND, calibration={None: far})]
     shown = content(DEFINITION, seeds(setup, 0, 1), found)
     assert shown["calibration"] == [
-        {
-            "greys": 3,
-            "target": 0.088,
-            "reached": 0.091,
-            "images": "validation",
-            "epsilon": "3/255",
-            "clamped": False,
-        },
-        {
-            "greys": 32,
-            "target": 0.088,
-            "reached": 0.2,
-            "images": "validation",
-            "epsilon": "32/255",
-            "clamped": True,
-        },
+        [
+            {
+                "data": "cifar10",
+                "greys": 3,
+                "target": 0.088,
+                "reached": 0.091,
+                "images": "validation",
+                "epsilon": "3/255",
+                "clamped": False,
+            }
+        ],
+        [
+            {
+                "data": "cifar10",
+                "greys": 32,
+                "target": 0.088,
+                "reached": 0.2,
+                "images": "validation",
+                "epsilon": "32/255",
+                "clamped": True,
+            }
+        ],
     ]
     said = in_one_line(table.printed(shown))
-    first = "seed 0: 3/255, where the reference classifies 9.1 % of the validation images correctly; "
+    first = "ε, seed 0: 3/255, where the reference classifies 9.1 % of the validation images correctly; "
     assert f"{first}published 8.8 % calibrated" in said
     assert "published 8.8 %, which no ε reaches that was tried" in said
+    # Older tables have one a seed, or none.
+    older = [{key: value for key, value in each.items() if key != "data"} for (each,) in shown["calibration"]]
+    assert in_one_line(table.printed(shown | {"calibration": older})) == said
+    assert "calibrated ε" not in table.printed(shown | {"calibration": [None, None]})
+
+
+def test_calibrated_epsilons_of_several_data_sets_are_said_with_them(setup: Setup) -> None:
+    near = Calibration(greys=3, target=0.088, reached=0.091, images="validation")
+    found = replace(FIRST, calibration={None: near, "mnist": replace(near, greys=20)})
+    said = in_one_line(table.printed(content(DEFINITION, [setup], [found])))
+    assert "calibrated ε of cifar10, seed 0: 3/255, where" in said
+    assert "calibrated ε of mnist, seed 0: 20/255, where" in said
 
 
 def test_a_second_look_at_the_test_images_is_said(setup: Setup) -> None:
@@ -544,7 +562,7 @@ def test_a_name_of_somebodys_own_is_neither_markup_nor_what_a_terminal_obeys(set
     found = Measured(
         figures={name: dict.fromkeys(definition.shown, share) for name in definition.networks},
         crafted={"[/test] \x1b[31m": replace(FIRST.crafted["attacked"], fooled=Share(120, 120))},
-        calibration=None,
+        calibration={},
         looks=1,
         pairs={name: {"NE+GM 1": pair} for name in definition.shown},
     )

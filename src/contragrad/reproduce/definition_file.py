@@ -99,11 +99,16 @@ def parse(name: str, text: str, file: str | None = None) -> Definition:
     own = [column.name for column in columns if column.source in ROW_SOURCES]
     filtered = [network for network in networks if RECIPES[network].filter is not None]
     _require(not (own and filtered), f"{where}: columns", "no source of the row's own for a filtered network")
-    calibrated = [column.name for column in columns if column.calibrated]
-    _require(len(calibrated) <= 1, f"{where}: columns", "one calibrated epsilon", ", ".join(calibrated))
-    for column in calibrated:
-        published = column in networks.get("reference", {})
-        _require(published, f"{where}: reference.{column}", "the share that epsilon is calibrated to")
+    calibrated: dict[DataName | None, str] = {}
+    for column in columns:
+        if column.calibrated:
+            first = calibrated.setdefault(column.data, column.name)
+            remedy = f"one calibrated epsilon of each data set: {first} has that of this one"
+            _require(first == column.name, f"{where}: {column.name}: attack.epsilon", remedy, CALIBRATED)
+            published = column.name in networks.get("reference", {})
+            _require(
+                published, f"{where}: reference.{column.name}", "the share that epsilon is calibrated to"
+            )
     baseline = content.get("baseline")
     _require(baseline in (None, *networks), f"{where}: baseline", f"one of {', '.join(networks)}", baseline)
     return Definition(

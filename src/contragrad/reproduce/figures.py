@@ -11,7 +11,7 @@ from contragrad.evaluate import Share
 from contragrad.jobs.recipes import RECIPES, SEARCHES, Found
 from contragrad.reproduce import experiment
 from contragrad.reproduce.asking import CLEAN, Asking
-from contragrad.reproduce.definition import ROW_SOURCES, Column, Definition
+from contragrad.reproduce.definition import ROW_SOURCES, Column, DataName, Definition
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.measures import cell
@@ -51,7 +51,7 @@ class Measured:
     Args:
         figures: of the table, or of its columns of one data set.
         crafted: by column, of those whose examples could be crafted.
-        calibration: the calibrated epsilon, if a column has one.
+        calibration: the calibrated epsilons, by data set.
         looks: how many sets of networks were measured on the test images so far.
         own: how often the source of a row is fooled itself, by network and column, where it is the row's own.
         pairs: each network beside the baseline, by column and network, of accuracies.
@@ -59,7 +59,7 @@ class Measured:
 
     figures: Figures
     crafted: dict[str, Crafted]
-    calibration: Calibration | None
+    calibration: Mapping[DataName | None, Calibration]
     looks: int
     own: dict[str, dict[str, Share]] = field(default_factory=dict)
     pairs: dict[str, dict[str, Pair]] = field(default_factory=dict)
@@ -79,7 +79,7 @@ def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
     return Measured(
         figures=_joined(part.figures for part in parts),
         crafted={name: each for part in parts for name, each in part.crafted.items()},
-        calibration=next((part.calibration for part in parts if part.calibration), None),
+        calibration={data: each for part in parts for data, each in part.calibration.items()},
         looks=max(part.looks for part in parts),
         own=_joined(part.own for part in parts),
         pairs={column: pairs for part in parts for column, pairs in part.pairs.items()},
@@ -114,7 +114,7 @@ def _of_data(
     return Measured(
         figures=figures,
         crafted={column: _weakest(each.values()) for column, each in strengths.items() if each},
-        calibration=asking.calibration,
+        calibration={} if asking.calibration is None else {columns[0].data: asking.calibration},
         looks=note_look(place.memo, asking.trained()),
         own={
             name: {column: strengths[column][name].fooled for column in own if name in strengths[column]}

@@ -19,8 +19,9 @@ from contragrad.files import write_text
 from contragrad.legible import legible
 from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.reproduce import paired, provenance
-from contragrad.reproduce.definition import ROW_SOURCES, Definition
-from contragrad.reproduce.epsilon import GREYS
+from contragrad.reproduce.definition import ROW_SOURCES, DataName, Definition
+from contragrad.reproduce.epsilon import GREYS, Calibration
+from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.paired import entries
 from contragrad.reproduce.provenance import Content, Ground, told
@@ -41,10 +42,8 @@ def content(
         "intervals": INTERVALS,
         **told(definition, of),
         "calibration": [
-            None
-            if each is None
-            else asdict(each) | {"epsilon": radius(each.epsilon), "clamped": each.clamped}
-            for each in (seed.calibration for seed in found)
+            [_calibration(data or EVOLVED_ON, each) for data, each in seed.calibration.items()]
+            for seed in found
         ],
         "looks": max(seed.looks for seed in found),
         "columns": {name: _column(name, definition, found) for name in definition.shown},
@@ -58,6 +57,10 @@ def content(
             for network, published in definition.networks.items()
         },
     }
+
+
+def _calibration(data: DataName, found: Calibration) -> Content:
+    return {"data": data, **asdict(found), "epsilon": radius(found.epsilon), "clamped": found.clamped}
 
 
 def _column(name: str, definition: Definition, found: Sequence[Measured]) -> Content:
@@ -139,7 +142,6 @@ def read(path: Path) -> Content | None:
 
 def as_text(table: Content) -> Group:
     """The table for people: published beside measured, in per cent."""
-    seeds = table["seeds"]
     shown = Table(
         title=Text(legible(f"{table['table']}, scale {table['scale']}: {table['title']}"), "table.title"),
         caption=Text(_caption(table), "table.caption"),
@@ -167,13 +169,7 @@ def as_text(table: Content) -> Group:
     ]
     lines += paired.lines(table)
     lines += _missing(table)
-    lines += [
-        f"calibrated ε, seed {seed}: {each['greys']}/{GREYS}, where the reference classifies "
-        f"{100 * each['reached']:.1f} % of the {each['images']} images correctly; published "
-        f"{100 * each['target']:.1f} %{', which no ε reaches that was tried' if each['clamped'] else ''}"
-        for seed, each in zip(seeds, table["calibration"], strict=True)
-        if each is not None
-    ]
+    lines += _calibrated(table)
     lines += provenance.lines(table)
     if table["looks"] > 1:
         lines.append(LOOKS.format(table["looks"]))
@@ -192,6 +188,23 @@ def _caption(table: Content) -> str:
         f"{', '.join(map(str, table['seeds']))}; {images} images; each seed's own interval stands in "
         f"table.json ({table['intervals']})"
     )
+
+
+def _calibrated(table: Content) -> list[str]:
+    """Each calibrated epsilon, and what it was chosen by."""
+    lines = []
+    for seed, found in zip(table["seeds"], table["calibration"], strict=True):
+        # Older tables have at most one, of the only data set.
+        several = found if isinstance(found, list) else [found] if found else []
+        for each in several:
+            of = f" of {each['data']}" if len(several) > 1 else ""
+            clamped = ", which no ε reaches that was tried" if each["clamped"] else ""
+            lines.append(
+                f"calibrated ε{of}, seed {seed}: {each['greys']}/{GREYS}, where the reference classifies "
+                f"{100 * each['reached']:.1f} % of the {each['images']} images correctly; published "
+                f"{100 * each['target']:.1f} %{clamped}"
+            )
+    return lines
 
 
 def _missing(table: Content) -> list[str]:
