@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +285,18 @@ def test_a_population_of_four_or_five_all_of_which_is_refined_is_the_papers(
     changed = (f"--search.population={population}", f"--refine.networks={networks}")
     differs = shown(replace(setup, overrides=changed))["differs"]
     assert differs.keys() & {"search.population", "refine.networks"} == differ
+
+
+def test_what_it_was_made_with_is_told_and_changes_no_identity(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = identity(DEFINITION, [setup])
+    made = shown(setup)["made_with"]
+    assert made.keys() == {"contragrad", "torch", "python", "machine"}
+    assert (made["contragrad"], made["torch"]) == (version("contragrad"), version("torch"))
+    monkeypatch.setattr(provenance, "made_here", lambda: made | {"torch": "9", "host": "mine"})
+    assert shown(setup)["made_with"] == made | {"torch": "9"}
+    assert identity(DEFINITION, [setup]) == before
 
 
 def test_the_data_are_counted_and_named(setup: Setup) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from contragrad.audit.settings import radius
 from contragrad.data.dataset import Dataset, split
 from contragrad.data.sources import LAYOUT
+from contragrad.engine.evaluations import provenance as made_here
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import Member
@@ -188,18 +189,21 @@ def stand_ins(definition: Definition, ground: Ground) -> tuple[list[Trial], list
 
 
 def told(definition: Definition, of: Sequence[Ground]) -> Content:
-    """Title, scale and seeds, the data, and each setting that is not the paper's, or that it leaves open."""
+    """Title, scale and seeds, what it is made with, the data, and each setting that is not the paper's, or that it leaves open."""
     first = [ground for ground in of if ground.setup == of[0].setup]
     config = first[0].workspace.config
     settings = config_file.dotted(config)
     if config.fitness_split == "test":
         del settings["data.validation_fraction"]
     published = PAPER | {"reference.architecture": REFERENCES[definition.experiment]}
+    made = made_here()
     extent = "reduced data" if any(ground.reduced for ground in first) else "full data"
     return {
         "title": f"{definition.title}, {extent}",
         "baseline": definition.baseline,
         "scale": of[0].setup.scale,
+        # No part of the identity: the same table made elsewhere is not made again.
+        "made_with": {key: made[key] for key in ("contragrad", "torch", "python", "machine")},
         "seeds": [ground.setup.seed for ground in of if ground.data == of[0].data],
         "data": [_data(ground, definition) for ground in first],
         "left_open": {
