@@ -122,7 +122,7 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
     of = provenance.grounds(definition, setups)
     identity = provenance.identity(definition, of)
     folder = setup.base / definition.name / f"seeds-{'-'.join(map(str, seeds))}"
-    path = folder / ("figure3.json" if definition is FIGURE3 else "table.json")
+    path = folder / (f"{definition.name}.json" if definition.name in FIGURES else "table.json")
     there = table.read(path)
     if there is None or there.get("identity") != identity:
         for ground in of:
@@ -157,14 +157,9 @@ def _title(plan: Plan) -> str:
 
 
 def _make(plan: Plan, console: Console, watch: Watcher) -> Content:
-    """What is shown; empty of pictures."""
-    if plan.definition is FIGURE4:
-        drawn = figure4.architectures(plan.setups, watch)
-        watch(Idle())
-        for path in figure4.pictures(drawn, plan.grounds[0].workspace.problem, _folder(plan)):
-            _say("written", path, console)
-        return {}
-    make, as_text = (_figure3, figure3.as_text) if plan.definition is FIGURE3 else (_table, table.as_text)
+    """What is shown."""
+    figures = {FIGURE3.name: (_figure3, figure3.as_text), FIGURE4.name: (_figure4, figure4.as_text)}
+    make, as_text = figures.get(plan.definition.name, (_table, table.as_text))
     content = plan.there or make(plan, watch)
     watch(Idle())
     console.print(as_text(content))
@@ -194,6 +189,14 @@ def _figure3(plan: Plan, watch: Watcher) -> Content:
     found = [figure3.maps_of(setup, watch) for setup in plan.setups]
     shown = figure3.content(plan.grounds, found, identity=plan.identity)
     figure3.picture(found[0], _folder(plan) / "figure3.png")
+    table.write(shown, plan.path)
+    return shown
+
+
+def _figure4(plan: Plan, watch: Watcher) -> Content:
+    drawn = figure4.architectures(plan.setups, watch)
+    shown = figure4.content(plan.grounds, drawn, identity=plan.identity)
+    figure4.pictures(drawn, plan.grounds[0].workspace.problem, _folder(plan))
     table.write(shown, plan.path)
     return shown
 

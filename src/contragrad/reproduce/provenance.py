@@ -189,7 +189,7 @@ def stand_ins(definition: Definition, ground: Ground) -> tuple[list[Trial], list
 
 
 def told(definition: Definition, of: Sequence[Ground]) -> Content:
-    """Title, scale and seeds, what it is made with, the data, and each setting that is not the paper's, or that it leaves open."""
+    """Title, scale, seeds, versions, data, and each setting that is not the paper's or left open by it."""
     first = [ground for ground in of if ground.setup == of[0].setup]
     config = first[0].workspace.config
     settings = config_file.dotted(config)
