@@ -374,16 +374,17 @@ def test_what_would_fail_or_mislead_after_hours_is_refused(
 
 
 def test_each_data_set_may_have_one_calibrated_epsilon() -> None:
-    calibrated = {"source": "reference", "attack": {"epsilon": "calibrated"}}
-    columns = {"own": calibrated, "other": calibrated | {"data": "mnist"}}
+    def calibrated(**data: str) -> dict[str, Any]:
+        return {"source": "reference", "attack": {"epsilon": "calibrated"}, **data}
+
+    columns = {"own": calibrated(), "other": calibrated(data="mnist")}
     both = small(columns=columns, networks={"reference": {"own": 0.1, "other": 0.6}})
     assert [each.calibrated for each in parsed(both).columns] == [True, True]
     with pytest.raises(UserError) as caught:
         parsed(both | {"networks": {"reference": {"own": 0.1}}})
     assert caught.value.where == "small: reference.other"
-    columns["again"] = columns["other"]
     with pytest.raises(UserError) as caught:
-        parsed(both | {"columns": columns})
+        parsed(both | {"columns": columns | {"again": calibrated(data="mnist")}})
     assert caught.value.where == "small: again: attack.epsilon"
     assert "other has that" in caught.value.remedy
 

@@ -523,6 +523,29 @@ def test_calibrated_epsilons_of_several_data_sets_are_said_with_them(setup: Setu
     assert "calibrated ε of mnist, seed 0: 20/255, where" in said
 
 
+RECORDED = [
+    path
+    for path in sorted((Path(__file__).parent.parent / "records").rglob("table.json"))
+    if "identity" in (table.read(path) or ())
+]
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: str(path.parent.name))
+def test_recorded_tables_are_still_printed(path: Path) -> None:
+    recorded = table.read(path)
+    assert recorded is not None
+    text = table.printed(recorded)
+    assert f"{recorded['table']}, scale {recorded['scale']}: {recorded['title']}" in text
+    for name in recorded["networks"]:
+        assert len(line(name, text)) == 1 + len(recorded["columns"])
+    assert "ε 1/85" not in text
+    assert "fgsm" not in text or ": fgsm on reference, ε 16/255; the source" in text
+
+
+def test_there_are_recorded_tables() -> None:
+    assert len(RECORDED) >= 4
+
+
 def test_a_second_look_at_the_test_images_is_said(setup: Setup) -> None:
     found = [FIRST, replace(SECOND, looks=2)]
     shown = content(DEFINITION, seeds(setup, 0, 1), found)
