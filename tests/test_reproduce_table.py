@@ -534,7 +534,9 @@ RECORDED = [
 def test_recorded_tables_are_still_printed(path: Path) -> None:
     recorded = table.read(path)
     assert recorded is not None
-    text = table.printed(recorded)
+    file = io.StringIO()
+    Console(file=file, width=500).print(table.as_text(recorded))
+    text = file.getvalue()
     assert f"{recorded['table']}, scale {recorded['scale']}: {recorded['title']}" in text
     for name in recorded["networks"]:
         assert len(line(name, text)) == 1 + len(recorded["columns"])

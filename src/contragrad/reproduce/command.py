@@ -13,7 +13,7 @@ from contragrad.files import named, write_text
 from contragrad.jobs.recipes import RECIPES
 from contragrad.legible import legible
 from contragrad.reproduce import figure3, figure4, protocols, provenance, table
-from contragrad.reproduce.craftable import require_craftable
+from contragrad.reproduce.attackable import require_attackable
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import names, read, read_own
 from contragrad.reproduce.experiment import Setup
@@ -127,7 +127,7 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
     if there is None or there.get("identity") != identity:
         for ground in of:
             if ground.setup == setups[0]:
-                require_craftable(definition, ground)
+                require_attackable(definition, ground)
         _require_writable(folder)
         there = None
     return Plan(definition=definition, setups=setups, grounds=of, identity=identity, path=path, there=there)

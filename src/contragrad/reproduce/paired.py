@@ -110,6 +110,6 @@ def _said(pairs: Sequence[Content | None]) -> str:
 
 
 def _difference(pair: Content) -> str:
-    counts = pair["gained"], pair["lost"], pair["count"]  # older tables have no interval
-    points = 100 * (pair["gained"] - pair["lost"]) / pair["count"]
-    return f"{points:+.1f} ± {100 * half_width(*counts):.1f} (p {pair['p_holm']:.2g})"
+    gained, lost, count = pair["gained"], pair["lost"], pair["count"]
+    reach = half_width(gained, lost, count)  # which older tables do not have
+    return f"{100 * (gained - lost) / count:+.1f} ± {100 * reach:.1f} (p {pair['p_holm']:.2g})"

@@ -61,10 +61,10 @@ def difference(separate: Content, paper: Content) -> Content:
 
 
 def _attacked_alike(separate: Content, paper: Content) -> bool:
-    """Whether a column's examples are of the same attack, with each seed; none are like none alone."""
+    """Whether a column's examples are of the same attack, with each seed, or there are none in both."""
     pairs = zip(separate.get("crafted", []), paper.get("crafted", []), strict=True)
     return all(
-        same_attack(one["attack"], other["attack"]) if one and other else one is other for one, other in pairs
+        same_attack(one["attack"], other["attack"]) if one and other else one == other for one, other in pairs
     )
 
 

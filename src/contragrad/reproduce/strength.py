@@ -15,7 +15,7 @@ WEAK = (
 ).replace("%", " %")
 
 
-CALIBRATED = (
+UNMARKED = (
     f"no {MARK} at such figures: their ε is the one at which the source keeps its published accuracy, "
     "so that it is fooled as often as that says"
 )

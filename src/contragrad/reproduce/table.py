@@ -25,7 +25,7 @@ from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.paired import entries
 from contragrad.reproduce.provenance import Content, Ground, told
-from contragrad.reproduce.strength import CALIBRATED, MARK, WEAK, examples, is_weak, own_sources
+from contragrad.reproduce.strength import MARK, UNMARKED, WEAK, examples, is_weak, own_sources
 from contragrad.run_folder.notes import LOOKS
 
 INTERVALS = "95 % Wilson intervals, of the sampling of the test images only"
@@ -159,9 +159,7 @@ def as_text(table: Content) -> Group:
     lines += own_sources(table)
     if any(is_weak(table, row, column) for row in table["networks"].values() for column in row):
         lines.append(WEAK)
-    lines += [
-        f"{name}: {CALIBRATED}" for name, column in table["columns"].items() if column.get("calibrated")
-    ]
+    lines += [f"{name}: {UNMARKED}" for name, column in table["columns"].items() if column.get("calibrated")]
     lines += [
         f"{name}: images that are right in each of {', '.join(column['worst_of'])}"
         for name, column in table["columns"].items()

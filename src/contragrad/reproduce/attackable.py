@@ -13,7 +13,7 @@ from contragrad.reproduce.trainings import source_of
 from contragrad.settings.config import AttackSettings
 
 
-def require_craftable(definition: Definition, ground: Ground) -> None:
+def require_attackable(definition: Definition, ground: Ground) -> None:
     """Tries each attack of the ground's columns on an untrained network of each architecture that it is for.
 
     The study tries its own attack when it begins.
@@ -26,7 +26,9 @@ def require_craftable(definition: Definition, ground: Ground) -> None:
         if column.data != ground.data or column.source is None:
             continue
         attack = column.crafted_by(own, Fraction(1, GREYS))
-        for text in _sources(definition, column, ground) if attack.name != own.name else ():
+        if attack.name == own.name:
+            continue
+        for text in _sources(definition, column, ground):
             # Whether an attack can read a network is a matter of its architecture.
             if (attack.name, text) not in tried:
                 tried.add((attack.name, text))
