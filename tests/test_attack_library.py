@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from contragrad.attacks.examples import craft, perturbation_norm
+from contragrad.attacks.library import ATTACKS, settings_read
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.misalignment import log_odds
@@ -297,3 +298,31 @@ def test_autoattack_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(UserError, match="pyautoattack") as caught:
         craft(Linear(torch.zeros(2, 144)), images, labels, of_epsilon("autoattack", 0.1), seed=0)
     assert caught.value.remedy == "pip install 'contragrad[audit]'"
+
+
+class Asked:
+    """An attack's settings, and which of them were asked for."""
+
+    def __init__(self, settings: AttackSettings) -> None:
+        self.settings = settings
+        self.keys: set[str] = set()
+
+    def __getattr__(self, key: str) -> object:
+        self.keys.add(key)
+        return getattr(self.settings, key)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_reads_the_settings_that_it_is_said_to_read(name: AttackName) -> None:
+    asked: Any = Asked(of_epsilon(name, Fraction(1, 5)))
+    if name == "sgm":
+        network = construct(
+            "torchvision resnet18", Problem(3, 16, 16, 2), Normalisation((0.0,) * 3, (1.0,) * 3), 0
+        )
+    else:
+        network = Linear(torch.tensor([[1.0] * 192, [-1.0] * 192]))
+    images = torch.full((2, 3, 16, 16) if name == "sgm" else (2, 3, 8, 8), 0.5)
+    # AutoAttack leaves alone what is wrong already.
+    labels = 1 - network.eval()(images).argmax(1)
+    ATTACKS[name][1](network, asked, torch.device("cpu"))(images, labels)
+    assert asked.keys - {"name", "epsilon"} == set(settings_read(name))

@@ -54,7 +54,7 @@ class Studies:
         return Measured(
             figures={name: dict.fromkeys(definition.shown, share) for name in definition.networks},
             crafted={},
-            calibration=None,
+            calibration={},
             looks=1,
         )
 
@@ -161,6 +161,38 @@ def test_a_definition_of_ones_own_that_is_wrong_is_refused(
     with pytest.raises(UserError, match=what):
         said(str(tmp_path / name), setup)
     assert nothing_made(setup, studies)
+
+
+@pytest.mark.parametrize(
+    ("column", "where"),
+    [
+        ("{source: reference, attack: {name: sgm}}", "mine: reference: attack.name: sgm"),
+        ("{source: itself, attack: {name: sgm}}", "mine: reference: attack.name: sgm"),
+        ("{source: vgg16_bn, data: mnist, attack: {name: sgm}}", "mine: reference: attack.name: sgm"),
+    ],
+)
+def test_an_attack_that_cannot_read_a_network_is_refused_before_anything_is_trained(
+    column: str, where: str, setup: Setup, studies: Studies, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN.replace("{source: reference}", column))
+    with pytest.raises(UserError, match="sgm reads the skips") as caught:
+        said(str(tmp_path / "mine.yaml"), setup)
+    assert caught.value.where == where
+    assert nothing_made(setup, studies)
+
+
+def test_an_attack_that_can_read_its_network_is_taken(setup: Setup, studies: Studies, tmp_path: Path) -> None:
+    of_skips = OWN.replace("{source: reference}", "{source: resnet18, attack: {name: sgm}}")
+    (tmp_path / "mine.yaml").write_text(of_skips)
+    assert "what I want to know" in said(str(tmp_path / "mine.yaml"), setup)
+
+
+def test_a_wrong_definition_is_named_with_its_file(setup: Setup, studies: Studies, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN.replace("{source: reference}", "{source: nobody}"))
+    with pytest.raises(UserError) as caught:
+        said(str(tmp_path / "mine.yaml"), setup)
+    assert caught.value.where == f"{tmp_path / 'mine.yaml'}: reference: source"
+    assert caught.value.what == "the definition is wrong: nobody"
 
 
 @pytest.mark.parametrize(
@@ -380,8 +412,26 @@ def test_figure_4_draws_the_networks_of_every_seed_and_looks_at_no_test_images(
     evolved = [f"seed-{seed}-evolved-{rank}" for seed in (0, 1) for rank in (1, 2)]
     expected = {f"figure4-{name}.svg" for name in ("hand-engineered-a", "hand-engineered-b", *evolved)}
     folder = setup.out / "smoke" / "figure4" / "seeds-0-1"
-    assert {path.name for path in folder.iterdir()} == expected
-    assert text.count("written: ") == len(expected)
+    assert {path.name for path in folder.iterdir()} == {*expected, "figure4.json"}
+    assert text.splitlines()[-1] == f"written: {folder / 'figure4.json'}"
+    shown = json.loads((folder / "figure4.json").read_text())
+    assert (shown["figure"], shown["scale"], shown["seeds"]) == ("figure4", "smoke", [0, 1])
+    assert [f"figure4-{name}.svg" for name in shown["architectures"]] == [
+        line.partition(": ")[0] for line in text.splitlines() if line.startswith("figure4-")
+    ]
+    assert {f"figure4-{name}.svg" for name in shown["architectures"]} == expected
+    assert {shown["architectures"][name] for name in evolved} == {"conv(4,3) fc(4)"}
+
+
+def test_figure_4_is_kept_like_a_table(setup: Setup, studies: Studies) -> None:
+    text = said("figure4", setup)
+    before = files(setup.out)
+    again = said("figure4", setup)
+    assert studies.asked == [("figure4", 0)]
+    assert again.splitlines()[:-1] == text.splitlines()[:-1]
+    assert again.splitlines()[-1].startswith("kept as it was: ")
+    assert files(setup.out) == before
+    assert "written" in said("figure4", replace(setup, overrides=("--search.generations=2",)))
 
 
 def test_all_makes_every_table_and_figure_of_the_paper(setup: Setup, studies: Studies) -> None:
@@ -389,4 +439,4 @@ def test_all_makes_every_table_and_figure_of_the_paper(setup: Setup, studies: St
     papers = [name for name in choices() if name != "recipes"]
     assert [name for name, _ in studies.asked] == papers
     assert {path.name for path in (setup.out / "smoke").iterdir()} == set(papers)
-    assert text.count("written: ") == len(papers) + 3
+    assert text.count("written: ") == len(papers)

@@ -300,7 +300,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an unknown experiment": (small(experiment="half-data"), "small: experiment"),
     "an unknown measure": (column(measure="hit rate"), "small: attacked: measure"),
-    "an unknown attack": (column(source="reference", attack={"name": "cw"}), "small: attacked: attack"),
+    "an unknown attack": (column(source="reference", attack={"name": "cw"}), "small: attacked: attack.name"),
     "unknown data": (column(data="svhn"), "small: attacked: data"),
     "a key too many": (column(source="reference", sauce="resnet18"), "small: attacked.sauce"),
 }
@@ -314,6 +314,87 @@ def test_a_wrong_definition_is_refused_by_the_place_that_is_wrong(
         parsed(content)
     assert caught.value.where == where
     assert caught.value.remedy
+
+
+def attacking(**attack: object) -> dict[str, Any]:
+    return column(source="reference", attack=attack)
+
+
+SENSELESS: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    # What is wrong, where, and what would be right.
+    "steps that are text": (attacking(steps="many"), "many", "attack.steps", "int"),
+    "a part of a step": (attacking(steps=2.5), "2.5", "attack.steps", "int"),
+    "no steps": (attacking(steps=0), "0", "attack.steps", "1 or more"),
+    "grey levels in an epsilon's place": (attacking(epsilon=8), "8", "attack.epsilon", "8/255"),
+    "a negative epsilon": (attacking(epsilon=-0.1), "-1/10", "attack.epsilon", "0 or more"),
+    "an epsilon that is text": (attacking(epsilon="eight"), "eight", "attack.epsilon", "calibrated"),
+    "a step of no length": (attacking(step_size=0), "0", "attack.step_size", "positive"),
+    "a start that is neither": (attacking(random_start="maybe"), "maybe", "attack.random_start", "bool"),
+    "a calibrated fooling rate": (
+        column(measure="fooling rate", source="reference", attack={"epsilon": "calibrated"}),
+        "fooling rate",
+        "measure",
+        "accuracy",
+    ),
+    "a calibrated source of each row's": (
+        column(source="itself", attack={"epsilon": "calibrated"}),
+        "itself",
+        "source",
+        "reference",
+    ),
+    "a calibrated epsilon of no attack": (
+        column(attack={"epsilon": "calibrated"}),
+        "",
+        "source",
+        "no attack",
+    ),
+    "an attack on nothing": (column(attack={"steps": 3}), "", "source", "no attack"),
+    "a reference's rate of another source": (
+        column(measure="fooling rate of the reference's", source="resnet18"),
+        "resnet18",
+        "source",
+        "reference, or none",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "what", "where", "remedy"), SENSELESS.values(), ids=SENSELESS)
+def test_what_would_fail_or_mislead_after_hours_is_refused(
+    content: dict[str, Any], what: str, where: str, remedy: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        parsed(content)
+    assert what in caught.value.what
+    assert caught.value.where == f"small: attacked: {where}"
+    assert remedy in caught.value.remedy
+
+
+def test_each_data_set_may_have_one_calibrated_epsilon() -> None:
+    def calibrated(**data: str) -> dict[str, Any]:
+        return {"source": "reference", "attack": {"epsilon": "calibrated"}, **data}
+
+    columns = {"own": calibrated(), "other": calibrated(data="mnist")}
+    both = small(columns=columns, networks={"reference": {"own": 0.1, "other": 0.6}})
+    assert [each.calibrated for each in parsed(both).columns] == [True, True]
+    with pytest.raises(UserError) as caught:
+        parsed(both | {"networks": {"reference": {"own": 0.1}}})
+    assert caught.value.where == "small: reference.other"
+    with pytest.raises(UserError) as caught:
+        parsed(both | {"columns": columns | {"again": calibrated(data="mnist")}})
+    assert caught.value.where == "small: again: attack.epsilon"
+    assert "other has that" in caught.value.remedy
+
+
+@pytest.mark.parametrize("section", ["columns", "networks"])
+def test_a_table_of_nothing_is_refused(section: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parsed(small(**{"networks": {"reference": None}, section: {}}))
+    assert (caught.value.where, caught.value.remedy) == (f"small: {section}", "one or more")
+
+
+def test_the_reference_s_rate_of_clean_images_is_allowed() -> None:
+    (_, found) = parsed(column(measure="fooling rate of the reference's")).columns
+    assert found.source is None
 
 
 def test_what_would_be_right_is_said() -> None:

@@ -7,7 +7,7 @@ which attack on which network the image was crafted. Whatever is wired wrongly g
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -369,6 +369,29 @@ def test_a_data_set_with_an_epsilon_of_its_own_is_opened_with_it(world: World) -
     assert world.epsilons == {"own": None, "mnist": Fraction(16, 255)}
 
 
+def test_each_data_set_is_attacked_at_its_own_calibrated_epsilon(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+title: x
+experiment: reduced-data
+columns:
+  own: {source: reference, attack: {epsilon: calibrated}}
+  other: {data: mnist, source: reference, attack: {epsilon: calibrated}}
+networks: {reference: {own: 0.1, other: 0.6}}
+"""
+
+    def calibrate(place: Place, column: Column, published: float) -> Calibration:
+        assert place.workspace.data == (column.data or "own")
+        return Calibration(greys=round(10 * published), target=published, reached=0.0, images="validation")
+
+    monkeypatch.setattr(asking, "calibrate", calibrate)
+    found = measured(definitions.parse("own", text))
+    epsilons = {column: each.attack.epsilon for column, each in found.crafted.items()}
+    assert epsilons == {"own": Fraction(1, 255), "other": Fraction(6, 255)}
+    assert {data: each.greys for data, each in found.calibration.items()} == {None: 1, "mnist": 6}
+
+
 def test_networks_are_trained_several_at_once_the_longest_first(world: World) -> None:
     measured(read("table4"))
     at_once = TRAINED_AT_ONCE * Pair.slots
@@ -421,6 +444,21 @@ def test_looks_are_noted_where_the_networks_were_measured(name: str, world: Worl
 def test_what_was_answered_is_not_asked_again(name: str, world: World) -> None:
     definition = read(name)
     found = measured(definition)
+    world.trained.clear()
+    assert measured(definition) == found
+    assert not world.trained
+
+
+def test_what_was_asked_is_remembered_in_words_that_name_nothing(world: World) -> None:
+    definition = definitions.parse(
+        "own", OWN.replace("{source: itself}", "{source: itself, attack: {epsilon: 3/255}}")
+    )
+    found = measured(definition)
+    records = world.place("own").memo._records  # type: ignore[attr-defined]
+    tasks = [record.task for record in records.values()]
+    assert "reference+GM on the test images, linf-pgd 3/255 on reference+GM" in tasks
+    for key, record in records.items():
+        records[key] = replace(record, task="other words")
     world.trained.clear()
     assert measured(definition) == found
     assert not world.trained
@@ -482,6 +520,20 @@ def test_a_network_that_diverged_costs_its_row_alone(world: World) -> None:
             assert row[column.name] == ("the training of NE+GM 1 diverged" if gap else wanted)
     (look,) = json.loads(world.place("own").memo.get_meta(SEEN) or "")
     assert "NE+GM 1" not in look
+
+
+def test_what_became_of_a_training_is_said(world: World) -> None:
+    place, definition = world.place("own"), definitions.parse("own", OWN)
+    task = RECIPES["reference+GM"].training("reference+GM", CONFIG, FOUND)
+    assert task is not None
+    reason = torch.tensor(list(b"diverged: the loss was not finite"), dtype=torch.uint8)
+    place.workspace.artefacts.save("diverged", task_name(task, place.workspace), {"reason": reason})
+    world.diverged = ["reference+GM"]
+    rows = measured(definition).figures
+    assert (
+        rows["reference+GM"]["white box"] == "the training of reference+GM diverged: the loss was not finite"
+    )
+    assert isinstance(rows["reference"]["white box"], Share)
 
 
 def test_the_maps_of_figure_3_are_its_networks_and_those_shown_are_classified_correctly(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from math import sqrt
 from types import SimpleNamespace
@@ -210,23 +211,29 @@ def test_an_epsilon_at_an_end_is_clamped_if_the_target_lies_beyond(
     assert found.clamped == clamped
 
 
-def test_the_calibrated_epsilon_is_kept_whatever_data_come_after(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_data_set_keeps_its_calibrated_epsilon(monkeypatch: pytest.MonkeyPatch) -> None:
     text = """
-title: two data sets
+title: three data sets
 experiment: reduced-data
 columns:
   own: {source: reference, attack: {epsilon: calibrated}}
-  other: {data: mnist}
+  other: {data: mnist, source: reference, attack: {epsilon: calibrated}}
+  last: {data: kmnist}
 networks:
-  reference: {own: 0.5}
+  reference: {own: 0.5, other: 0.6}
 """
 
     def of_data(definition: object, columns: list[Column], *rest: object) -> Measured:
-        chosen = CALIBRATION if any(column.calibrated for column in columns) else None
+        chosen = {
+            column.data: replace(CALIBRATION, target=0.6 if column.data else 0.5)
+            for column in columns
+            if column.calibrated
+        }
         return Measured(figures={}, crafted={}, calibration=chosen, looks=1)
 
     monkeypatch.setattr(experiment, "searched", lambda *where: None)
     monkeypatch.setattr(experiment, "opened", lambda *where, **more: nullcontext())
     monkeypatch.setattr(figures, "_of_data", of_data)
     nowhere: Any = None
-    assert figures.measured(parse("small", text), nowhere, nowhere).calibration == CALIBRATION
+    found = figures.measured(parse("small", text), nowhere, nowhere).calibration
+    assert {data: each.target for data, each in found.items()} == {None: 0.5, "mnist": 0.6}

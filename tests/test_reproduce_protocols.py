@@ -11,6 +11,8 @@ from rich.console import Console
 
 from contragrad.reproduce.protocols import as_text, difference
 
+FGSM = {"name": "fgsm", "steps": None, "step_size": None, "random_start": None}
+
 SEPARATE: dict[str, Any] = {
     "table": "small",
     "scale": "smoke",
@@ -25,8 +27,8 @@ SEPARATE: dict[str, Any] = {
     "data": [{"images": {"training": 900, "validation": 100, "test": 100}}],
     "columns": {
         "clean": {"source": None},
-        "attacked": {"source": "reference", "crafted": [{"attack": {"epsilon": "8/255"}}]},
-        "calibrated": {"source": "reference", "crafted": [{"attack": {"epsilon": "3/255"}}]},
+        "attacked": {"source": "reference", "crafted": [{"attack": FGSM | {"epsilon": "8/255"}}, None]},
+        "calibrated": {"source": "reference", "crafted": [{"attack": FGSM | {"epsilon": "3/255"}}, None]},
     },
     "networks": {},
 }
@@ -100,6 +102,17 @@ def test_examples_of_another_epsilon_are_not_compared() -> None:
     ours, theirs = deepcopy(TABLES)
     theirs["columns"]["calibrated"]["crafted"][0]["attack"]["epsilon"] = "4/255"
     assert list(difference(ours, theirs)["networks"]["NE+GM 1"]) == ["clean", "attacked"]
+    theirs["columns"]["attacked"]["crafted"] = [None, None]
+    assert list(difference(ours, theirs)["networks"]["NE+GM 1"]) == ["clean"]
+
+
+def test_an_attack_in_an_older_table_s_words_is_the_same_attack() -> None:
+    ours, theirs = deepcopy(TABLES)
+    older = {"epsilon": "1/85", "steps": 1, "random_start": True}
+    theirs["columns"]["calibrated"]["crafted"][0]["attack"] |= older
+    assert list(difference(ours, theirs)["networks"]["NE+GM 1"]) == list(COLUMNS)
+    theirs["columns"]["calibrated"]["crafted"][0]["attack"]["name"] = "linf-pgd"
+    assert list(difference(ours, theirs)["networks"]["NE+GM 1"]) == ["clean", "attacked"]
 
 
 def test_what_differs_is_told_and_nothing_else() -> None:
@@ -111,6 +124,12 @@ def test_what_differs_is_told_and_nothing_else() -> None:
     text = said(*TABLES)
     assert "fitness_split validation -> test, refine.keep best -> last" in text
     assert "900 training images -> 1,000, 100 validation images -> 0\n" in text
+
+
+def test_a_setting_that_an_older_table_alone_tells_is_no_difference() -> None:
+    ours, theirs = deepcopy(TABLES)
+    ours["left_open"]["search.population"] = 4
+    assert difference(ours, theirs)["settings"] == difference(*TABLES)["settings"]
 
 
 def test_a_person_reads_points_and_what_is_beyond_the_baselines() -> None:

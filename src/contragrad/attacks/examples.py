@@ -40,8 +40,7 @@ def craft(
         network: maps images in [0, 1], float32 (B, C, H, W), to logits (B, classes).
         images: (N, C, H, W), uint8 or float32 in [0, 1].
         labels: (N,), the classes to be misled from.
-        settings: the attack. `fgsm` takes one step of epsilon and reads neither `steps`, `step_size`
-            nor `random_start`; the attacks with momentum do not read the last, and `autoattack` none of them.
+        settings: the attack; which of them it reads says `library.settings_read`.
         seed: names the attack's random numbers.
 
     Returns:

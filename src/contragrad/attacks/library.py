@@ -67,3 +67,14 @@ ATTACKS: dict[AttackName, tuple[Norm, Callable[[nn.Module, AttackSettings, torch
 def norm_of(name: AttackName) -> Norm:
     """The norm in which the attack's epsilon is measured."""
     return ATTACKS[name][0]
+
+
+def settings_read(name: AttackName) -> tuple[str, ...]:
+    """The settings that the attack reads beside its name and epsilon."""
+    match name:
+        case "fgsm" | "autoattack":  # one step of epsilon; steps of its own
+            return ()
+        case "linf-pgd" | "l2-pgd":
+            return ("steps", "step_size", "random_start")
+        case _:  # those with momentum start from the image
+            return ("steps", "step_size")

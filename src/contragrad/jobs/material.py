@@ -17,11 +17,15 @@ from contragrad.settings.choices import is_surrogate
 from contragrad.watch.events import Ended, Planned, Stage, Watcher, epoch_of
 
 
+class SourceDivergedError(UserError):
+    """A network that others are trained against whose training diverged, and would again."""
+
+
 def make_reference(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     """Trains the reference, or stores the weights that are given, if it is not there.
 
     Raises:
-        UserError: if the training diverges.
+        SourceDivergedError: if the training diverges.
     """
     artefacts, name = workspace.artefacts, workspace.reference_name
     if artefacts.find("network", name) is not None:
@@ -54,7 +58,7 @@ def make_material(
     """Makes what trainings take beside the images, where workers find it.
 
     Raises:
-        UserError: if the training of a source diverges.
+        SourceDivergedError: if the training of a source diverges.
     """
     for task in tasks:
         own = against(task, workspace)
@@ -67,7 +71,7 @@ def make_sources(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     """Trains the networks beside the reference that the objective takes, as far as they are not there.
 
     Raises:
-        UserError: if a training diverges.
+        SourceDivergedError: if a training diverges.
     """
     for place, task in missing_sources(workspace).items():
         name, text = workspace.source_names()[place], f"training source {place + 1}, {task.name}"
@@ -117,6 +121,6 @@ def _train_here(
     )
     watch(Ended(name))
     if "infeasible" in result:
-        raise UserError(
+        raise SourceDivergedError(
             f"the training of {task.name} {result['infeasible']}", where=task.name, remedy="another seed"
         )

@@ -66,13 +66,20 @@ def _key(network: str, images: str) -> str:
 
 
 def recall_gap(memo: Memo, network: str) -> str | None:
-    """Why there is no such network; None if it is there or was never trained."""
+    """What became of the training of a network that is missing; None if it is there or was never trained."""
     record = memo.get(_gap_key(network))
-    return None if record is None else str(record.outcome.get("infeasible", "not said"))
+    return None if record is None else str(record.outcome.get("infeasible", "did not come to its end"))
 
 
 def remember_gap(memo: Memo, network: str, why: str, *, what: str) -> None:
-    """Remembers that there will be no such network, so that it is not trained again."""
+    """Remembers that there will be no such network, so that it is not trained again.
+
+    Args:
+        memo: of the study.
+        network: names its weights.
+        why: what became of its training, such as `diverged: the loss was not finite`.
+        what: it is called, for people.
+    """
     memo.put(
         Record(
             key=_gap_key(network),

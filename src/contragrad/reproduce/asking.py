@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from contragrad.audit.settings import radius
 from contragrad.defences import FILTERS, Filtered
 from contragrad.fingerprint import fingerprint
 from contragrad.jobs import full_trainings
-from contragrad.jobs.material import make_material
+from contragrad.jobs.material import SourceDivergedError, make_material
 from contragrad.jobs.recipes import RECIPES, Found
-from contragrad.jobs.refine import FullTraining
+from contragrad.jobs.refine import FullTraining, diverged
+from contragrad.jobs.tasks import task_name
 from contragrad.networks.inference import predict
 from contragrad.networks.objectives import step_cost
 from contragrad.reproduce import answers
@@ -25,7 +27,7 @@ from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.trainings import REFERENCE, source_of, trainings
 from contragrad.run_folder.contents import adversarial_of, load_reference, normalisation
 from contragrad.settings.config import AttackSettings
-from contragrad.watch.events import Stage, Watcher
+from contragrad.watch.events import Said, Stage, Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class Asking:
         tasks: the trainings, by the network's name.
         names: of the networks' weights and filters, by the network's name.
         networks: those that are in memory.
-        calibration: the calibrated epsilon, if a column has one.
+        calibration: the calibrated epsilon, if a column has one; `ask` finds it.
+        recalled: the answers that were read from the database.
     """
 
     definition: Definition
@@ -74,6 +77,7 @@ class Asking:
     names: dict[str, str] = field(init=False)
     networks: dict[str, nn.Module] = field(init=False)
     calibration: Calibration | None = field(init=False, default=None)
+    recalled: dict[tuple[str, Shown], Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         workspace = self.place.workspace
@@ -86,10 +90,6 @@ class Asking:
             if chosen := RECIPES[name].filter:
                 self.names[name] = fingerprint("filtered/1", workspace.reference_name, chosen)
                 self.networks[name] = Filtered(reference, FILTERS[chosen])
-        for column in self.columns:
-            if column.calibrated:
-                published = self.definition.networks[REFERENCE][column.name]
-                self.calibration = calibrate(self.place, column, published)
 
     def shown(self, network: str, column: Column) -> Shown:
         """What a row's network sees in a column."""
@@ -102,9 +102,13 @@ class Asking:
         epsilon = self.calibration.epsilon if self.calibration else None
         return column.crafted_by(self.place.workspace.config.attack, epsilon)
 
+    def gap(self, network: str) -> str | None:
+        """What became of a network's training if it did not come to its end; None if it did."""
+        return answers.recall_gap(self.place.memo, self.names[network])
+
     def there(self, network: str) -> bool:
         """Whether a network's training came to its end."""
-        return answers.recall_gap(self.place.memo, self.names[network]) is None
+        return self.gap(network) is None
 
     def trained(self) -> dict[str, str]:
         """The trained networks that were asked, and their names."""
@@ -112,12 +116,15 @@ class Asking:
 
     def right(self, network: str, shown: Shown) -> Tensor:
         """Whether a network that was asked gave each of the images its label, bool (N,)."""
-        found = answers.recall(self.place.memo, self.names[network], self._images(shown))
-        assert found is not None, f"{network} was not asked"
-        return found
+        if (network, shown) not in self.recalled:
+            found = answers.recall(self.place.memo, self.names[network], self._images(shown))
+            assert found is not None, f"{network} was not asked"
+            self.recalled[network, shown] = found
+        return self.recalled[network, shown]
 
     def ask(self) -> None:
         """Asks the networks whose answers are not remembered, rows after the sources of their examples."""
+        self._calibrate()
         wanted = self._wanted()
         missing = {name: self._unasked(name, shown) for name, shown in wanted.items()}
         crafting = {
@@ -137,6 +144,12 @@ class Asking:
                 self._ask(name, wanted.get(name, []))
                 if name in self.tasks and name in self.definition.networks:
                     self.networks.pop(name, None)
+
+    def _calibrate(self) -> None:
+        for column in self.columns:
+            if column.calibrated:
+                published = self.definition.networks[REFERENCE][column.name]
+                self.calibration = calibrate(self.place, column, published)
 
     def _wanted(self) -> dict[str, list[Shown]]:
         """What each network is asked about: a row about its columns, a source about what is crafted on it."""
@@ -161,18 +174,33 @@ class Asking:
 
     def _train(self, tasks: Sequence[FullTraining]) -> None:
         workspace = self.place.workspace
-        if not tasks:
-            return
         # The longest first, as far as objectives tell, so that no worker is left alone with one at the end.
         tasks = sorted(tasks, key=lambda task: task.epochs * step_cost(task.objective), reverse=True)
-        make_material(workspace, self.place.splits, tasks, self.watch)
+        tasks = [task for task in tasks if self._made_material(task)]
+        if not tasks:
+            return
         trained = full_trainings.train(workspace, tasks, self.place.executor, self.watch)
         normal = normalisation(self.place.splits.train)
         for task in tasks:
             if task in trained:
                 self.networks[task.name] = full_trainings.trained_network(workspace, normal, task)
             else:
-                answers.remember_gap(self.place.memo, self.names[task.name], "diverged", what=task.name)
+                reason = diverged(workspace.artefacts, task_name(task, workspace))
+                self._remember_gap(task, reason or "diverged")
+
+    def _made_material(self, task: FullTraining) -> bool:
+        """Makes what a training is against; it will not take place if the training of a source diverged."""
+        try:
+            make_material(self.place.workspace, self.place.splits, [task], self.watch)
+        except SourceDivergedError as error:
+            why = f"was not begun: {error.what}"
+            self.watch(Said(f"{task.name} is left out: its training {why}"))
+            self._remember_gap(task, why)
+            return False
+        return True
+
+    def _remember_gap(self, task: FullTraining, why: str) -> None:
+        answers.remember_gap(self.place.memo, self.names[task.name], why, what=task.name)
 
     def _ask(self, network: str, shown: Sequence[Shown]) -> None:
         labels = self.place.splits.test.labels.cpu()
@@ -180,15 +208,12 @@ class Asking:
             begun = time.monotonic()
             images = self.place.splits.test.images if each.source is None else self._examples(each)
             right = predict(self.networks[network], images) == labels
-            attack = (
-                "" if each.attack is None else f", {each.attack.name} {each.attack.epsilon} on {each.source}"
-            )
             answers.remember(
                 self.place.memo,
                 self.names[network],
                 self._images(each),
                 right,
-                what=f"{network} on the test images{attack}",
+                what=f"{network} on the test images{_crafted_by(each)}",
                 seconds=time.monotonic() - begun,
             )
 
@@ -211,3 +236,10 @@ class Asking:
             source=(self.names[source], lambda: self.networks[source]),
             attack=shown.attack,
         )
+
+
+def _crafted_by(shown: Shown) -> str:
+    """By which attack on which network, for people."""
+    if shown.attack is None:
+        return ""
+    return f", {shown.attack.name} {radius(shown.attack.epsilon)} on {shown.source}"

@@ -11,7 +11,9 @@ from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.jobs.recipes import RECIPES
+from contragrad.legible import legible
 from contragrad.reproduce import figure3, figure4, protocols, provenance, table
+from contragrad.reproduce.attackable import require_attackable
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import names, read, read_own
 from contragrad.reproduce.experiment import Setup
@@ -120,9 +122,12 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
     of = provenance.grounds(definition, setups)
     identity = provenance.identity(definition, of)
     folder = setup.base / definition.name / f"seeds-{'-'.join(map(str, seeds))}"
-    path = folder / ("figure3.json" if definition is FIGURE3 else "table.json")
+    path = folder / (f"{definition.name}.json" if definition.name in FIGURES else "table.json")
     there = table.read(path)
     if there is None or there.get("identity") != identity:
+        for ground in of:
+            if ground.setup == setups[0]:
+                require_attackable(definition, ground)
         _require_writable(folder)
         there = None
     return Plan(definition=definition, setups=setups, grounds=of, identity=identity, path=path, there=there)
@@ -152,14 +157,9 @@ def _title(plan: Plan) -> str:
 
 
 def _make(plan: Plan, console: Console, watch: Watcher) -> Content:
-    """What is shown; empty of pictures."""
-    if plan.definition is FIGURE4:
-        drawn = figure4.architectures(plan.setups, watch)
-        watch(Idle())
-        for path in figure4.pictures(drawn, plan.grounds[0].workspace.problem, _folder(plan)):
-            _say("written", path, console)
-        return {}
-    make, as_text = (_figure3, figure3.as_text) if plan.definition is FIGURE3 else (_table, table.as_text)
+    """What is shown."""
+    figures = {FIGURE3.name: (_figure3, figure3.as_text), FIGURE4.name: (_figure4, figure4.as_text)}
+    make, as_text = figures.get(plan.definition.name, (_table, table.as_text))
     content = plan.there or make(plan, watch)
     watch(Idle())
     console.print(as_text(content))
@@ -193,6 +193,14 @@ def _figure3(plan: Plan, watch: Watcher) -> Content:
     return shown
 
 
+def _figure4(plan: Plan, watch: Watcher) -> Content:
+    drawn = figure4.architectures(plan.setups, watch)
+    shown = figure4.content(plan.grounds, drawn, identity=plan.identity)
+    figure4.pictures(drawn, plan.grounds[0].workspace.problem, _folder(plan))
+    table.write(shown, plan.path)
+    return shown
+
+
 def _folder(plan: Plan) -> Path:
     """The folder, which is made once there is something to lie in it."""
     folder = plan.path.parent
@@ -202,4 +210,4 @@ def _folder(plan: Plan) -> Path:
 
 
 def _say(what: str, path: Path, console: Console) -> None:
-    console.print(f"{what}: {path}", markup=False, highlight=False, soft_wrap=True)
+    console.print(legible(f"{what}: {path}"), markup=False, highlight=False, soft_wrap=True)

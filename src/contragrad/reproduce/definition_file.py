@@ -1,7 +1,6 @@
 """The files under studies/tables and studies/figures: what each table and figure of the paper shows."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from contragrad.errors import UserError
 from contragrad.jobs.recipes import RECIPES
+from contragrad.legible import LONGEST_TEXT, legible
 from contragrad.outside import LONGEST_YAML, from_yaml, read_text
 from contragrad.reproduce.definition import (
     ROW_SOURCES,
@@ -19,9 +19,8 @@ from contragrad.reproduce.definition import (
     Experiment,
     Measure,
 )
+from contragrad.settings import config_file
 from contragrad.settings.checks import fraction
-from contragrad.settings.choices import AttackName
-from contragrad.settings.config import AttackSettings
 
 CALIBRATED = "calibrated"
 """In the place of an epsilon: the one at which the reference is as often right as the published one."""
@@ -67,53 +66,74 @@ def read_own(path: Path, taken: Iterable[str]) -> Definition:
         remedy = "another name for the file: its table would lie in the place of that one"
         raise UserError(f"there is a {path.stem} already", where=str(path), remedy=remedy)
     what = "the definition cannot be read"
-    return parse(path.stem, read_text(path, LONGEST_YAML, what, "the path of a YAML file"))
+    return parse(path.stem, read_text(path, LONGEST_YAML, what, "the path of a YAML file"), str(path))
 
 
-def parse(name: str, text: str) -> Definition:
+def parse(name: str, text: str, file: str | None = None) -> Definition:
     """The definition in a file's text.
+
+    Args:
+        name: the table's.
+        text: the file's.
+        file: what it is called in errors; None is the table's name.
 
     Raises:
         UserError: naming the key that is wrong.
     """
-    content = _read(name, text)
+    where = file or name
+    content = _read(where, text)
     needed = {"title", "experiment", "columns", "networks"}
-    _require_keys(content, f"{name}", needed | {"epsilons", "worst_cases", "baseline"}, needed)
+    _require_keys(content, where, needed | {"epsilons", "worst_cases", "baseline"}, needed)
     experiment, title = content["experiment"], content["title"]
     for section in ("columns", "networks"):
-        _mapping(content[section], f"{name}: {section}")
-    _require(experiment in get_args(Experiment), f"{name}: experiment", f"one of {get_args(Experiment)}")
-    _require(isinstance(title, str), f"{name}: title", "a text")
-    columns = tuple(_column(f"{name}: {key}", key, value or {}) for key, value in content["columns"].items())
-    known = [column.name for column in columns]
-    networks = {}
-    for network, published in content["networks"].items():
-        _require(network in RECIPES, f"{name}: networks.{network}", f"one of {', '.join(RECIPES)}")
-        networks[network] = dict(_mapping(published or {}, f"{name}: {network}"))
-        _require_keys(networks[network], f"{name}: {network}", set(known))
-        for column, share in networks[network].items():
-            fits = isinstance(share, int | float) and 0 <= share <= 1
-            _require(fits, f"{name}: {network}.{column}", "a share in [0, 1]")
+        _require(
+            bool(_mapping(content[section], f"{where}: {section}")), f"{where}: {section}", "one or more"
+        )
+    experiments = get_args(Experiment)
+    _require(
+        experiment in experiments, f"{where}: experiment", f"one of {', '.join(experiments)}", experiment
+    )
+    _require(isinstance(title, str), f"{where}: title", "a text", title)
+    columns = tuple(_column(f"{where}: {key}", key, value) for key, value in content["columns"].items())
+    networks = _networks(where, content["networks"], columns)
     own = [column.name for column in columns if column.source in ROW_SOURCES]
     filtered = [network for network in networks if RECIPES[network].filter is not None]
-    _require(not (own and filtered), f"{name}: columns", "no source of the row's own for a filtered network")
-    calibrated = [column.name for column in columns if column.calibrated]
-    _require(len(calibrated) <= 1, f"{name}: columns", "one calibrated epsilon")
-    for column in calibrated:
-        published = column in networks.get("reference", {})
-        _require(published, f"{name}: reference.{column}", "the share that epsilon is calibrated to")
+    _require(not (own and filtered), f"{where}: columns", "no source of the row's own for a filtered network")
+    calibrated: dict[DataName | None, str] = {}
+    for column in columns:
+        if column.calibrated:
+            first = calibrated.setdefault(column.data, column.name)
+            remedy = f"one calibrated epsilon of each data set: {first} has that of this one"
+            _require(first == column.name, f"{where}: {column.name}: attack.epsilon", remedy, CALIBRATED)
+            published = column.name in networks.get("reference", {})
+            _require(
+                published, f"{where}: reference.{column.name}", "the share that epsilon is calibrated to"
+            )
     baseline = content.get("baseline")
-    _require(baseline in (None, *networks), f"{name}: baseline", f"one of {', '.join(networks)}")
+    _require(baseline in (None, *networks), f"{where}: baseline", f"one of {', '.join(networks)}", baseline)
     return Definition(
         name=name,
         title=title,
         experiment=experiment,
         columns=columns,
         networks=networks,
-        epsilons=_epsilons(f"{name}: epsilons", content.get("epsilons") or {}, columns),
-        worst_cases=_worst_cases(f"{name}: worst_cases", content.get("worst_cases") or {}, columns),
+        epsilons=_epsilons(f"{where}: epsilons", content.get("epsilons") or {}, columns),
+        worst_cases=_worst_cases(f"{where}: worst_cases", content.get("worst_cases") or {}, columns),
         baseline=baseline,
     )
+
+
+def _networks(where: str, rows: dict[str, Any], columns: Sequence[Column]) -> dict[str, dict[str, float]]:
+    known, found = {column.name for column in columns}, {}
+    for network, published in rows.items():
+        _require(network in RECIPES, f"{where}: networks.{network}", f"one of {', '.join(RECIPES)}")
+        place = f"{where}: {network}"
+        found[network] = dict(_mapping({} if published is None else published, place))
+        _require_keys(found[network], place, known)
+        for column, share in found[network].items():
+            fits = isinstance(share, int | float) and 0 <= share <= 1
+            _require(fits, f"{place}.{column}", "a share in [0, 1]", share)
+    return found
 
 
 def _read(name: str, text: str) -> dict[str, Any]:
@@ -150,23 +170,16 @@ def _epsilons(where: str, value: object, columns: Sequence[Column]) -> dict[Data
     return found
 
 
-def _fraction(where: str, value: object, more: str = "") -> Fraction:
+def _fraction(where: str, value: object) -> Fraction:
     try:
         return fraction(value)
     except ValueError:
-        raise _wrong(where, f"a number, a fraction such as 8/255{more}") from None
+        raise _wrong(where, "a number, or a fraction such as 8/255", value) from None
 
 
-def _column(where: str, name: str, value: dict[str, Any]) -> Column:
+def _column(where: str, name: str, content: object) -> Column:
+    value = _mapping({} if content is None else content, where)
     _require_keys(value, where, {"measure", "source", "data", "attack"})
-    attack = dict(_mapping(value.get("attack") or {}, f"{where}: attack"))
-    _require_keys(attack, f"{where}: attack", {field.name for field in fields(AttackSettings)})
-    calibrated = attack.get("epsilon") == CALIBRATED
-    if calibrated:
-        del attack["epsilon"]
-    for key in attack.keys() & {"epsilon", "step_size"}:
-        more = f", or {CALIBRATED}" if key == "epsilon" else ""
-        attack[key] = _fraction(f"{where}: attack.{key}", attack[key], more)
     found = {
         "measure": value.get("measure", "accuracy"),
         "source": value.get("source"),
@@ -178,15 +191,58 @@ def _column(where: str, name: str, value: dict[str, Any]) -> Column:
         "data": (None, *get_args(DataName)),
     }
     for key, chosen in found.items():
-        _require(chosen in choices[key], f"{where}: {key}", f"one of {', '.join(map(str, choices[key]))}")
-    names_ = get_args(AttackName)
-    _require(attack.get("name", names_[0]) in names_, f"{where}: attack", f"one of {', '.join(names_)}")
-    return Column(name=name, attack=attack, calibrated=calibrated, **found)
+        remedy = f"one of {', '.join(str(each) for each in choices[key] if each is not None)}"
+        _require(chosen in choices[key], f"{where}: {key}", remedy, chosen)
+    attack, calibrated = _attack(where, value.get("attack"))
+    column = Column(name=name, attack=attack, calibrated=calibrated, **found)
+    _require_sense(where, column, attacked=value.get("attack") is not None)
+    return column
+
+
+def _attack(where: str, content: object) -> tuple[dict[str, Any], bool]:
+    """What an attack has other than the study's, and whether its epsilon is calibrated."""
+    given = dict(_mapping({} if content is None else content, f"{where}: attack"))
+    calibrated = given.get("epsilon") == CALIBRATED
+    if calibrated:
+        del given["epsilon"]
+    if not given:
+        return {}, calibrated
+    try:
+        read = config_file.of_mapping({"attack": given}, where).attack
+    except UserError as error:
+        place = where if error.where == where else f"{where}: {error.where}"
+        value = str(given.get(error.where.removeprefix("attack."), ""))
+        said = "" if value in error.what else f": {legible(value, LONGEST_TEXT)}"
+        more = f", or {CALIBRATED}" if error.where == "attack.epsilon" else ""
+        raise UserError(error.what + said, where=place, remedy=error.remedy + more) from error
+    return {key: getattr(read, key) for key in given}, calibrated
+
+
+def _require_sense(where: str, column: Column, *, attacked: bool) -> None:
+    """Refuses what would be measured under a name that says something else.
+
+    Raises:
+        UserError: for it.
+    """
+    if column.source is None:
+        _require(
+            not attacked, f"{where}: source", "the network that the examples are crafted on, or no attack"
+        )
+    if column.calibrated:
+        remedy = (
+            f"accuracy: {CALIBRATED} is the epsilon at which the reference is as often right as published"
+        )
+        _require(column.measure == "accuracy", f"{where}: measure", remedy, column.measure)
+        remedy = f"reference, whose accuracy an epsilon that is {CALIBRATED} is chosen by"
+        _require(column.source == "reference", f"{where}: source", remedy, column.source)
+    if column.measure == "fooling rate of the reference's":
+        remedy = "reference, or none: the rate is of the images that the reference classifies correctly"
+        _require(column.source in (None, "reference"), f"{where}: source", remedy, column.source)
 
 
 def _mapping(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _wrong(where, "a mapping")
+        raise _wrong(where, "a mapping", value)
     for key in value:
         _require(
             isinstance(key, str), f"{where}.{key}", "a text for a key, in quotes if it looks like a number"
@@ -202,13 +258,14 @@ def _require_keys(value: object, where: str, known: set[str], needed: Iterable[s
         _require(key in value, f"{where}: {key}", "a value for it")
 
 
-def _require(holds: bool, where: str, remedy: str) -> None:
+def _require(holds: bool, where: str, remedy: str, given: object = None) -> None:
     if not holds:
-        raise _wrong(where, remedy)
+        raise _wrong(where, remedy, given)
 
 
-def _wrong(where: str, remedy: str) -> UserError:
-    return UserError("the definition is wrong", where=where, remedy=remedy)
+def _wrong(where: str, remedy: str, given: object = None) -> UserError:
+    said = "" if given is None else f": {legible(str(given), LONGEST_TEXT)}"
+    return UserError(f"the definition is wrong{said}", where=where, remedy=remedy)
 
 
 def names() -> list[str]:

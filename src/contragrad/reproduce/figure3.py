@@ -11,6 +11,7 @@ from rich.text import Text
 from torch import Tensor
 
 from contragrad.jobs import full_trainings
+from contragrad.legible import legible
 from contragrad.networks.inference import predict
 from contragrad.pictures import explain
 from contragrad.pictures.explain import integrated_gradients, pixel_distance, relative
@@ -147,7 +148,7 @@ def as_text(shown: Content) -> Text:
     ]
     if shown["looks"] > 1:
         found.append(LOOKS.format(shown["looks"]))
-    return Text("\n".join(found))
+    return Text(legible("\n".join(found), lines=True))
 
 
 def picture(maps: Maps, path: Path) -> None:

@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rich.text import Text
+
 from contragrad.evolution.genome import Genome
 from contragrad.evolution.shapes import Problem
 from contragrad.jobs.recipes import best
+from contragrad.legible import legible
 from contragrad.pictures import draw
 from contragrad.reference import HAND_ENGINEERED
-from contragrad.reproduce import experiment
+from contragrad.reproduce import experiment, provenance
 from contragrad.reproduce.definition_file import read_figure
 from contragrad.reproduce.experiment import Setup
+from contragrad.reproduce.provenance import Content, Ground, told
 from contragrad.watch.events import Watcher
 
 FIGURE4 = read_figure("figure4")
@@ -32,9 +36,31 @@ def architectures(setups: Sequence[Setup], watch: Watcher) -> dict[str, Genome]:
     return drawn
 
 
-def pictures(drawn: Mapping[str, Genome], problem: Problem, folder: Path) -> list[Path]:
+def pictures(drawn: Mapping[str, Genome], problem: Problem, folder: Path) -> None:
     """Writes the drawings into the folder, as SVG."""
-    paths = {name: folder / f"figure4-{name}.svg" for name in drawn}
     for name, genome in drawn.items():
-        draw.architecture(genome, problem, paths[name], title=name)
-    return list(paths.values())
+        draw.architecture(genome, problem, folder / _file(name), title=name)
+
+
+def content(of: Sequence[Ground], drawn: Mapping[str, Genome], *, identity: str) -> Content:
+    """The figure as plain JSON: what is drawn, by name."""
+    return {
+        "figure": FIGURE4.name,
+        "identity": identity,
+        **told(FIGURE4, of),
+        "architectures": {name: str(genome) for name, genome in drawn.items()},
+    }
+
+
+def as_text(shown: Content) -> Text:
+    """What is drawn, for people."""
+    found = [
+        f"{shown['figure']}, scale {shown['scale']}: {shown['title']}",
+        *(f"{_file(name)}: {genome}" for name, genome in shown["architectures"].items()),
+        *provenance.lines(shown),
+    ]
+    return Text(legible("\n".join(found), lines=True))
+
+
+def _file(name: str) -> str:
+    return f"figure4-{name}.svg"

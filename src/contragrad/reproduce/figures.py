@@ -1,7 +1,8 @@
 """A table's figures for one seed: networks trained where they are not, examples crafted, answers counted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from contragrad.evaluate import Share
 from contragrad.jobs.recipes import RECIPES, SEARCHES, Found
 from contragrad.reproduce import experiment
 from contragrad.reproduce.asking import CLEAN, Asking
-from contragrad.reproduce.definition import ROW_SOURCES, Column, Definition
+from contragrad.reproduce.definition import ROW_SOURCES, Column, DataName, Definition
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.measures import cell
@@ -19,6 +20,8 @@ from contragrad.reproduce.trainings import REFERENCE
 from contragrad.run_folder.notes import note_look
 from contragrad.settings.config import AttackSettings
 from contragrad.watch.events import Watcher
+
+Figure = TypeVar("Figure")
 
 Figures = dict[str, dict[str, Share | str]]
 """Network -> column -> figure, or why there is none."""
@@ -48,7 +51,7 @@ class Measured:
     Args:
         figures: of the table, or of its columns of one data set.
         crafted: by column, of those whose examples could be crafted.
-        calibration: the calibrated epsilon, if a column has one.
+        calibration: the calibrated epsilons, by data set.
         looks: how many sets of networks were measured on the test images so far.
         own: how often the source of a row is fooled itself, by network and column, where it is the row's own.
         pairs: each network beside the baseline, by column and network, of accuracies.
@@ -56,7 +59,7 @@ class Measured:
 
     figures: Figures
     crafted: dict[str, Crafted]
-    calibration: Calibration | None
+    calibration: Mapping[DataName | None, Calibration]
     looks: int
     own: dict[str, dict[str, Share]] = field(default_factory=dict)
     pairs: dict[str, dict[str, Pair]] = field(default_factory=dict)
@@ -73,21 +76,23 @@ def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
         with experiment.opened(setup, definition.experiment, data, watch, epsilon=epsilon) as place:
             columns = [column for column in definition.columns if column.data == data]
             parts.append(_of_data(definition, columns, place, found, watch))
-    figures: Figures = {name: {} for name in definition.networks}
-    own: dict[str, dict[str, Share]] = {name: {} for name in definition.networks}
-    for part in parts:
-        for name, cells in part.figures.items():
-            figures[name] |= cells
-        for name, fooled in part.own.items():
-            own[name] |= fooled
     return Measured(
-        figures=figures,
+        figures=_joined(part.figures for part in parts),
         crafted={name: each for part in parts for name, each in part.crafted.items()},
-        calibration=next((part.calibration for part in parts if part.calibration), None),
+        calibration={data: each for part in parts for data, each in part.calibration.items()},
         looks=max(part.looks for part in parts),
-        own=own,
+        own=_joined(part.own for part in parts),
         pairs={column: pairs for part in parts for column, pairs in part.pairs.items()},
     )
+
+
+def _joined(parts: Iterable[Mapping[str, Mapping[str, Figure]]]) -> dict[str, dict[str, Figure]]:
+    """What several data sets have by network and column, in one."""
+    found: dict[str, dict[str, Figure]] = {}
+    for part in parts:
+        for name, cells in part.items():
+            found.setdefault(name, {}).update(cells)
+    return found
 
 
 def _of_data(
@@ -95,56 +100,88 @@ def _of_data(
 ) -> Measured:
     asking = Asking(definition, columns, place, found, watch)
     asking.ask()
-    figures: Figures = {name: {} for name in definition.networks}
-    own: dict[str, dict[str, Share]] = {name: {} for name in definition.networks}
-    crafted: dict[str, Crafted] = {}
-    rights: dict[str, dict[str, Tensor]] = {}
-    for column in columns:
-        if column.measure == "accuracy":
-            rights[column.name] = {}
-        for name, cells in figures.items():
-            shown = asking.shown(name, column)
-            source = shown.source or REFERENCE
-            gaps = [each for each in (source, name) if not asking.there(each)]
-            if gaps:
-                cells[column.name] = f"the training of {gaps[0]} diverged"
-                continue
-            clean, right = asking.right(source, CLEAN), asking.right(name, shown)
-            if column.name in rights:
-                rights[column.name][name] = right
-            cells[column.name] = cell(column.measure, right, clean=asking.right(name, CLEAN), source=clean)
-            if shown.attack is not None:
-                strength = Crafted(
-                    attack=shown.attack,
-                    clean=Share.of(clean),
-                    fooled=cell("fooling rate", asking.right(source, shown), clean=clean, source=clean),
-                )
-                if column.source in ROW_SOURCES:
-                    own[name][column.name] = strength.fooled
-                crafted[column.name] = min(
-                    crafted.get(column.name, strength), strength, key=lambda each: each.fooled.share or 0.0
-                )
-    for worst, of in definition.worst_cases.items():
-        members = [column.name for column in columns if column.name in of]
-        if members:
-            rights[worst] = {}
+    figures = {
+        name: {column.name: _cell(asking, name, column) for column in columns} for name in definition.networks
+    }
+    rights = {column.name: _rights(asking, column) for column in columns if column.measure == "accuracy"}
+    for worst, members in definition.worst_cases.items():
+        if members[0] in rights:  # all of one data set
+            rights[worst] = _in_all([rights[each] for each in members])
             for name, cells in figures.items():
-                gaps = [gap for each in members if isinstance(gap := cells[each], str)]
-                if gaps:
-                    cells[worst] = gaps[0]
-                    continue
-                right = rights[worst][name] = torch.stack([rights[each][name] for each in members]).all(0)
-                cells[worst] = Share.of(right)
-    pairs = {column: _pairs(right, definition.baseline) for column, right in rights.items()}
-    looks = note_look(place.memo, asking.trained())
+                cells[worst] = _worst(rights[worst].get(name), [cells[each] for each in members])
+    strengths = {column.name: _strengths(asking, column) for column in columns if column.source is not None}
+    own = [column.name for column in columns if column.source in ROW_SOURCES]
     return Measured(
         figures=figures,
-        crafted=crafted,
-        calibration=asking.calibration,
-        looks=looks,
-        own=own,
-        pairs=pairs,
+        crafted={column: _weakest(each.values()) for column, each in strengths.items() if each},
+        calibration={} if asking.calibration is None else {columns[0].data: asking.calibration},
+        looks=note_look(place.memo, asking.trained()),
+        own={
+            name: {column: strengths[column][name].fooled for column in own if name in strengths[column]}
+            for name in definition.networks
+        },
+        pairs={column: _pairs(right, definition.baseline) for column, right in rights.items()},
     )
+
+
+def _gap(asking: Asking, network: str, column: Column) -> str | None:
+    """Why a network has no figure in a column, if it has none."""
+    for each in (asking.shown(network, column).source or REFERENCE, network):
+        if why := asking.gap(each):
+            return f"the training of {each} {why}"
+    return None
+
+
+def _cell(asking: Asking, network: str, column: Column) -> Share | str:
+    if gap := _gap(asking, network, column):
+        return gap
+    shown = asking.shown(network, column)
+    return cell(
+        column.measure,
+        asking.right(network, shown),
+        clean=asking.right(network, CLEAN),
+        source=asking.right(shown.source or REFERENCE, CLEAN),
+    )
+
+
+def _rights(asking: Asking, column: Column) -> dict[str, Tensor]:
+    """Whether each network that is there is right in a column, image by image."""
+    return {
+        name: asking.right(name, asking.shown(name, column))
+        for name in asking.definition.networks
+        if _gap(asking, name, column) is None
+    }
+
+
+def _in_all(members: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Whether each network is right in all of several columns, where it is there in all."""
+    return {
+        name: torch.stack([right[name] for right in members]).all(0)
+        for name in members[0]
+        if all(name in right for right in members)
+    }
+
+
+def _worst(right: Tensor | None, cells: Sequence[Share | str]) -> Share | str:
+    """A worst case's figure, or the first reason why one of its columns has none."""
+    return next(each for each in cells if isinstance(each, str)) if right is None else Share.of(right)
+
+
+def _strengths(asking: Asking, column: Column) -> dict[str, Crafted]:
+    """How strong a column's examples are for each network that has a figure in it."""
+    found = {}
+    for name in asking.definition.networks:
+        shown = asking.shown(name, column)
+        if shown.source is None or shown.attack is None or _gap(asking, name, column):
+            continue
+        clean = asking.right(shown.source, CLEAN)
+        fooled = cell("fooling rate", asking.right(shown.source, shown), clean=clean, source=clean)
+        found[name] = Crafted(attack=shown.attack, clean=Share.of(clean), fooled=fooled)
+    return found
+
+
+def _weakest(strengths: Iterable[Crafted]) -> Crafted:
+    return min(strengths, key=lambda each: each.fooled.share or 0.0)
 
 
 def _pairs(right: Mapping[str, Tensor], baseline: str | None) -> dict[str, Pair]:

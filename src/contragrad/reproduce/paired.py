@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 from torch import Tensor
 
 from contragrad.audit.findings import mcnemar
-from contragrad.legible import legible
 from contragrad.reproduce.provenance import Content
+
+NOTE = (
+    "differences in points, each ± its 95 % interval; p: McNemar's exact test with each seed, adjusted by "
+    "Holm over the rows: of two trained networks, not of two methods"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,16 @@ def paired(network: Tensor, baseline: Tensor) -> Pair:
     )
 
 
+def half_width(gained: int, lost: int, count: int) -> float:
+    """How far the 95 % interval around the difference of two accuracies reaches to either side.
+
+    It is of the sampling of the images, and knows that both are of the same ones.
+
+    Source: Agresti, "Categorical data analysis", on matched pairs.
+    """
+    return 1.96 * sqrt(gained + lost - (gained - lost) ** 2 / count) / count
+
+
 def holm(values: Sequence[float]) -> list[float]:
     """The p-values of several tests, adjusted so that one false alarm among all is as rare as one test says.
 
@@ -59,7 +74,14 @@ def entries(pairs: Mapping[str, Pair]) -> dict[str, Content]:
     """One column's pairs with one seed, by network, as plain JSON; p adjusted over the networks."""
     adjusted = holm([pair.p for pair in pairs.values()])
     return {
-        name: {"gained": pair.gained, "lost": pair.lost, "count": pair.count, "p": pair.p, "p_holm": each}
+        name: {
+            "gained": pair.gained,
+            "lost": pair.lost,
+            "count": pair.count,
+            "half_width": half_width(pair.gained, pair.lost, pair.count),
+            "p": pair.p,
+            "p_holm": each,
+        }
         for (name, pair), each in zip(pairs.items(), adjusted, strict=True)
     }
 
@@ -76,17 +98,18 @@ def lines(table: Content) -> list[str]:
             if any(pairs := row[name].get("beside_baseline", []))
         }
         if rows:
-            said = "; ".join(f"{legible(network)} {_said(pairs)}" for network, pairs in rows.items())
-            found.append(f"{name}, beside {legible(table['baseline'])} on the same images: {said}")
+            said = "; ".join(f"{network} {_said(pairs)}" for network, pairs in rows.items())
+            found.append(f"{name}, beside {table['baseline']} on the same images: {said}")
     if found:
-        found.append("p: McNemar's exact test with each seed, adjusted by Holm over the rows")
+        found.append(NOTE)
     return found
 
 
 def _said(pairs: Sequence[Content | None]) -> str:
-    return ", ".join(
-        "–"
-        if pair is None
-        else f"{100 * (pair['gained'] - pair['lost']) / pair['count']:+.1f} (p {pair['p_holm']:.2g})"
-        for pair in pairs
-    )
+    return ", ".join("–" if pair is None else _difference(pair) for pair in pairs)
+
+
+def _difference(pair: Content) -> str:
+    gained, lost, count = pair["gained"], pair["lost"], pair["count"]
+    reach = half_width(gained, lost, count)  # which older tables do not have
+    return f"{100 * (gained - lost) / count:+.1f} ± {100 * reach:.1f} (p {pair['p_holm']:.2g})"

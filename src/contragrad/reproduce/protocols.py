@@ -9,6 +9,7 @@ from rich.text import Text
 
 from contragrad.legible import legible
 from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.strength import same_attack
 
 CAUSES = (
     "trainings differ by chance too; a network that no search has chosen shows what all of this but the "
@@ -28,7 +29,7 @@ def difference(separate: Content, paper: Content) -> Content:
     columns = [
         name
         for name, column in separate["columns"].items()
-        if _attacks(column) == _attacks(paper["columns"][name])
+        if _attacked_alike(column, paper["columns"][name])
     ]
     added = {
         network: {
@@ -59,19 +60,30 @@ def difference(separate: Content, paper: Content) -> Content:
     }
 
 
-def _attacks(column: Content) -> list[Content | None]:
-    return [each and each["attack"] for each in column.get("crafted", [])]
+def _attacked_alike(separate: Content, paper: Content) -> bool:
+    """Whether a column's examples are of the same attack, with each seed, or there are none in both."""
+    pairs = zip(separate.get("crafted", []), paper.get("crafted", []), strict=True)
+    return all(
+        same_attack(one["attack"], other["attack"]) if one and other else one == other for one, other in pairs
+    )
 
 
 def _settings(separate: Content, paper: Content) -> list[tuple[str, object, object]]:
-    """Each setting that either table tells, by both; what a table does not tell is as the paper has it."""
+    """Each setting that either table tells, by both; what a table does not tell is as the paper has it.
+
+    An older table may tell what a newer one, of the paper's own value, does not: that is left out.
+    """
     tables = (separate, paper)
     published = {key: each["paper"] for table in tables for key, each in table["differs"].items()}
     own = [
         table["left_open"] | {key: each["here"] for key, each in table["differs"].items()} for table in tables
     ]
     keys = dict.fromkeys((*own[0], *own[1]))
-    return [(key, *(each.get(key, published.get(key)) for each in own)) for key in keys]
+    return [
+        (key, *(each.get(key, published.get(key)) for each in own))
+        for key in keys
+        if key in published or all(key in each for each in own)
+    ]
 
 
 def _added(separate: Sequence[Content], paper: Sequence[Content]) -> list[float | None]:
@@ -104,15 +116,17 @@ def as_text(found: Content) -> Group:
     baseline = found["baseline"]
     columns = list(next(iter(found["networks"].values())))
     spread = "" if len(found["seeds"]) == 1 else ", ± standard deviation"
-    more = f"; [how much more than to {legible(baseline)}]" if baseline else ""
+    more = f"; [how much more than to {baseline}]" if baseline else ""
+    title = f"{found['table']}, scale {found['scale']}: what the paper's protocol adds"
+    caption = f"percentage points, seeds {', '.join(map(str, found['seeds']))}{spread}{more}"
     shown = Table(
-        title=f"{found['table']}, scale {found['scale']}: what the paper's protocol adds",
-        caption=Text(f"percentage points, seeds {', '.join(map(str, found['seeds']))}{spread}{more}"),
+        title=Text(legible(title), "table.title"),
+        caption=Text(legible(caption), "table.caption"),
         title_justify="left",
     )
     shown.add_column("network", overflow="fold")
     for column in columns:
-        shown.add_column(column, justify="right")
+        shown.add_column(Text(legible(column)), justify="right")
     for network, row in found["networks"].items():
         shown.add_row(Text(legible(network)), *(Text(_figure(row[column])) for column in columns))
     changed = [f"{key} {each['separate']} -> {each['paper']}" for key, each in found["settings"].items()]
@@ -121,7 +135,7 @@ def as_text(found: Content) -> Group:
         for part, count in found["images"]["separate"].items()
         if count != found["images"]["paper"].get(part, 0)
     ]
-    return Group(shown, Text(f"what differs: {', '.join(changed)}\n{CAUSES}"))
+    return Group(shown, Text(legible(f"what differs: {', '.join(changed)}\n{CAUSES}", lines=True)))
 
 
 def _figure(entry: Content) -> str:

@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from contragrad.audit.settings import radius
 from contragrad.data.dataset import Dataset, split
 from contragrad.data.sources import LAYOUT
+from contragrad.engine.evaluations import provenance as made_here
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.search import Member
@@ -14,12 +16,14 @@ from contragrad.evolution.trial import Infeasible, Trial
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.jobs import run
 from contragrad.jobs.recipes import RECIPES, Found
+from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import deployed_name
 from contragrad.reproduce.definition import DataName, Definition, Experiment
 from contragrad.reproduce.experiment import EVOLVED_ON, Setup
 from contragrad.reproduce.trainings import trainings
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
+from contragrad.settings.checks import fraction
 from contragrad.settings.choices import ReferenceArchitecture
 from contragrad.settings.config import DataSettings, StudyConfig
 
@@ -37,6 +41,7 @@ PAPER: dict[str, Plain] = {
     "training.batch_size": 128,
     "training.objective": "gm",
     "training.gm_every": 1,
+    "search.population": "4 or 5",
     "search.children": 2,
     "search.minimum_distance": 4.0,
     "search.generations": 50,
@@ -54,10 +59,17 @@ PAPER: dict[str, Plain] = {
     "search.limits.flops": None,
     "refine.epochs": 1000,
     "refine.keep": "last",
+    "refine.networks": "all 4 or 5",
 }
 """What the paper says of a setting; None where it has no such thing. It leaves all others open.
 
 Source: section 4.
+"""
+
+POPULATIONS = (4, 5)
+"""Of the paper's searches, all of whose networks are refined.
+
+Source: section 4, implementation details.
 """
 
 REFERENCES: dict[Experiment, ReferenceArchitecture] = {
@@ -151,17 +163,10 @@ def identity(definition: Definition, of: Sequence[Ground]) -> str:
 
 
 def _names(definition: Definition, ground: Ground) -> list[object]:
-    """The settings of a study, and what its evaluations and the table's trainings are called.
-
-    What the search will find is not known, so that its initial candidates stand in for it.
-    """
+    """The settings of a study, and what its evaluations and the table's trainings are called."""
     workspace = ground.workspace
     config = workspace.config
-    initial = search.start(config.search, workspace.problem, config.seed).initial
-    trials = [Trial(genome, search.epochs(config.search, config.search.generations)) for genome in initial]
-    members = [Member(trial, Infeasible("stands in")) for trial in trials]
-    stand_ins = Found(members, members, members, config.training.sources)
-    tasks = trainings(definition.networks, definition.columns, config, stand_ins)
+    trials, tasks = stand_ins(definition, ground)
     # Where the files lie is no part of it; what they hold is in the names.
     placeless = replace(config, data=DataSettings(), reference=replace(config.reference, weights=None))
     return [
@@ -172,22 +177,33 @@ def _names(definition: Definition, ground: Ground) -> list[object]:
     ]
 
 
+def stand_ins(definition: Definition, ground: Ground) -> tuple[list[Trial], list[FullTraining]]:
+    """The initial candidates of a study's search, and the table's trainings if they were what it finds."""
+    workspace = ground.workspace
+    config = workspace.config
+    initial = search.start(config.search, workspace.problem, config.seed).initial
+    trials = [Trial(genome, search.epochs(config.search, config.search.generations)) for genome in initial]
+    members = [Member(trial, Infeasible("stands in")) for trial in trials]
+    found = Found(members, members, members, config.training.sources)
+    return trials, trainings(definition.networks, definition.columns, config, found)
+
+
 def told(definition: Definition, of: Sequence[Ground]) -> Content:
-    """Title, scale and seeds, the data, and each setting that is not the paper's, or that it leaves open."""
+    """Title, scale, seeds, versions, data, and each setting that is not the paper's or left open by it."""
     first = [ground for ground in of if ground.setup == of[0].setup]
     config = first[0].workspace.config
     settings = config_file.dotted(config)
     if config.fitness_split == "test":
         del settings["data.validation_fraction"]
-    published = PAPER | {
-        "reference.architecture": REFERENCES[definition.experiment],
-        "refine.networks": config.search.population,
-    }
+    published = PAPER | {"reference.architecture": REFERENCES[definition.experiment]}
+    made = made_here()
     extent = "reduced data" if any(ground.reduced for ground in first) else "full data"
     return {
         "title": f"{definition.title}, {extent}",
         "baseline": definition.baseline,
         "scale": of[0].setup.scale,
+        # No part of the identity: the same table made elsewhere is not made again.
+        "made_with": {key: made[key] for key in ("contragrad", "torch", "python", "machine")},
         "seeds": [ground.setup.seed for ground in of if ground.data == of[0].data],
         "data": [_data(ground, definition) for ground in first],
         "left_open": {
@@ -196,9 +212,19 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
         "differs": {
             key: {"here": settings[key], "paper": paper}
             for key, paper in published.items()
-            if key in settings and settings[key] != paper
+            if key in settings and not _as_published(key, settings, paper)
         },
     }
+
+
+def _as_published(key: str, settings: Mapping[str, Plain], paper: Plain) -> bool:
+    """Whether a setting is the paper's."""
+    population = settings["search.population"]
+    if key == "search.population":
+        return population in POPULATIONS
+    if key == "refine.networks":
+        return settings[key] == population and population in POPULATIONS
+    return settings[key] == paper
 
 
 def _data(ground: Ground, definition: Definition) -> Content:
@@ -211,7 +237,7 @@ def _data(ground: Ground, definition: Definition) -> Content:
         "fingerprint": ground.workspace.data,
         "images": dict(ground.images),
         "note": CUT if (name, config.data.source) == ("kmnist", "npz") else None,
-        "epsilon": None if (epsilon := definition.epsilon_of(ground.data)) is None else str(epsilon),
+        "epsilon": None if (epsilon := definition.epsilon_of(ground.data)) is None else radius(epsilon),
     }
 
 
@@ -221,14 +247,14 @@ def lines(shown: Content) -> list[str]:
     for data in shown["data"]:
         images = ", ".join(f"{count:,} {part}" for part, count in data["images"].items())
         evolved = ", on which the networks are evolved" if data["evolved_on"] else ""
-        epsilon = f", attack.epsilon {data['epsilon']}" if data.get("epsilon") else ""
+        epsilon = f", attack.epsilon {in_greys(data['epsilon'])}" if data.get("epsilon") else ""
         found.append(
             f"data: {data['name']}{evolved}: {images} images; {data['source']}, "
             f"{data['fingerprint']}{epsilon}"
         )
         if data["note"]:
             found.append(f"  {data['note']}")
-    left_open = ", ".join(f"{key} {value}" for key, value in shown["left_open"].items())
+    left_open = ", ".join(f"{key} {_setting(key, value)}" for key, value in shown["left_open"].items())
     differs = ", ".join(
         f"{key} {each['here']} ({'none' if each['paper'] is None else each['paper']})"
         for key, each in shown["differs"].items()
@@ -238,3 +264,12 @@ def lines(shown: Content) -> list[str]:
         f"settings other than the paper's (its own in brackets): {differs or 'none'}",
         f"settings that the paper leaves open: {left_open}",
     ]
+
+
+def _setting(key: str, value: Plain) -> Plain:
+    return in_greys(str(value)) if value and key in ("attack.epsilon", "attack.step_size") else value
+
+
+def in_greys(length: str) -> str:
+    """An epsilon or a step's length of a table's file, as people in the field write it."""
+    return radius(fraction(length))

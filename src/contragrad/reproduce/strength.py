@@ -1,9 +1,10 @@
 """How strong a printed table's examples are: who does not fool their own source fools nobody."""
 
+from contragrad.attacks.library import settings_read
 from contragrad.audit.findings import STRONG
-from contragrad.legible import legible
 from contragrad.reproduce.definition import ITSELF, ROW_SOURCES
-from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.provenance import Content, in_greys
+from contragrad.watch.scene import counted
 
 MARK = "*"
 """Beside a figure whose examples hardly fool their own source."""
@@ -14,14 +15,19 @@ WEAK = (
 ).replace("%", " %")
 
 
+UNMARKED = (
+    f"no {MARK} at such figures: their ε is the one at which the source keeps its published accuracy, "
+    "so that it is fooled as often as that says"
+)
+
+
 def examples(name: str, column: Content) -> str:
     """How a column's examples were crafted, and how strong they are."""
     crafted = [each for each in column["crafted"] if each is not None]
     if not crafted:
         return f"{name}: no examples"
     attack = crafted[0]["attack"]
-    epsilons = ", ".join(dict.fromkeys(each["attack"]["epsilon"] for each in crafted))
-    length = "" if attack["step_size"] is None else f" of {attack['step_size']}"
+    epsilons = ", ".join(dict.fromkeys(in_greys(each["attack"]["epsilon"]) for each in crafted))
     clean, fooled = (
         ", ".join(_percent(each[key]) for each in crafted)
         for key in ("source_clean_accuracy", "source_fooling_rate")
@@ -29,10 +35,27 @@ def examples(name: str, column: Content) -> str:
     source = column["source"]
     whose = f"{source} (the weakest row's)" if source in ROW_SOURCES else source
     return (
-        f"{name}: {attack['name']} on {whose}, ε {epsilons}, {attack['steps']} steps{length}"
-        f"{', random start' if attack['random_start'] else ''}; "
+        f"{name}: {attack['name']} on {whose}, ε {epsilons}{_steps(attack)}; "
         f"the source classifies {clean} % of clean images correctly, and is fooled on {fooled} % of those"
     )
+
+
+def same_attack(one: Content, other: Content) -> bool:
+    """Whether two attacks are the same in all that they read, in whatever words a table's file has it."""
+    return _read(one) == _read(other)
+
+
+def _read(attack: Content) -> tuple[str, ...]:
+    return attack["name"], in_greys(attack["epsilon"]), _steps(attack)
+
+
+def _steps(attack: Content) -> str:
+    """What the attack does, of what it reads alone; older tables have the other settings too."""
+    read = settings_read(attack["name"])
+    steps = f", {counted(attack['steps'], 'step')}" if "steps" in read else ""
+    length = f" of {in_greys(attack['step_size'])}" if "step_size" in read and attack["step_size"] else ""
+    start = ", random start" if "random_start" in read and attack["random_start"] else ""
+    return f"{steps}{length}{start}"
 
 
 def own_sources(table: Content) -> list[str]:
@@ -45,7 +68,7 @@ def own_sources(table: Content) -> list[str]:
             if (rate := row[name].get("source_fooling_rate"))
         }
         if rates:
-            rows = "; ".join(f"{legible(network)} {rate} %" for network, rate in rates.items())
+            rows = "; ".join(f"{network} {rate} %" for network, rate in rates.items())
             found.append(f"{name}: each row's {column['source']} is fooled on: {rows}")
     return found
 
@@ -53,14 +76,15 @@ def own_sources(table: Content) -> list[str]:
 def is_weak(table: Content, row: Content, name: str) -> bool:
     """Whether the examples of a row's figure hardly fool their own source, with some seed.
 
-    Where the network itself is attacked, how often it is fooled is the figure itself.
+    Where the network itself is attacked, how often it is fooled is the figure itself; where epsilon is
+    calibrated, it was chosen.
     """
     column = table["columns"][name]
     if row[name]["mean"] is None:
         return False
     if of := column.get("worst_of"):
         return any(is_weak(table, row, each) for each in of)
-    if column["source"] in (None, ITSELF):
+    if column["source"] in (None, ITSELF) or column.get("calibrated"):
         return False
     if column["source"] in ROW_SOURCES:
         rates = row[name].get("source_fooling_rate", [])

@@ -11,18 +11,21 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from contragrad.attacks.library import settings_read
+from contragrad.audit.settings import radius
 from contragrad.errors import UserError
-from contragrad.evaluate import Share, wilson
+from contragrad.evaluate import Share
 from contragrad.files import write_text
 from contragrad.legible import legible
 from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.reproduce import paired, provenance
-from contragrad.reproduce.definition import ROW_SOURCES, Definition
-from contragrad.reproduce.epsilon import GREYS
+from contragrad.reproduce.definition import ROW_SOURCES, DataName, Definition
+from contragrad.reproduce.epsilon import GREYS, Calibration
+from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.paired import entries
 from contragrad.reproduce.provenance import Content, Ground, told
-from contragrad.reproduce.strength import MARK, WEAK, examples, is_weak, own_sources
+from contragrad.reproduce.strength import MARK, UNMARKED, WEAK, examples, is_weak, own_sources
 from contragrad.run_folder.notes import LOOKS
 
 INTERVALS = "95 % Wilson intervals, of the sampling of the test images only"
@@ -39,8 +42,8 @@ def content(
         "intervals": INTERVALS,
         **told(definition, of),
         "calibration": [
-            None if each is None else asdict(each) | {"epsilon": str(each.epsilon), "clamped": each.clamped}
-            for each in (seed.calibration for seed in found)
+            [_calibration(data or EVOLVED_ON, each) for data, each in seed.calibration.items()]
+            for seed in found
         ],
         "looks": max(seed.looks for seed in found),
         "columns": {name: _column(name, definition, found) for name in definition.shown},
@@ -56,6 +59,10 @@ def content(
     }
 
 
+def _calibration(data: DataName, found: Calibration) -> Content:
+    return {"data": data, **asdict(found), "epsilon": radius(found.epsilon), "clamped": found.clamped}
+
+
 def _column(name: str, definition: Definition, found: Sequence[Measured]) -> Content:
     """What a column shows, and each seed's examples with the success that they have on their own source."""
     columns = {column.name: column for column in definition.columns}
@@ -65,6 +72,8 @@ def _column(name: str, definition: Definition, found: Sequence[Measured]) -> Con
     shown: Content = {"measure": column.measure, "source": column.source, "data": column.data}
     if column.source is None:
         return shown
+    if column.calibrated:
+        shown["calibrated"] = True
     crafted = [seed.crafted.get(column.name) for seed in found]
     return shown | {"crafted": [None if each is None else _crafted(each) for each in crafted]}
 
@@ -85,13 +94,11 @@ def _own(network: str, name: str, definition: Definition, found: Sequence[Measur
 
 def _crafted(crafted: Crafted) -> Content:
     attack = crafted.attack
+    step_size = None if attack.step_size is None else radius(attack.step_size)
+    settings = asdict(attack) | {"epsilon": radius(attack.epsilon), "step_size": step_size}
+    read = ("name", "epsilon", *settings_read(attack.name))
     return {
-        "attack": asdict(attack)
-        | {
-            "epsilon": str(attack.epsilon),
-            "steps": 1 if attack.name == "fgsm" else attack.steps,
-            "step_size": None if attack.step_size is None else str(attack.step_size),
-        },
+        "attack": {key: value if key in read else None for key, value in settings.items()},
         "source_clean_accuracy": _measured(crafted.clean),
         "source_fooling_rate": _measured(crafted.fooled),
     }
@@ -104,19 +111,18 @@ def _measured(share: Share | str) -> Content:
 
 
 def _entry(published: float | None, cells: Sequence[Share | str]) -> Content:
-    """A figure: its mean, standard deviation and range over the seeds, and one test set's Wilson interval."""
+    """A figure: its mean, standard deviation and range over the seeds; an interval of a single seed alone."""
     there = [cell for cell in cells if isinstance(cell, Share) and cell.count]
     shares = [cell.share for cell in there if cell.share is not None]
     summary: Content = {"published": published, "measured": [_measured(cell) for cell in cells]}
     if not shares:
         return summary | {"mean": None, "deviation": None, "range": None, "interval": None}
-    # The seeds share their test images, so that more of them leave the sampling error as it is.
-    count = min(cell.count for cell in there)
     return summary | {
         "mean": mean(shares),
         "deviation": stdev(shares) if len(shares) > 1 else None,
         "range": [min(shares), max(shares)],
-        "interval": wilson(round(mean(shares) * count), count),
+        # Around a mean it would say nothing of how far networks of other seeds lie apart.
+        "interval": there[0].interval if len(cells) == 1 else None,
     }
 
 
@@ -136,31 +142,24 @@ def read(path: Path) -> Content | None:
 
 def as_text(table: Content) -> Group:
     """The table for people: published beside measured, in per cent."""
-    seeds = table["seeds"]
-    spread = (
-        ""
-        if len(seeds) == 1
-        else f"; mean, ± standard deviation and (range) over seeds {', '.join(map(str, seeds))}"
-    )
-    counts = _counts(table)
-    images = " to ".join(f"{count:,}" for count in sorted({counts[0], counts[-1]})) if counts else "no"
     shown = Table(
-        title=f"{table['table']}, scale {table['scale']}: {table['title']}",
-        caption=f"published, then measured, in %; [{table['intervals']}]: {images} images{spread}",
+        title=Text(legible(f"{table['table']}, scale {table['scale']}: {table['title']}"), "table.title"),
+        caption=Text(_caption(table), "table.caption"),
         title_justify="left",
     )
     shown.add_column("network", overflow="fold")
     for column in table["columns"]:
-        shown.add_column(column, justify="right")
+        shown.add_column(Text(legible(column)), justify="right")
     for name, row in table["networks"].items():
         shown.add_row(
             Text(legible(name)),
-            *(_figure(row[column], weak=is_weak(table, row, column)) for column in table["columns"]),
+            *(Text(_figure(row[column], weak=is_weak(table, row, column))) for column in table["columns"]),
         )
     lines = [examples(name, column) for name, column in table["columns"].items() if column["source"]]
     lines += own_sources(table)
     if any(is_weak(table, row, column) for row in table["networks"].values() for column in row):
         lines.append(WEAK)
+    lines += [f"{name}: {UNMARKED}" for name, column in table["columns"].items() if column.get("calibrated")]
     lines += [
         f"{name}: images that are right in each of {', '.join(column['worst_of'])}"
         for name, column in table["columns"].items()
@@ -168,17 +167,42 @@ def as_text(table: Content) -> Group:
     ]
     lines += paired.lines(table)
     lines += _missing(table)
-    lines += [
-        f"calibrated ε, seed {seed}: {each['greys']}/{GREYS}, where the reference classifies "
-        f"{100 * each['reached']:.1f} % of the {each['images']} images correctly; published "
-        f"{100 * each['target']:.1f} %{', which no ε reaches that was tried' if each['clamped'] else ''}"
-        for seed, each in zip(seeds, table["calibration"], strict=True)
-        if each is not None
-    ]
+    lines += _calibrated(table)
     lines += provenance.lines(table)
     if table["looks"] > 1:
         lines.append(LOOKS.format(table["looks"]))
-    return Group(shown, Text("\n".join(lines)))
+    # A definition of somebody's own has texts of theirs, as has a file that is there.
+    return Group(shown, Text(legible("\n".join(lines), lines=True)))
+
+
+def _caption(table: Content) -> str:
+    """What a cell shows."""
+    counts = _counts(table)
+    images = " to ".join(f"{count:,}" for count in sorted({counts[0], counts[-1]})) if counts else "no"
+    if len(table["seeds"]) == 1:
+        return f"published, then measured, in %; [{table['intervals']}]: {images} images"
+    return (
+        "published, then measured, in %: mean, ± standard deviation and (range) over seeds "
+        f"{', '.join(map(str, table['seeds']))}; {images} images; each seed's own interval stands in "
+        f"table.json ({table['intervals']})"
+    )
+
+
+def _calibrated(table: Content) -> list[str]:
+    """Each calibrated epsilon, and what it was chosen by."""
+    lines = []
+    for seed, found in zip(table["seeds"], table["calibration"], strict=True):
+        # Older tables have at most one, of the only data set.
+        several = found if isinstance(found, list) else [found] if found else []
+        for each in several:
+            of = f" of {each['data']}" if len(several) > 1 else ""
+            clamped = ", which no ε reaches that was tried" if each["clamped"] else ""
+            lines.append(
+                f"calibrated ε{of}, seed {seed}: {each['greys']}/{GREYS}, where the reference classifies "
+                f"{100 * each['reached']:.1f} % of the {each['images']} images correctly; published "
+                f"{100 * each['target']:.1f} %{clamped}"
+            )
+    return lines
 
 
 def _missing(table: Content) -> list[str]:
@@ -212,13 +236,14 @@ def _plain_figure(entry: Content) -> str:
     published = "–" if entry["published"] is None else f"{100 * entry['published']:.1f}"
     if entry["mean"] is None:
         return f"{published} | –"
-    low, high = (100 * bound for bound in entry["interval"])
-    interval = f"[{low:.1f}, {high:.1f}]"
+    figure = f"{published} | {100 * entry['mean']:.1f}"
+    if len(entry["measured"]) == 1:
+        low, high = (100 * bound for bound in entry["interval"])
+        return f"{figure} [{low:.1f}, {high:.1f}]"
     if entry["deviation"] is None:
-        return f"{published} | {100 * entry['mean']:.1f} {interval}"
+        return figure
     least, most = (100 * bound for bound in entry["range"])
-    spread = f"± {100 * entry['deviation']:.1f} ({least:.1f}–{most:.1f})"
-    return f"{published} | {100 * entry['mean']:.1f} {spread} {interval}"
+    return f"{figure} ± {100 * entry['deviation']:.1f} ({least:.1f}–{most:.1f})"
 
 
 def printed(table: Content) -> str:

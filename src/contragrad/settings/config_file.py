@@ -58,6 +58,19 @@ def read(path: Path | None, overrides: Sequence[str] = ()) -> StudyConfig:
     return _parsed(content, overrides)
 
 
+def of_mapping(content: dict[str, Any], where: str) -> StudyConfig:
+    """The settings that a mapping has, as it stands in a study file, and the defaults of all others.
+
+    Args:
+        content: the mapping.
+        where: where it is from, for errors.
+
+    Raises:
+        UserError: if a key or value is unknown or of the wrong type.
+    """
+    return _parsed(checked(content, where), ())
+
+
 def normalised(config: StudyConfig) -> StudyConfig:
     """The same settings, of the types that a study file gives: a `StudyConfig` takes what Python hands it.
 

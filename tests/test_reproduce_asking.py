@@ -1,0 +1,100 @@
+"""Networks of a table that are really trained: what one costs the others whose source diverged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from contragrad.data.dataset import Dataset, Examples
+from contragrad.engine.executors import Finished
+from contragrad.engine.memo import DictMemo
+from contragrad.evaluate import Share
+from contragrad.evolution.genome import parse as genome
+from contragrad.evolution.search import Member
+from contragrad.evolution.shapes import Problem
+from contragrad.evolution.trial import Measured as Outcome
+from contragrad.evolution.trial import Trial
+from contragrad.jobs.recipes import RECIPES, Found
+from contragrad.jobs.tasks import against, prepare
+from contragrad.reproduce.asking import CLEAN, Asking
+from contragrad.reproduce.definition_file import parse
+from contragrad.reproduce.experiment import Place
+from contragrad.reproduce.figures import _of_data
+from contragrad.run_folder.contents import load_splits, store_splits, untrained_reference
+from contragrad.run_folder.workspace import Workspace
+from contragrad.settings import config_file
+from contragrad.watch.events import nobody
+
+TABLE = parse(
+    "own",
+    """
+title: two rows that are trained against others than the reference, and one that is not
+experiment: reduced-data
+columns: {clean: , attacked: {source: reference}}
+networks: {"reference+orthogonal, several": , reference+GM: , "reference+fixed-adversarial, several": }
+""",
+)
+FOUND = Found([Member(Trial(genome("conv(4,3) fc(8)"), 1), Outcome(0.5, 0.5))])
+
+
+@dataclass
+class Here:
+    """An executor that does everything at once, in this process."""
+
+    perform: Callable[..., Any]
+    slots: int = 1
+    taken: list[str] = field(default_factory=list)
+    done: list[Finished] = field(default_factory=list)
+
+    def offer(self, key: str, task: Any) -> bool:
+        self.taken.append(task.name)
+        self.done.append(Finished(key, self.perform(task, lambda message: None), 0.0))
+        return True
+
+    def wait(self) -> list[Finished]:
+        done, self.done = self.done, []
+        return done
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A study of small images with an untrained reference."""
+    images = torch.randint(
+        0, 256, (60, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+    labels = torch.arange(60) % 4
+    data = Dataset(Examples(images[:40], labels[:40]), Examples(images[40:], labels[40:]), 4, "x")
+    words = ("reference.epochs=1", "attack.steps=1", "refine.epochs=1", "refine.networks=1", "device=cpu")
+    config = config_file.read(None, [f"--{word}" for word in words])
+    there = Workspace(folder=tmp_path, config=config, data="data", problem=Problem(1, 8, 8, 4), weights=None)
+    splits = store_splits(there, data)
+    weights = dict(untrained_reference(there, splits).state_dict())
+    there.artefacts.save("network", there.reference_name, weights)
+    executor: Any = Here(prepare(there))
+    return Place(workspace=there, splits=load_splits(there), memo=DictMemo(), executor=executor)
+
+
+def test_a_source_that_diverged_costs_the_rows_alone_that_are_trained_against_it(place: Place) -> None:
+    task = RECIPES["reference+orthogonal, several"].training("any", place.workspace.config, FOUND)
+    assert task is not None
+    name = against(task, place.workspace).source_names()[1]
+    reason = torch.tensor(list(b"diverged: early"), dtype=torch.uint8)
+    place.workspace.artefacts.save("diverged", name, {"reason": reason})
+    found = _of_data(TABLE, list(TABLE.columns), place, FOUND, nobody)
+    for row in ("reference+orthogonal, several", "reference+fixed-adversarial, several"):
+        gap = f"the training of {row} was not begun: the training of another-seed diverged: early"
+        assert found.figures[row] == {"clean": gap, "attacked": gap}
+    assert all(isinstance(share, Share) for share in found.figures["reference+GM"].values())
+    executor: Any = place.executor
+    assert executor.taken == ["reference+GM"]
+    # Nor is it begun again.
+    again = Asking(TABLE, TABLE.columns, place, FOUND, nobody)
+    again.ask()
+    assert executor.taken == ["reference+GM"]
+    assert len(again.right("reference+GM", CLEAN)) == 20
