@@ -29,7 +29,7 @@ from contragrad.settings.config import DataSettings, StudyConfig
 
 Content = dict[str, Any]
 
-TABLE = "table/2"
+TABLE = "table/3"
 """Raised by hand when the code shows something else of the same networks: a measure, a filter, a map."""
 
 PAPER: dict[str, Plain] = {
