@@ -9,6 +9,7 @@ from contragrad.audit import model as models
 from contragrad.audit import target
 from contragrad.audit.arsenal import Arsenal, seconds, untrained
 from contragrad.audit.asked import depth_of, is_run, require_fitting, require_named
+from contragrad.audit.braced import braced
 from contragrad.audit.facts import Facts
 from contragrad.audit.findings import Findings
 from contragrad.audit.runner import Runner, sample
@@ -76,6 +77,7 @@ def audit(
         watch(Stage("reading the data"))
         read = images, unmade = run.open_data(config, folder)
         model = models.of_file(unmade, given, weights, images.test)
+        models.require_reference(unmade, images.test)
         _require_time(unmade, images, depth.minutes)
     dataset, workspace = run.entered(config, folder, watch, read)
     training = target.training_of(workspace, network) if of_run else None
@@ -133,7 +135,7 @@ def _require_time(workspace: Workspace, dataset: Dataset, minutes: float | None)
     there = workspace.artefacts.find("network", workspace.reference_name) is not None
     if minutes is None or there or config.reference.weights is not None:
         return
-    network = untrained(architecture(config.reference), workspace.problem)
+    network = braced(untrained(architecture(config.reference), workspace.problem), dataset.test)
     steps = config.reference.epochs * len(dataset.train) * PLAIN_STEP
     if (taken := steps * seconds(network, dataset.test) / 60) > minutes:
         raise UserError(

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torchvision.transforms import functional as transforms
 
 from contragrad.attacks.examples import craft
+from contragrad.audit.braced import Unfailing, fault_of
 from contragrad.audit.filters import filtered
 from contragrad.data.dataset import Examples, pixels
 from contragrad.evaluate import Share
@@ -130,7 +131,7 @@ def probe(
             )
             for name, disturb in CORRUPTIONS.items()
         },
-        filters=filtered(reference, few, attack, seed=seed),
+        filters=_filters(reference, few, attack, seed),
         planted=planted(images, attack, seed),
     )
 
@@ -151,7 +152,13 @@ def _gradients(network: nn.Module, images: Tensor, labels: Tensor, loss: Loss) -
         part = part.to(device).clone().requires_grad_()
         with torch.enable_grad():
             total = loss(network(part), own.to(device)).sum()
-        found.append(torch.autograd.grad(total, part)[0].cpu())
+        try:
+            found.append(torch.autograd.grad(total, part)[0].cpu())
+        except Exception as error:  # a user's own derivative may raise anything
+            if not isinstance(network, Unfailing):
+                raise
+            fault_of(error)
+            found.append(torch.full_like(part, torch.nan).detach().cpu())
     return torch.cat(found)
 
 
@@ -169,6 +176,16 @@ def cosines(first: Tensor, second: Tensor) -> Tensor:
     return found.nan_to_num(0.0)
 
 
+def _filters(
+    reference: nn.Module, examples: Examples, attack: AttackSettings, seed: int
+) -> Mapping[str, tuple[Share, Share]]:
+    """What filters before the reference are worth; nothing where it cannot be attacked."""
+    try:
+        return filtered(reference, examples, attack, seed=seed)
+    except FloatingPointError:
+        return {}
+
+
 def _on_path(
     network: nn.Module,
     reference: nn.Module,
@@ -177,25 +194,19 @@ def _on_path(
     attack: AttackSettings,
     seed: int,
 ) -> float:
-    path = [
-        craft(
-            reference,
-            images,
-            labels,
-            AttackSettings(
-                name="linf-pgd",
-                epsilon=attack.epsilon * Fraction(step, PATH),
-                steps=step,
-                random_start=False,
-            ),
-            seed=seed,
+    found = []
+    for step in range(1, PATH + 1):
+        first = AttackSettings(
+            name="linf-pgd",
+            epsilon=attack.epsilon * Fraction(step, PATH),
+            steps=step,
+            random_start=False,
         )
-        for step in range(1, PATH + 1)
-    ]
-    found = [
-        cosines(gradients(network, point, labels), gradients(reference, point, labels)).mean()
-        for point in path
-    ]
+        try:
+            point = craft(reference, images, labels, first, seed=seed)
+        except FloatingPointError:  # the path ends where the reference has no gradient
+            point = images
+        found.append(cosines(gradients(network, point, labels), gradients(reference, point, labels)).mean())
     return float(torch.stack(found).mean())
 
 
