@@ -41,7 +41,7 @@ ORDER = (
     "audit.checks.check",
     "audit.checks.claim", "audit.checks.attack", "audit.checks.masking", "audit.checks.transfer",
     "audit.checks.baselines", "audit.checks.every", "audit.verdict", "audit.card", "audit.plots",
-    "audit.shown", "audit.asked", "audit.command",
+    "audit.shown", "audit.asked", "audit.place", "audit.command",
     "export.*", "results", "api",
     "page.*", "reproduce.*", "machine.doctor", "machine.inventory", "commands.*", "cli",
 )

@@ -20,6 +20,9 @@ from contragrad.outside import LONGEST_JSON, from_json, read_text
 
 CARD = "card.json"
 
+DEPTH = ("steps", "restarts", "queries", "distilled", "surrogates", "tolerated", "minutes")
+"""Settings of the audit that say how much each attacker could do, beside the radii and images."""
+
 
 def content(findings: Findings) -> dict[str, Any]:
     """The card as plain values."""
@@ -39,6 +42,7 @@ def content(findings: Findings) -> dict[str, Any]:
         "epsilon": radius(findings.settings.epsilon),
         "l2_epsilon": str(findings.settings.l2_epsilon),
         "images": findings.images,
+        "depth": {name: getattr(findings.settings, name) for name in DEPTH},
         "clean_accuracy": _share(Share.of(findings.clean)),
         "withstood": findings.withstood,
         "unknown_below": findings.unknown_below,

@@ -12,8 +12,8 @@ from contragrad.audit.asked import depth_of, is_run, require_fitting, require_na
 from contragrad.audit.braced import braced
 from contragrad.audit.facts import Facts
 from contragrad.audit.findings import Findings
+from contragrad.audit.place import place_of, require_as_deep
 from contragrad.audit.runner import Runner, sample
-from contragrad.audit.settings import radius
 from contragrad.audit.shown import write
 from contragrad.audit.target import Target
 from contragrad.data.balance import chance
@@ -59,7 +59,8 @@ def audit(
         What was found, and the card's folder.
 
     Raises:
-        UserError: if the network, the data or the reference cannot be had, or do not fit each other.
+        UserError: if the network, the data or the reference cannot be had, or do not fit each other, or if
+            there is a deeper card of the network.
     """
     begun = time.monotonic()
     of_run = is_run(given)
@@ -83,6 +84,8 @@ def audit(
     training = target.training_of(workspace, network) if of_run else None
     with run.opened(workspace, dataset, watch) as (_, splits):
         chosen = model or target.of_run(workspace, splits, training)
+        place = place_of(folder, chosen, depth.epsilon, of_run=of_run)
+        require_as_deep(place, chosen, depth, min(depth.images, len(splits.test)))
         looks = history.load(folder).looks if of_run else None
         selected = config.fitness_split == "test" if of_run else None
         with workers.executor_of(workspace) as executor:
@@ -97,7 +100,6 @@ def audit(
             audited = sample(splits.test, depth.images, config.seed)
             known = facts(workspace, audited, chosen, selected=selected, looks=looks)
             found = Runner(arsenal=arsenal, begun=begun).run(known)
-    place = folder / "audit" / _slug(chosen.name) / _slug(radius(depth.epsilon))
     write(found, place)
     return found, place
 
@@ -143,7 +145,3 @@ def _require_time(workspace: Workspace, dataset: Dataset, minutes: float | None)
             where="--budget",
             remedy="--reference-weights, --reference.epochs, or a larger budget",
         )
-
-
-def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-") or "network"
