@@ -131,12 +131,13 @@ class Lost(Linear):
         return images.where(~between(images).view(-1, 1, 1, 1), torch.nan)
 
 
-def blinded() -> nn.Module:
-    """A reference without gradients."""
+class Blinded(Linear):
+    """It has no gradients, and four classes."""
 
-    class Blinded(Linear):
-        def forward(self, images: Tensor) -> Tensor:
-            with torch.no_grad():
-                return super().forward(images)
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 4)
 
-    return Blinded()
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return super().forward(images)

@@ -27,6 +27,7 @@ from contragrad.reference import architecture
 from contragrad.run_folder import history
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
+from contragrad.settings.config import ReferenceSettings
 from contragrad.watch.events import Stage, Watcher
 
 
@@ -112,6 +113,7 @@ def facts(
     return Facts(
         target=chosen.name,
         reference=config.reference.factory or config.reference.architecture,
+        reference_made=_made(config.reference),
         architecture=chosen.architecture,
         objective=chosen.objective,
         epochs=chosen.epochs,
@@ -125,6 +127,12 @@ def facts(
         settings_fingerprint=fingerprint("settings/1", config),
         seed=None if config.training.keyed else config.seed,
     )
+
+
+def _made(reference: ReferenceSettings) -> str:
+    if reference.weights is not None:
+        return f"with the weights of {reference.weights}"
+    return f"trained here from scratch, {reference.epochs} epochs"
 
 
 def _require_time(workspace: Workspace, dataset: Dataset, minutes: float | None) -> None:

@@ -25,10 +25,6 @@ from contragrad.networks.inference import device_of, fault_alone, predict
 from contragrad.networks.randomness import generator
 from contragrad.watch.events import Ended, Stage, Working
 
-COSINES_WITH = (sources.ANOTHER, sources.TWIN, sources.surrogate(1), sources.stranger(1))
-"""Sources beside the reference whose gradients the target's are compared with."""
-
-
 PROBING = 350
 """Gradients that are taken of the target and of the reference at an image when the attacks are over."""
 
@@ -120,7 +116,7 @@ class Runner:
                 {
                     name: self._unfailing(found)
                     for name, found in arsenal.networks.items()
-                    if name in COSINES_WITH
+                    if name not in (REFERENCE, TARGET)
                 },
                 examples,
                 attackers.pgd(settings),
@@ -205,7 +201,8 @@ class Runner:
         for (key, bout), cost, fit in zip(there, costs, fits, strict=True):
             what = left_out_as(key, bout)
             arsenal.missing.pop(what, None)
-            if not fit:
+            # Of a source that is not there it is said once that it is not.
+            if not fit and not (bout.late and bout.source not in arsenal.networks):
                 arsenal.missing[what] = (
                     f"it would take about {cost / 60:.1f} minutes, and {max(0.0, left or 0.0) / 60:.1f} "
                     "were left, for others too"
