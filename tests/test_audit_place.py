@@ -35,8 +35,8 @@ def target(name: str = "NE+GM 1", fingerprint: str = FACTS.fingerprint) -> Targe
 
 def test_a_runs_networks_lie_by_name_and_radius() -> None:
     assert place_of(Path("run"), target(), EPSILON, of_run=True) == Path("run/audit/NE-GM-1/8-255")
-    odd = place_of(Path("run"), target("../.."), Fraction(1, 3), of_run=True)
-    assert odd == Path("run/audit/network/1-3")
+    odd = place_of(Path("run"), target("../.."), Fraction(1, 2), of_run=True)
+    assert odd == Path("run/audit/network/1-2")
 
 
 @pytest.mark.parametrize(

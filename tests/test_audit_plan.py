@@ -674,7 +674,8 @@ def test_of_a_source_that_is_not_there_it_is_said_once(arena: Field) -> None:
     assert list(prepared.missing) == ["stranger"]
     # Once it is there, what is tried on it late is missed by its name.
     prepared.networks["stranger"] = Named(fixed(3), "stranger")
-    found.arsenal.settings = replace(SETTINGS, minutes=1e-9)
+    prepared.missing.clear()
+    prepared.settings = replace(SETTINGS, minutes=1e-9)
     assert found._round(waiting, arena) == waiting
     assert "recipe: linf-pgd on stranger" in prepared.missing
 
