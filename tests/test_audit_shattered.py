@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 from audits import SETTINGS, Place, opened, without_families
@@ -19,22 +20,24 @@ HEIGHT = 0.02
 """How far a pixel is moved: less than a sixth of the attacks' epsilon."""
 
 WAVES = 999.7
-"""Of the movement from black to white: grey levels next to each other have phases that look random."""
+"""Of the movement from black to white."""
 
 
 class Shattered(nn.Module):
     """A network that sees each pixel moved a little by a wave so short that its slope hides the network's.
 
-    Seen from afar it is the network: a pixel's derivative is that of the network times 1 + 2 pi 0.02 999.7
-    cos(...), whose sign is the wave's.
+    Seen from afar it is the network: a pixel's derivative is that of the network times 1 + 2 pi 20 cos(...),
+    whose sign is the wave's. Each pixel has a phase of its own, for many are black.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self.register_buffer("phase", torch.rand(8, 8, generator=torch.Generator().manual_seed(0)))
 
     def forward(self, images: Tensor) -> Tensor:
-        moved = images + HEIGHT * (2 * math.pi * WAVES * images).sin()
+        turns = WAVES * images + self.get_buffer("phase")
+        moved = images + HEIGHT * (2 * math.pi * turns).sin()
         logits: Tensor = self.network(moved)
         return logits
 
@@ -53,7 +56,7 @@ def audited(place: Place) -> Findings:
 def test_its_gradients_are_there_and_pgd_finds_little_that_others_find(findings: Findings) -> None:
     assert findings.probes.zero_gradients == findings.probes.broken_gradients == 0
     assert findings.probes.gradient_ratio > 10
-    assert abs(float(findings.probes.aligned[REFERENCE].mean())) < 0.1
+    assert abs(float(findings.probes.aligned[REFERENCE].mean())) < 0.15
     own, transferred = findings.plain(TARGET), findings.plain(REFERENCE)
     assert own is not None
     assert transferred is not None

@@ -15,7 +15,7 @@ from contragrad.audit.target import UNCHANGED, Target, is_foreign
 from contragrad.data.dataset import Examples, pixels
 from contragrad.errors import UserError
 from contragrad.fingerprint import file_fingerprint, fingerprint
-from contragrad.legible import legible
+from contragrad.legible import first_line, legible
 from contragrad.networks.inference import NO_CLASS, classes_of, fault_alone
 from contragrad.networks.misalignment import unit
 from contragrad.networks.network import placed
@@ -171,7 +171,7 @@ def answers(network: nn.Module, test: Examples, where: str) -> Tensor:
             logits: Tensor = network.eval()(images := torch.cat([drawn, real]))
         fault = fault_alone(network, images)
     except Exception as error:  # a user's code may raise anything
-        what = f"the network fails at the data's images: {type(error).__name__}: {_first_line(error)}"
+        what = f"the network fails at the data's images: {type(error).__name__}: {first_line(error)}"
         raise UserError(what, where=where, remedy=REMEDY) from error
     finally:
         torch.set_num_threads(threads)
@@ -206,12 +206,8 @@ def _refusal(workspace: Workspace, text: str, objective: Objective, test: Exampl
     except DivergedError:
         return None  # it may elsewhere; it will be said if it does
     except Exception as error:  # a user's code may raise anything
-        return f"its architecture cannot be trained for {objective}: {_first_line(error)}"
+        return f"its architecture cannot be trained for {objective}: {first_line(error)}"
     return None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 @contextmanager
