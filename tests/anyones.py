@@ -90,3 +90,54 @@ class Random(Linear):
 def frozen() -> nn.Module:
     """As `Cut`, its weights frozen."""
     return Cut().requires_grad_(False)
+
+
+class Squeezed(Linear):
+    """It has no answer to a single image."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).squeeze()
+
+
+class Together(Linear):
+    """It scales images by those beside them."""
+
+    def seen(self, images: Tensor) -> Tensor:
+        scaled: Tensor = nn.functional.batch_norm(images, None, None, training=True)
+        return scaled
+
+
+def between(images: Tensor) -> Tensor:
+    """Which images have a pixel between the grey levels of digits, as examples have."""
+    levels = (255 / 16 * (16 * images).round()).round() / 255
+    return ((images - levels).abs() > 1e-3).flatten(1).any(1)
+
+
+class Touchy(Linear):
+    """It fails at several images if they are no digits."""
+
+    def seen(self, images: Tensor) -> Tensor:
+        if len(images) > 16 and bool(between(images).any()):
+            raise ValueError("a grey level that no digit has\nand more")
+        return images
+
+
+class Lost(Linear):
+    """Its answer is NaN for images that are no digits, if there are several."""
+
+    def seen(self, images: Tensor) -> Tensor:
+        if len(images) <= 16:
+            return images
+        return images.where(~between(images).view(-1, 1, 1, 1), torch.nan)
+
+
+class Blinded(Linear):
+    """It has no gradients, and four classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return super().forward(images)

@@ -138,6 +138,7 @@ FACTS = Facts(
     recipe_known=True,
     target=NAME,
     reference="hand-engineered-a",
+    reference_made="trained here from scratch, 20 epochs",
     architecture=ARCHITECTURE,
     objective="gm",
     epochs=20,

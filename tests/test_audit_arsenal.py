@@ -1,7 +1,7 @@
 """How an audit comes by networks that are trained against others: what they take, and what if one fails."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +19,16 @@ from contragrad.audit.bouts import fits
 from contragrad.audit.runner import Runner
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
-from contragrad.engine.executors import InProcess
+from contragrad.engine.executors import InProcess, TaskFailedError
 from contragrad.engine.work import Work
+from contragrad.jobs import full_trainings
 from contragrad.jobs.recipes import UNDEFENDED, main_job, ordinary
+from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import task_name
 from contragrad.networks.objectives import PLAIN_STEP, step_cost
 from contragrad.reference import architecture, construct
 from contragrad.run_folder.contents import load_splits, normalisation
+from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.config import AttackSettings
 from contragrad.watch.events import nobody
 from test_recipes import FOUND, config
@@ -163,3 +166,25 @@ def test_a_reference_of_anyones_code_is_known_by_torchvisions_skips_in_it(
     assert text == known_as
     attempt = Attempt(source="reference", attack=AttackSettings(name="sgm"))
     assert fits(attempt, text) == (inner is resnet18)
+
+
+def test_a_training_at_which_somebody_elses_code_fails_costs_that_source_alone(
+    arsenal: Arsenal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = replace(arsenal.tasks[FIRST], architecture="factory mine:make")
+    ours = arsenal.tasks[sources.OTHER_ARCHITECTURE]
+    failing = [theirs.architecture]
+
+    def train(workspace: Workspace, tasks: Sequence[FullTraining], *_: object) -> tuple[FullTraining, ...]:
+        for task in tasks:
+            if task.architecture in failing:
+                raise TaskFailedError(f"{task_name(task, workspace)}: Traceback\n  line 3\nValueError: odd\n")
+        return tuple(tasks)
+
+    monkeypatch.setattr(full_trainings, "train", train)
+    assert arsenal._trained([theirs, ours]) == (ours,)
+    assert arsenal.missing[FIRST] == "its training failed: ValueError: odd"
+    assert FIRST in arsenal.lost
+    failing.append(ours.architecture)
+    with pytest.raises(TaskFailedError, match="ValueError: odd"):
+        arsenal._trained([ours])

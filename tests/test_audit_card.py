@@ -22,9 +22,10 @@ from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.check import said
 from contragrad.audit.checks.every import judged
 from contragrad.audit.facts import Tried
+from contragrad.audit.figures import alignment, attacks_of, by_queries, matrix, tenfold
 from contragrad.audit.findings import Findings
-from contragrad.audit.plots import PICTURES, curve, draw_alignment, matrix
-from contragrad.audit.shown import printed
+from contragrad.audit.plots import PICTURES, curve, draw_alignment
+from contragrad.audit.shown import matrix_table, printed
 from contragrad.evaluate import Share
 from found import (
     CORRECT,
@@ -315,7 +316,7 @@ def test_more_queries_fool_more_and_as_many_as_a_count_of_images_says(data: st.D
     right = first(CORRECT) & ~first(fooled)
     needed[~first(CORRECT)] = 0
     findings, each = queried(right, needed, asked)
-    points = card.by_queries(findings, each)
+    points = by_queries(findings, each)
     budgets, heights = [point[0] for point in points], [point[1] for point in points]
     assert budgets == sorted(set(budgets))
     assert heights == sorted(heights)
@@ -335,10 +336,67 @@ def test_more_queries_fool_more_and_as_many_as_a_count_of_images_says(data: st.D
 def test_queries_of_a_network_that_is_never_right_fool_nobody() -> None:
     findings, each = queried(first(0), torch.zeros(IMAGES), 50)
     never = replace(findings, clean=first(0))
-    assert {height for _, height in card.by_queries(never, each)} == {0.0}
+    assert {height for _, height in by_queries(never, each)} == {0.0}
+
+
+def test_the_points_that_are_said_are_powers_of_ten_and_the_last() -> None:
+    points = [[budget, budget / 2000] for budget in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)]
+    assert tenfold(points) == [(10, 0.005), (100, 0.05), (1000, 0.5), (2000, 1.0)]
+    assert tenfold(points[:10]) == [(10, 0.005), (100, 0.05), (1000, 0.5)]
+    assert tenfold([[1, 0.25]]) == [(1, 0.25)]
 
 
 # Tables and text.
+
+
+def test_the_text_says_how_many_queries_fool_how_many() -> None:
+    found, each = queried(first(CORRECT) & ~first(190), torch.arange(IMAGES).float() + 1, 100)
+    text = text_of(replace(found, clean=first(CORRECT)))
+    assert f"queries, {each.attempt.label}: fools 1.1 % within 10, 10.5 % within 100 answers" in text
+    assert "queries, " not in text_of(without(sound(), "queries"))
+
+
+def test_the_text_says_how_the_reference_came_about_and_whether_the_copy_is_one() -> None:
+    text = text_of(sound())
+    assert "the reference: hand-engineered-a, trained here from scratch, 20 epochs" in text
+    assert "the copy gives" not in text
+    copied = probed(sound(), agreement=Share(930, IMAGES))
+    assert "distillation: the copy gives the network's class to 93.0 % [91.2, 94.4] of the" in text_of(copied)
+    values = card.content(copied)
+    assert share(values["copy_agrees"]) == Share(930, IMAGES)
+    assert values["reference_made"] == "trained here from scratch, 20 epochs"
+
+
+def test_the_matrix_is_a_table_of_a_hundred_columns_at_most_and_json() -> None:
+    found = sound()
+    cells = card.content(found)["matrix"]
+    assert cells == matrix(found)
+    page = Console(width=100, file=io.StringIO())
+    with page.capture() as captured:
+        page.print(matrix_table(found))
+    text = captured.get()
+    assert "…" not in text
+    assert all(len(line.rstrip()) <= 100 for line in text.splitlines())
+    legend = {str(number): name for number, name in enumerate(attacks_of(cells), start=1)}
+    assert "; ".join(f"{number} {name}" for number, name in legend.items()) in one_line(text)
+    heading = next(line for line in text.splitlines() if line.strip().startswith("source"))
+    places = {number: heading.index(f" {number} ") + len(number) for number in heading.split()[1:-1]}
+    row = next(line for line in text.splitlines() if line.startswith(TARGET))
+    for number, end in places.items():
+        expected = cells[TARGET].get(legend[number])
+        said_ = row[: end + 1].split(" ")[-1]
+        assert said_ == ("" if expected is None else f"{100 * expected:.0f}")
+
+
+def test_every_sources_cosines_are_summed_up() -> None:
+    values = card.content(sound())["alignment"]
+    assert list(values) == ["reference", sources.TWIN] == list(alignment(sound()))
+    assert values["reference"]["mean"] == pytest.approx(-0.4)
+    assert values["reference"]["5 %"] == pytest.approx(-0.85)
+    assert values["reference"]["50 %"] == pytest.approx(-0.4)
+    assert values["reference"]["95 %"] == pytest.approx(0.05)
+    assert values["reference"]["images"] == IMAGES
+    assert re.search(r"reference +-0\.40 +-0\.85 +-0\.40 +\+0\.05", text_of(sound()))
 
 
 def test_the_text_has_a_row_for_every_attacker_and_check() -> None:
@@ -383,10 +441,10 @@ def test_the_verdicts_words_are_coloured_on_a_terminal() -> None:
 
 
 @some_extremes
-def test_three_pictures_are_written_however_little_was_run(case: str, tmp_path: Path) -> None:
+def test_four_pictures_are_written_however_little_was_run(case: str, tmp_path: Path) -> None:
     # Warnings are errors here.
     found = EXTREMES[case]()
-    assert len(PICTURES) == 3
+    assert len(PICTURES) == 4
     for name, (_, draw) in PICTURES.items():
         draw(found, tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
@@ -397,10 +455,13 @@ def test_three_pictures_are_written_however_little_was_run(case: str, tmp_path: 
 def test_a_picture_of_the_references_cosines_alone(tmp_path: Path) -> None:
     found = probed(sound(), aligned={"reference": torch.zeros(IMAGES)})
     draw_alignment(found, path := tmp_path / "alignment.png")
-    many = probed(sound(), aligned={f"source {number}": torch.zeros(IMAGES) for number in range(5)})
+    names = ("reference", sources.TWIN, *(f"source {number}" for number in range(30)))
+    many = probed(sound(), aligned=dict.fromkeys(names, torch.zeros(IMAGES)))
     draw_alignment(many, other := tmp_path / "many.png")
-    with Image.open(path) as one, Image.open(other) as five:
-        assert one.size[1] < five.size[1]
+    draw_alignment(sound(), two := tmp_path / "two.png")
+    # Of many sources a few are drawn.
+    with Image.open(path) as one, Image.open(other) as few, Image.open(two) as pair:
+        assert one.size[1] < few.size[1] == pair.size[1]
 
 
 def test_the_matrix_has_the_worst_of_several_starts_and_a_cell_for_each_source_and_attack() -> None:

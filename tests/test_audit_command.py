@@ -221,6 +221,10 @@ def test_a_reference_is_not_trained_for_longer_than_the_audit_may_take(
     assert caught.value.where == "--budget"
     assert not (tmp_path / "run").exists()
     _require_time(config_file.read(None, [*words, "--reference.epochs=1"]), 60)
+    # One that has no gradients is timed too; that it is none is said elsewhere.
+    blind = [*asked.of_model(data.path, "anyones:Blinded", None), "--device=cpu"]
+    with pytest.raises(UserError, match="to train the reference takes about"):
+        _require_time(config_file.read(None, [*blind, "--reference.epochs=100000000"]), 1e-4)
 
 
 def test_files_of_other_kinds_are_no_models_and_no_runs(

@@ -44,7 +44,7 @@ def problem(channels: int = 1) -> tuple[Linear, Examples]:
     return network, Examples(images, predict(network, blurred(images)))
 
 
-def test_who_knows_of_a_filter_fools_those_who_hide_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_figures_are_those_of_the_network_behind_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filters, "FILTERS", {"blurred": blurred})
     network, examples = problem()
     (unaware, aware) = filtered(network, examples, ATTACK, seed=0)["blurred"]
@@ -52,7 +52,28 @@ def test_who_knows_of_a_filter_fools_those_who_hide_behind_it(monkeypatch: pytes
     # PGD on the network moves each pixel by the sign of its own weight, as it does through the filter too.
     crafted = craft(network, examples.images, examples.labels, ATTACK, seed=0)
     expected = predict(network, blurred(crafted)) != examples.labels
-    assert unaware.hits == int(expected.sum())
+    assert unaware.hits == aware.hits == int(expected.sum())
+    assert 0 < unaware.hits < 200
+
+
+class Bowl(nn.Module):
+    """It tells images near to grey from others."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        margin = 0.1 - (images - 0.5).square().mean((1, 2, 3))
+        return torch.stack([margin, -margin], 1)
+
+
+def test_who_knows_of_a_filter_fools_those_who_hide_behind_it_and_who_does_not_fools_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Darker is farther from grey for the network, and brighter is for what the filter makes of the images.
+    monkeypatch.setattr(filters, "FILTERS", {"brightened": lambda images: (images + 0.4).clamp(0, 1)})
+    images = 0.4 + 0.01 * torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    examples = Examples(images, torch.zeros(50, dtype=torch.int64))
+    (unaware, aware) = filtered(Bowl(), examples, ATTACK, seed=0)["brightened"]
+    assert unaware.count == aware.count == 50
+    assert (unaware.hits, aware.hits) == (0, 50)
 
 
 def test_the_filter_is_seen_and_its_derivative_is_that_of_doing_nothing() -> None:

@@ -17,9 +17,9 @@ from contragrad.audit import card, sources, verdict
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.attempts import Attempt, Field, Named
+from contragrad.audit.bouts import fitting
 from contragrad.audit.checks.every import judged
-from contragrad.audit.findings import STRONG, Findings
-from contragrad.audit.runner import sample
+from contragrad.audit.findings import Findings
 from contragrad.data.dataset import Examples, pixels
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
@@ -72,13 +72,18 @@ def test_a_copy_of_the_reference_is_aligned_with_it_and_defeated_by_the_weakest(
     assert copy.probes.gradient_ratio == 1
     assert copy.defeated_by == ATTACKERS[0].key
     assert copy.fooled(copy.tried["reversed"]).share == 0
-    # Which says as much as the perturbations that were turned are strong.
-    strong = any((copy.source_fooled(each).share or 0) >= STRONG for each in copy.tried["reference"])
-    assert copy.standing("reversed") == ("withstood" if strong else "inconclusive")
+    # Which says as much as the perturbations that were turned are strong: at this epsilon they are not.
+    assert all((copy.source_fooled(each).share or 0) < 0.9 for each in copy.tried["reference"])
+    assert copy.standing("reversed") == "inconclusive"
 
 
 def test_every_attacker_was_run_on_the_copy(copy: Findings) -> None:
-    assert all(copy.standing(attacker.key) != "not run" for attacker in ATTACKERS)
+    for attacker in ATTACKERS:
+        bouts = (*attacker.bouts(SETTINGS), *attacker.joined_bouts(SETTINGS))
+        # No source here has torchvision's skips.
+        planned = [attempt for bout in bouts for attempt in fitting(bout, {}).attempts]
+        assert sorted(map(str, planned)) == sorted(str(each.attempt) for each in copy.tried[attacker.key])
+        assert all(len(each.held.right) == SETTINGS.images for each in copy.tried[attacker.key])
     assert not copy.missing
 
 
@@ -87,57 +92,72 @@ def test_the_white_box_is_the_strongest_on_an_ordinary_network(copy: Findings) -
     assert {number: found[number] for number in SOUND} == dict.fromkeys(SOUND, "PASS")
 
 
-MIDDLING = Fraction(12, 255)
-"""An epsilon at which a copy of the reference is fooled on some images and not on others."""
+MIDDLING = replace(SETTINGS, epsilon=Fraction(24, 255), restarts=1)
+"""At this epsilon the reference is fooled on some images and not on others."""
+
+LARGER = replace(MIDDLING, epsilon=Fraction(40, 255))
+"""The same for AutoAttack, which takes long where it does not fool."""
+
+FEWER = 100
+"""Images for AutoAttack, which takes a second for six."""
+
+ALIKE = 0.02
+"""Share of the images by which two random starts may differ: seven of 355, two of a hundred."""
 
 
 @pytest.fixture(scope="module")
-def by_hand(place: Place) -> tuple[dict[str, float], Findings]:
-    """Accuracy under attacks that other libraries make on the audited images, and the card's findings."""
-    findings = place.audit(place.copy_of_the_reference(), replace(SETTINGS, epsilon=MIDDLING))
-    network, images = place.reference, sample(place.splits.test, SETTINGS.images, CONFIG.seed)
-    shown, labels = pixels(images.images), images.labels.long()
-    step = 2.5 / SETTINGS.steps
+def by_hand(place: Place) -> dict[str, float]:
+    """Accuracy on all test images under attacks that other libraries make."""
+    network, epsilon = place.reference, float(MIDDLING.epsilon)
+    shown, labels = pixels(place.splits.test.images), place.splits.test.labels.long()
+    step = 2.5 / MIDDLING.steps
     attacks = {
-        "linf-pgd": (LinfProjectedGradientDescentAttack(rel_stepsize=step, steps=SETTINGS.steps), MIDDLING),
-        "fgsm": (LinfFastGradientAttack(), MIDDLING),
+        "linf-pgd": (LinfProjectedGradientDescentAttack(rel_stepsize=step, steps=MIDDLING.steps), epsilon),
+        "fgsm": (LinfFastGradientAttack(), epsilon),
         "l2-pgd": (
-            L2ProjectedGradientDescentAttack(rel_stepsize=step, steps=SETTINGS.steps),
-            SETTINGS.l2_epsilon,
+            L2ProjectedGradientDescentAttack(rel_stepsize=step, steps=MIDDLING.steps),
+            float(MIDDLING.l2_epsilon),
         ),
     }
     model = PyTorchModel(network, bounds=(0, 1), device="cpu")
     with isolated(0, "by hand"):
         crafted = {
-            name: attack(model, shown, labels, epsilons=float(epsilon))[1]
-            for name, (attack, epsilon) in attacks.items()
+            name: attack(model, shown, labels, epsilons=radius)[1]
+            for name, (attack, radius) in attacks.items()
         }
-        auto = AutoAttack(network, device="cpu", eps=float(MIDDLING), norm="Linf", seed=0)
-        crafted["autoattack"], _ = auto.run_standard_evaluation(shown, labels, batch_size=len(labels))
-    shares = {
-        name: float((predict(network, examples) == labels).double().mean())
+        auto = AutoAttack(network, device="cpu", eps=float(LARGER.epsilon), norm="Linf", seed=0)
+        crafted["autoattack"], _ = auto.run_standard_evaluation(
+            shown[:FEWER], labels[:FEWER], batch_size=FEWER
+        )
+    return {
+        name: float((predict(network, examples) == labels[: len(examples)]).double().mean())
         for name, examples in crafted.items()
     }
-    return shares, findings
 
 
-@pytest.mark.parametrize("name", ["linf-pgd", "fgsm", "l2-pgd", "autoattack"])
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("reference", "linf-pgd"), ("reference", "fgsm"), ("reference", "l2-pgd"), ("white box", "autoattack")],
+)
 def test_figures_agree_with_those_of_other_libraries_run_by_hand(
-    name: str, by_hand: tuple[dict[str, float], Findings]
+    key: str, name: str, by_hand: dict[str, float], place: Place, tmp_path: Path
 ) -> None:
-    shares, findings = by_hand
-    rows = [
-        row
-        for attacker in card.content(findings)["attackers"]
-        for row in attacker["attempts"]
-        if row["attack"] == name and row["source"] in (REFERENCE, TARGET)
-    ]
-    assert rows
-    for row in rows:
-        low, high = row["accuracy"]["interval"]
-        assert low <= shares[name] <= high
-    # At this epsilon some images hold, so that an interval says something.
-    assert name == "autoattack" or 0.05 < shares[name] < 0.95
+    (attacker,) = (each for each in ATTACKERS if each.key == key)
+    (attempt,) = (
+        attempt
+        for bout in attacker.bouts(LARGER if name == "autoattack" else MIDDLING)
+        for attempt in bout.attempts
+        if attempt.attack.name == name
+    )
+    examples = place.splits.test
+    if name == "autoattack":
+        examples = Examples(examples.images[:FEWER], examples.labels[:FEWER])
+    named = Named(place.reference, "reference")
+    field = Field(examples=examples, identity="all", target=named, seed=0, artefacts=Artefacts(tmp_path))
+    found = float(field.attempt(attempt, named).right.double().mean())
+    assert found == pytest.approx(by_hand[name], abs=ALIKE)
+    # Some images hold and some do not, so that to agree says something.
+    assert 0.05 < found < 0.95
 
 
 def test_an_audit_that_was_made_is_found_again(place: Place, copy: Findings) -> None:

@@ -12,14 +12,15 @@ from torch import nn
 
 import anyones
 from anyones import Linear
-from audits import SETTINGS, Place, opened, without_families
+from audits import CONFIG, SETTINGS, Place, opened, without_families
 from contragrad.audit import card, model, sources
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import TARGET, pgd
 from contragrad.audit.attempts import Attempt, Field, Named
-from contragrad.audit.braced import Braced, braced, is_blind
+from contragrad.audit.braced import Braced, braced, fault_of, is_blind
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Findings
+from contragrad.audit.runner import attempted
 from contragrad.audit.target import Target
 from contragrad.data.dataset import Examples
 from contragrad.engine.executors import InProcess
@@ -159,12 +160,16 @@ def test_who_is_trained_anew_goes_by_the_code_and_all_others_as_ever(
 
 # What cannot be audited.
 
+ATTACKED = "the network cannot be attacked"
+
 
 @pytest.mark.parametrize(
     ("factory", "what"),
     [
-        ("Unlucky", "the model fails at the data's images: ZeroDivisionError: black"),
-        ("Logarithmic", "the model's answers to the data's images are NaN"),
+        ("Unlucky", "the network fails at the data's images: ZeroDivisionError: black"),
+        ("Logarithmic", "the network's answers to the data's images are NaN or infinite"),
+        ("Squeezed", f"{ATTACKED}: it gives (10,) for a single image, not (1, 10)"),
+        ("Together", f"{ATTACKED}: what it says of an image depends on the other images of the batch"),
     ],
 )
 def test_a_network_that_fails_at_real_images_is_refused(
@@ -175,6 +180,20 @@ def test_a_network_that_fails_at_real_images_is_refused(
     assert caught.value.what == what
     assert caught.value.where in (f"anyones:{factory}", f"--weights: {weights}")
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("factory", ["Unlucky", "Squeezed", "Together"])
+def test_nor_is_it_taken_for_a_reference(place: Place, factory: str) -> None:
+    settings = replace(CONFIG.reference, factory=f"anyones:{factory}")
+    workspace = replace(place.workspace, config=replace(CONFIG, reference=settings))
+    with pytest.raises(UserError) as caught:
+        model.require_reference(workspace, place.splits.test)
+    assert caught.value.where == f"reference.factory: anyones:{factory}"
+    assert "image" in caught.value.what
+
+
+def test_a_network_that_answers_at_random_is_not_said_to_mix_images(place: Place, weights: Path) -> None:
+    assert of(place, "Random", weights).name == "anyones:Random"
 
 
 # What it lacks.
@@ -270,3 +289,58 @@ def test_a_network_without_parameters_is_attacked_as_any_other(place: Place, wei
     assert findings.missing[sources.TWIN] == "its architecture has no weights to train"
     assert findings.standing("white box") == "defeated"
     written(findings)
+
+
+def test_a_network_that_fails_at_examples_is_audited_with_what_is_left(place: Place, weights: Path) -> None:
+    findings = place.audit(of(place, "Touchy", weights), FEW)
+    why = "the network failed: ValueError: a grey level that no digit has"
+    assert findings.missing["white box: linf-pgd"] == why
+    assert findings.missing["queries: hop-skip-jump"] == why
+    assert not any(findings.tried.values())
+    assert findings.clean.sum() > 20
+    disturbed, _ = findings.probes.corruptions["noise"]
+    assert disturbed.share == 0
+    written(findings)
+
+
+def test_an_answer_that_is_no_number_is_wrong_whatever_the_label(place: Place, weights: Path) -> None:
+    findings = place.audit(of(place, "Lost", weights), FEW)
+    assert findings.missing["white box: autoattack"] == "autoattack met logits that are not finite"
+    for key in ("reference", "white box"):
+        assert findings.fooled(findings.tried[key]).share == 1
+    for each in findings.tried["queries"]:
+        assert (findings.fooled([each]).share or 0) > 0.8
+    written(findings)
+
+
+def test_our_own_networks_errors_are_no_reasons(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(nn.Module):
+        """Of a target that is ours."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.place = nn.Parameter(torch.zeros(1))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise ValueError("a fault of ours")
+
+    named = Named(Broken(), "broken")
+    field = Field(
+        examples=Examples(place.splits.test.images[:3], place.splits.test.labels[:3]),
+        identity="broken",
+        target=named,
+        seed=0,
+        artefacts=place.workspace.artefacts,
+    )
+    attempt = Attempt(source=TARGET, attack=pgd(SETTINGS))
+    with pytest.raises(ValueError, match="a fault of ours"):
+        attempted(attempt, named, field)
+    theirs = replace(named, foreign=True)
+    said = attempted(attempt, theirs, replace(field, target=theirs))
+    assert said == "the network failed: ValueError: a fault of ours"
+
+
+@pytest.mark.parametrize("error", [UserError("the disk is full"), MemoryError("none left")])
+def test_what_says_nothing_of_a_network_is_no_reason(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        fault_of(error)

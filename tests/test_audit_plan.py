@@ -664,6 +664,29 @@ def test_a_source_that_is_there_is_not_missing_because_an_attack_on_it_does_not_
     assert not found.tried["stronger transfer"]
 
 
+class Reachable(Prepared):
+    """Sources that can all be had, if there is time."""
+
+    def reachable(self, name: str) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("no_probes")
+def test_of_a_source_that_is_not_there_it_is_said_once(arena: Field) -> None:
+    prepared = Reachable(replace(SETTINGS, minutes=1.0), seconds={"stranger": 120.0})
+    found = runner(prepared)
+    waiting = found._round([("recipe", bout("stranger"))], arena)
+    late = replace(bout("stranger", steps=3), late=True)
+    waiting = found._round([*waiting, ("recipe", late)], arena)
+    assert [pair[1] for pair in waiting] == [bout("stranger"), late]
+    assert list(prepared.missing) == ["stranger"]
+    # Once it is there, what is tried on it late is missed by its name.
+    prepared.networks["stranger"] = Named(fixed(3), "stranger")
+    prepared.settings = replace(SETTINGS, minutes=1e-9)
+    assert found._round(waiting, arena) == waiting
+    assert "recipe: linf-pgd on stranger" in prepared.missing
+
+
 class Broken(Fixed):
     """Its gradient is infinite at black pixels."""
 

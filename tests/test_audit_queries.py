@@ -1,6 +1,8 @@
 """Attacks that see answers alone: what they find of a network whose answer is known, and what they ask."""
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -178,6 +180,57 @@ def test_a_network_that_answers_by_chance_ends_the_attack_and_not_the_audit() ->
     assert (examples - images).abs().max() <= float(EPSILON) + 1e-7
     assert used.max() <= 40
     assert used.min() < 40, "it broke off, and says so"
+
+
+class Undone(nn.Module):
+    """A network whose answer is NaN for all but a few images."""
+
+    def __init__(self, network: nn.Module, known: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.known = known
+
+    def forward(self, images: Tensor) -> Tensor:
+        there = (images[:, None] == self.known).flatten(2).all(2).any(1)
+        return torch.where(there[:, None], self.network(images), torch.nan)
+
+
+@pytest.mark.parametrize("attack", [square, hop_skip_jump])
+def test_an_answer_that_is_no_number_fools_whatever_the_label(attack: Callable[..., Any]) -> None:
+    network, images, labels, _ = linear(20)
+    undone = Undone(network, images)
+    examples, used = attack(undone, images, labels, EPSILON, 60, seed=0)
+    assert set(labels.tolist()) == {0, 1}
+    assert fooled(undone, examples, labels).all()
+    assert used.max() < 60
+    assert (examples - images).abs().max() <= float(EPSILON) + 1e-7
+
+
+class Failing(nn.Module):
+    """A network that fails once it has answered so often, by what foolbox raises too."""
+
+    def __init__(self, network: nn.Module, error: Exception) -> None:
+        super().__init__()
+        self.network = network
+        self.error = error
+        self.answered = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.answered += 1
+        if self.answered > 5:
+            raise self.error
+        logits: Tensor = self.network(images)
+        return logits
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), AssertionError("mine"), RuntimeError("mine")])
+@pytest.mark.parametrize("attack", [square, hop_skip_jump])
+def test_a_network_that_fails_is_no_attack_that_broke_off(
+    attack: Callable[..., Any], error: Exception
+) -> None:
+    network, images, labels, _ = linear(20)
+    with pytest.raises(type(error), match="mine"):
+        attack(Failing(network, error), images, labels, EPSILON, 60, seed=0)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import torchvision.models
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import anyones
 from contragrad.errors import UserError
 from contragrad.evolution.genome import Cat, Conv, Genome, Pool, Sum, fault
 from contragrad.evolution.shapes import Problem
@@ -260,6 +261,22 @@ def test_a_network_that_fails_without_a_word_is_named() -> None:
     network = Silent(64, 10)
     with pytest.raises(UserError, match="cannot be differentiated twice: AssertionError"):
         require_usable(network, DIGITS, "here")
+
+
+@pytest.mark.parametrize(
+    ("network", "what"),
+    [
+        (anyones.Squeezed, r"it gives \(10,\) for a single image, not \(1, 10\)"),
+        (anyones.Together, "depends on the other images of the batch"),
+    ],
+)
+def test_a_network_that_cannot_be_asked_about_one_image_as_about_several_is_no_reference(
+    network: type[nn.Module], what: str
+) -> None:
+    with pytest.raises(UserError, match=what) as caught:
+        require_usable(network(), DIGITS, "here")
+    assert caught.value.where == "here"
+    require_usable(anyones.Linear(), DIGITS, "here")
 
 
 # Weights.

@@ -16,6 +16,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.shapes import Problem
 from contragrad.legible import first_line
+from contragrad.networks.inference import fault_alone
 from contragrad.networks.misalignment import losses, reference_directions
 from contragrad.networks.network import Normalisation, Normalised, build
 from contragrad.networks.randomness import isolated
@@ -163,8 +164,8 @@ def require_usable(network: nn.Module, problem: Problem, where: str) -> None:
     The network is afterwards as it was.
 
     Raises:
-        UserError: if it has nothing to train, if its input gradients are not finite or all zero, or if it
-            cannot be differentiated twice.
+        UserError: if it has nothing to train, if its input gradients are not finite or all zero, if it
+            cannot be differentiated twice, or if it cannot be asked about one image as about several.
     """
     remedy = "a network of differentiable layers with finite weights"
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -187,6 +188,8 @@ def require_usable(network: nn.Module, problem: Problem, where: str) -> None:
     finally:
         network.load_state_dict(before)
         network.eval()
+    if (fault := fault_alone(network, images)) is not None:
+        raise UserError(fault, where=where, remedy="a network that answers each image by itself")
     if not (total.isfinite() and directions.isfinite().all() and directions.any()):
         raise UserError("the reference's input gradients are zero or not finite", where=where, remedy=remedy)
 

@@ -12,12 +12,12 @@ from contragrad.attacks.transfer import with_skips
 from contragrad.audit import sources
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
-from contragrad.audit.braced import braced
+from contragrad.audit.braced import braced, fault_of
 from contragrad.audit.distillation import COPY, agreement, distilled, distilled_name
 from contragrad.audit.settings import AuditSettings
-from contragrad.audit.target import UNCHANGED, Target
+from contragrad.audit.target import UNCHANGED, Target, is_foreign
 from contragrad.data.dataset import Examples, Splits, pixels
-from contragrad.engine.executors import Executor
+from contragrad.engine.executors import Executor, TaskFailedError
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import stream_seed
@@ -82,9 +82,10 @@ class Arsenal:
             self._lose(sources.ANOTHER, sources.ITSELF)
             del self.tasks[sources.ANOTHER]
         reference = load_reference(self.workspace, self.splits)
+        foreign = is_foreign(architecture(self.workspace.config.reference))
         self.networks = {
-            REFERENCE: Named(reference, self.workspace.reference_name),
-            TARGET: Named(self.target.network, self.target.fingerprint),
+            REFERENCE: Named(reference, self.workspace.reference_name, foreign),
+            TARGET: Named(self.target.network, self.target.fingerprint, self.target.foreign),
         }
 
     def _refused(self, name: str, task: FullTraining) -> bool:
@@ -190,15 +191,33 @@ class Arsenal:
         tasks = [task for task in wanted if self._supplied(task)]
         if not tasks:
             return
-        trained = full_trainings.train(self.workspace, tasks, self.executor, self.watch)
+        trained = self._trained(tasks)
         normal = normalisation(self.splits.train)
         for task in tasks:
             if task in trained:
                 network = full_trainings.trained_network(self.workspace, normal, task).requires_grad_(False)
                 name = task_name(task, self.workspace)
-                self.networks[task.name] = Named(braced(network, self.splits.test), name)
-            else:
+                foreign = is_foreign(task.architecture)
+                self.networks[task.name] = Named(braced(network, self.splits.test), name, foreign)
+            elif task.name not in self.lost:
                 self._lose(task.name, "its training diverged")
+
+    def _trained(self, tasks: Sequence[FullTraining]) -> tuple[FullTraining, ...]:
+        """Those of which there are networks; notes those at which somebody else's code failed."""
+        left = list(tasks)
+        while True:
+            try:
+                return full_trainings.train(self.workspace, left, self.executor, self.watch)
+            except TaskFailedError as error:
+                said = str(error).strip()
+                failed = next(
+                    (each for each in left if task_name(each, self.workspace) in said.partition("\n")[0]),
+                    None,
+                )
+                if failed is None or not is_foreign(failed.architecture):
+                    raise
+                self._lose(failed.name, f"its training failed: {said.splitlines()[-1]}")
+                left.remove(failed)
 
     def _supplied(self, task: FullTraining) -> bool:
         """Makes what the training is against; False, noted, if that cannot be had."""
@@ -233,6 +252,12 @@ class Arsenal:
             )
         except UserError as error:
             self._lose_by(error, name)
+            self.watch(Ended(name))
+            return
+        except Exception as error:  # a user's network may fail at a question
+            if not self.target.foreign:
+                raise
+            self._lose(name, fault_of(error))
             self.watch(Ended(name))
             return
         images = self.splits.test.images[: self.settings.images]

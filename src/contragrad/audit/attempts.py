@@ -59,10 +59,17 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A network and the fingerprint of its weights."""
+    """A network and the fingerprint of its weights.
+
+    Args:
+        network: maps images in [0, 1] to logits.
+        fingerprint: of its weights.
+        foreign: whether its code is somebody else's, so that it may fail anywhere.
+    """
 
     network: nn.Module
     fingerprint: str
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
-"""Networks that lack what audits take for granted: input gradients, or a weight."""
+"""Networks that lack what audits take for granted: input gradients, a weight, or an answer to every image."""
 
 import torch
 from torch import Tensor, nn
 
 from contragrad.data.dataset import Examples, pixels
+from contragrad.errors import UserError
+from contragrad.legible import first_line
 from contragrad.networks.inference import device_of
 from contragrad.networks.randomness import isolated
 
@@ -38,6 +40,29 @@ class Braced(nn.Module):
         return answer + 0 * images.flatten(1).sum(1, keepdim=True)
 
 
+class Unfailing(nn.Module):
+    """A network of somebody else's code, whose answer is NaN where it fails.
+
+    Args:
+        network: maps images (B, C, H, W) to logits (B, classes).
+        classes: how many.
+    """
+
+    def __init__(self, network: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self.classes = classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) -> logits (B, classes)."""
+        try:
+            logits: Tensor = self.network(images)
+        except Exception as error:  # a user's code may raise anything
+            fault_of(error)
+            return (torch.nan * images.flatten(1).sum(1, keepdim=True)).expand(-1, self.classes)
+        return logits
+
+
 def braced(network: nn.Module, examples: Examples) -> nn.Module:
     """The network itself if it has weights and input gradients, finite or not; braced if it has not.
 
@@ -68,3 +93,14 @@ def _differentiable(network: nn.Module, images: Tensor) -> bool:
     except Exception:  # a user's own derivative may raise anything
         return False
     return gradients is not None
+
+
+def fault_of(error: Exception) -> str:
+    """What is said of a network of somebody else's code that failed by this error.
+
+    Raises:
+        UserError, MemoryError: if that is what it is, for it says nothing of the network.
+    """
+    if isinstance(error, (UserError, MemoryError, torch.OutOfMemoryError)):
+        raise error
+    return f"the network failed: {type(error).__name__}: {first_line(error)}"

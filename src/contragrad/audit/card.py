@@ -11,6 +11,7 @@ from contragrad.audit.attempts import Attempt
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.every import judged
 from contragrad.audit.facts import Tried
+from contragrad.audit.figures import alignment, by_queries, matrix
 from contragrad.audit.findings import Findings
 from contragrad.audit.settings import radius
 from contragrad.audit.verdict import rule, title, verdict
@@ -19,6 +20,9 @@ from contragrad.evaluate import Interval, Share
 from contragrad.outside import LONGEST_JSON, from_json, read_text
 
 CARD = "card.json"
+
+DEPTH = ("steps", "restarts", "queries", "distilled", "surrogates", "tolerated", "minutes")
+"""Settings of the audit that say how much each attacker could do, beside the radii and images."""
 
 
 def content(findings: Findings) -> dict[str, Any]:
@@ -36,15 +40,20 @@ def content(findings: Findings) -> dict[str, Any]:
             "fingerprint": facts.fingerprint,
         },
         "reference": facts.reference,
+        "reference_made": facts.reference_made,
         "epsilon": radius(findings.settings.epsilon),
         "l2_epsilon": str(findings.settings.l2_epsilon),
         "images": findings.images,
+        "depth": {name: getattr(findings.settings, name) for name in DEPTH},
         "clean_accuracy": _share(Share.of(findings.clean)),
         "withstood": findings.withstood,
         "unknown_below": findings.unknown_below,
         "defeated_by": findings.defeated_by,
         "rule": rule(findings),
         "attackers": [_attacker(findings, attacker) for attacker in ATTACKERS],
+        "matrix": matrix(findings),
+        "alignment": alignment(findings),
+        "copy_agrees": _optional(findings.probes.agreement),
         "compared": {
             name: {
                 "clean_accuracy": _share(Share.of(each.clean)),
@@ -118,18 +127,6 @@ def _steps(attempt: Attempt) -> int | None:
     if attempt.way == "noise" or attempt.attack.name == "autoattack":
         return None
     return 1 if attempt.attack.name == "fgsm" else attempt.attack.steps
-
-
-def by_queries(findings: Findings, each: Tried) -> list[list[float]]:
-    """How large a share of the correctly classified images is fooled within how many answers."""
-    counted = int(findings.clean.sum())
-    needed = each.held.queries[findings.clean & ~each.held.right].sort().values.tolist()
-    allowed = each.attempt.attack.steps
-    budgets = [10**power * step for power in range(len(str(allowed))) for step in (1, 2, 5)]
-    return [
-        [budget, sum(count <= budget for count in needed) / counted if counted else 0.0]
-        for budget in (*(budget for budget in budgets if budget < allowed), allowed)
-    ]
 
 
 def _optional(share: Share | None) -> dict[str, Any] | None:

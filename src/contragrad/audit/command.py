@@ -9,10 +9,11 @@ from contragrad.audit import model as models
 from contragrad.audit import target
 from contragrad.audit.arsenal import Arsenal, seconds, untrained
 from contragrad.audit.asked import depth_of, is_run, require_fitting, require_named
+from contragrad.audit.braced import braced
 from contragrad.audit.facts import Facts
 from contragrad.audit.findings import Findings
+from contragrad.audit.place import place_of, require_as_deep
 from contragrad.audit.runner import Runner, sample
-from contragrad.audit.settings import radius
 from contragrad.audit.shown import write
 from contragrad.audit.target import Target
 from contragrad.data.balance import chance
@@ -26,6 +27,7 @@ from contragrad.reference import architecture
 from contragrad.run_folder import history
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
+from contragrad.settings.config import ReferenceSettings
 from contragrad.watch.events import Stage, Watcher
 
 
@@ -58,7 +60,8 @@ def audit(
         What was found, and the card's folder.
 
     Raises:
-        UserError: if the network, the data or the reference cannot be had, or do not fit each other.
+        UserError: if the network, the data or the reference cannot be had, or do not fit each other, or if
+            there is a deeper card of the network.
     """
     begun = time.monotonic()
     of_run = is_run(given)
@@ -76,11 +79,14 @@ def audit(
         watch(Stage("reading the data"))
         read = images, unmade = run.open_data(config, folder)
         model = models.of_file(unmade, given, weights, images.test)
+        models.require_reference(unmade, images.test)
         _require_time(unmade, images, depth.minutes)
     dataset, workspace = run.entered(config, folder, watch, read)
     training = target.training_of(workspace, network) if of_run else None
     with run.opened(workspace, dataset, watch) as (_, splits):
         chosen = model or target.of_run(workspace, splits, training)
+        place = place_of(folder, chosen, depth.epsilon, of_run=of_run)
+        require_as_deep(place, chosen, depth, min(depth.images, len(splits.test)))
         looks = history.load(folder).looks if of_run else None
         selected = config.fitness_split == "test" if of_run else None
         with workers.executor_of(workspace) as executor:
@@ -95,7 +101,6 @@ def audit(
             audited = sample(splits.test, depth.images, config.seed)
             known = facts(workspace, audited, chosen, selected=selected, looks=looks)
             found = Runner(arsenal=arsenal, begun=begun).run(known)
-    place = folder / "audit" / _slug(chosen.name) / _slug(radius(depth.epsilon))
     write(found, place)
     return found, place
 
@@ -108,6 +113,7 @@ def facts(
     return Facts(
         target=chosen.name,
         reference=config.reference.factory or config.reference.architecture,
+        reference_made=_made(config.reference),
         architecture=chosen.architecture,
         objective=chosen.objective,
         epochs=chosen.epochs,
@@ -123,6 +129,12 @@ def facts(
     )
 
 
+def _made(reference: ReferenceSettings) -> str:
+    if reference.weights is not None:
+        return f"with the weights of {reference.weights}"
+    return f"trained here from scratch, {reference.epochs} epochs"
+
+
 def _require_time(workspace: Workspace, dataset: Dataset, minutes: float | None) -> None:
     """Refuses to train a reference that alone would take longer than the audit may.
 
@@ -133,7 +145,7 @@ def _require_time(workspace: Workspace, dataset: Dataset, minutes: float | None)
     there = workspace.artefacts.find("network", workspace.reference_name) is not None
     if minutes is None or there or config.reference.weights is not None:
         return
-    network = untrained(architecture(config.reference), workspace.problem)
+    network = braced(untrained(architecture(config.reference), workspace.problem), dataset.test)
     steps = config.reference.epochs * len(dataset.train) * PLAIN_STEP
     if (taken := steps * seconds(network, dataset.test) / 60) > minutes:
         raise UserError(
@@ -141,7 +153,3 @@ def _require_time(workspace: Workspace, dataset: Dataset, minutes: float | None)
             where="--budget",
             remedy="--reference-weights, --reference.epochs, or a larger budget",
         )
-
-
-def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-") or "network"

@@ -53,6 +53,7 @@ class Facts:
     Args:
         target: its name.
         reference: what the reference is called.
+        reference_made: whether its weights were given, or it was trained here, in words.
         architecture: the target's text; None if it is not known.
         objective: what it was trained for.
         epochs: for how long.
@@ -69,6 +70,7 @@ class Facts:
 
     target: str
     reference: str
+    reference_made: str
     architecture: str | None
     objective: Objective
     epochs: int

@@ -11,25 +11,26 @@ from torch import Tensor, nn
 
 from contragrad.artefacts import network_fingerprint
 from contragrad.audit.braced import braced
-from contragrad.audit.target import UNCHANGED, Target
+from contragrad.audit.target import UNCHANGED, Target, is_foreign
 from contragrad.data.dataset import Examples, pixels
 from contragrad.errors import UserError
 from contragrad.fingerprint import file_fingerprint, fingerprint
-from contragrad.legible import legible
+from contragrad.legible import first_line, legible
+from contragrad.networks.inference import NO_CLASS, classes_of, fault_alone
 from contragrad.networks.misalignment import unit
 from contragrad.networks.network import placed
 from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import generator, isolated
 from contragrad.networks.training import DivergedError, begin, train_epoch
 from contragrad.onnx.model import load_onnx
-from contragrad.reference import construct, load_weights
+from contragrad.reference import architecture, construct, load_weights
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.choices import Objective
 
 ASKED = 8
 """Images drawn by name, and as many test images, to which the answers name a network beside its weights."""
 
-REMEDY = "a network that gives every image of the data a logit for each class"
+REMEDY = "a network that gives every image of the data, by itself, a logit for each class"
 
 
 def require_file(given: str, weights: Path | None) -> None:
@@ -90,6 +91,18 @@ def of_file(workspace: Workspace, given: str, weights: Path | None, test: Exampl
         return _of_factory(workspace, given, weights, test)
 
 
+def require_reference(workspace: Workspace, test: Examples) -> None:
+    """Tries a factory's network as a reference on images, before it is trained.
+
+    Raises:
+        UserError: if it fails at them.
+    """
+    text = architecture(workspace.config.reference)
+    if is_foreign(text):
+        network = construct(text, workspace.problem, UNCHANGED, workspace.config.seed)
+        answers(network, test, f"reference.factory: {workspace.config.reference.factory}")
+
+
 def _of_onnx(workspace: Workspace, given: str, test: Examples) -> Target:
     path = Path(given).expanduser()
     network = load_onnx(path, workspace.problem)
@@ -146,7 +159,8 @@ def answers(network: nn.Module, test: Examples, where: str) -> Tensor:
     pixel, and are what no preprocessing is made for. Torch's random numbers are the same each time too.
 
     Raises:
-        UserError: if it fails at such images.
+        UserError: if it fails at such images, together or one alone, or if what it says of one depends on the
+            others.
     """
     real = pixels(test.images[:ASKED]).cpu()
     drawn = torch.rand(ASKED, *real.shape[1:], generator=generator(0, "answers"))
@@ -154,12 +168,15 @@ def answers(network: nn.Module, test: Examples, where: str) -> Tensor:
     torch.set_num_threads(1)  # how sums are divided among threads may change a last bit
     try:
         with isolated(0, "answers"):
-            logits: Tensor = network.eval()(torch.cat([drawn, real]))
+            logits: Tensor = network.eval()(images := torch.cat([drawn, real]))
+        fault = fault_alone(network, images)
     except Exception as error:  # a user's code may raise anything
-        what = f"the model fails at the data's images: {type(error).__name__}: {_first_line(error)}"
+        what = f"the network fails at the data's images: {type(error).__name__}: {first_line(error)}"
         raise UserError(what, where=where, remedy=REMEDY) from error
     finally:
         torch.set_num_threads(threads)
+    if fault is not None:
+        raise UserError(f"the network cannot be attacked: {fault}", where=where, remedy=REMEDY)
     return logits
 
 
@@ -169,8 +186,9 @@ def _digest(logits: Tensor) -> str:
 
 
 def _require_numbers(logits: Tensor, where: str) -> None:
-    if logits.isnan().any():
-        raise UserError("the model's answers to the data's images are NaN", where=where, remedy=REMEDY)
+    if (classes_of(logits) == NO_CLASS).any():
+        what = "the network's answers to the data's images are NaN or infinite"
+        raise UserError(what, where=where, remedy=REMEDY)
 
 
 def _refusal(workspace: Workspace, text: str, objective: Objective, test: Examples) -> str | None:
@@ -188,12 +206,8 @@ def _refusal(workspace: Workspace, text: str, objective: Objective, test: Exampl
     except DivergedError:
         return None  # it may elsewhere; it will be said if it does
     except Exception as error:  # a user's code may raise anything
-        return f"its architecture cannot be trained for {objective}: {_first_line(error)}"
+        return f"its architecture cannot be trained for {objective}: {first_line(error)}"
     return None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 @contextmanager

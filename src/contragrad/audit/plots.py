@@ -1,35 +1,23 @@
-"""The card's pictures: sources x attacks, accuracy by epsilon, cosines with each source's gradients."""
+"""The card's pictures: sources x attacks, accuracy by epsilon, success by queries, cosines of gradients."""
 
 from pathlib import Path
 
-from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
-from contragrad.audit.facts import Tried
+from contragrad.audit.attackers import REFERENCE, TARGET
+from contragrad.audit.figures import asked, attacks_of, by_queries, matrix
 from contragrad.audit.findings import Findings
 from contragrad.audit.settings import radius
-from contragrad.audit.sources import surrogate
+from contragrad.audit.sources import ANOTHER, TWIN, stranger, surrogate
 from contragrad.evaluate import Share
 from contragrad.pictures.picture_file import picture
 
-Matrix = dict[str, dict[str, float]]
-"""Source -> attack -> accuracy."""
-
-
-def matrix(findings: Findings) -> Matrix:
-    """The target's accuracy on the examples of each source by each attack; the worst of several starts."""
-    found: dict[str, dict[str, list[Tried]]] = {}
-    for attacker in ATTACKERS:
-        for each in findings.tried.get(attacker.key, ()):
-            found.setdefault(each.attempt.source, {}).setdefault(each.attempt.label, []).append(each)
-    return {
-        source: {name: Share.of(findings.survivors(tried)).share or 0.0 for name, tried in row.items()}
-        for source, row in found.items()
-    }
+SHOWN = ("reference", ANOTHER, TWIN, surrogate(1), stranger(1))
+"""Sources whose cosines are drawn, where there are some."""
 
 
 def draw_matrix(findings: Findings, path: Path) -> None:
     """Writes a picture with a row for each source and a column for each attack; white was not run."""
     found = matrix(findings)
-    attacks = list(dict.fromkeys(name for row in found.values() for name in row))
+    attacks = attacks_of(found)
     grid = [[100 * row.get(name, float("nan")) for name in attacks] for row in found.values()]
     with picture(path) as figure:
         figure.set_layout_engine("constrained")
@@ -95,9 +83,28 @@ def curve(findings: Findings, source: str) -> list[tuple[float, float]]:
     return sorted({0.0: Share.of(findings.clean).share or 0.0, **points}.items())
 
 
+def draw_queries(findings: Findings, path: Path) -> None:
+    """Writes a picture of the share that is fooled against the answers asked for, a line for each attack."""
+    with picture(path) as figure:
+        figure.set_layout_engine("constrained")
+        figure.set_size_inches(6.4, 3)
+        axes = figure.subplots()
+        if not (tried := asked(findings)):
+            axes.set_axis_off()
+            axes.set_title("no query attack was run", fontsize=9)
+            return
+        for each in tried:
+            budgets, shares = zip(*by_queries(findings, each), strict=True)
+            axes.plot(budgets, [100 * share for share in shares], marker="o", label=each.attempt.label)
+        axes.set_xscale("log")
+        axes.set(xlabel="answers for an image", ylabel="fooled, of the correct, in %", ylim=(0, 100))
+        axes.legend(fontsize=8)
+
+
 def draw_alignment(findings: Findings, path: Path) -> None:
-    """Writes histograms of the cosine between the target's input gradient and each source's."""
-    aligned = findings.probes.aligned
+    """Writes histograms of the cosine between the target's input gradient and a few sources'."""
+    every = findings.probes.aligned
+    aligned = {name: every[name] for name in SHOWN if name in every}
     with picture(path) as figure:
         figure.set_layout_engine("constrained")
         figure.set_size_inches(6.4, 1.4 * len(aligned) + 0.6)
@@ -113,6 +120,7 @@ def draw_alignment(findings: Findings, path: Path) -> None:
 PICTURES = {
     "matrix.png": ("Accuracy by source and attack", draw_matrix),
     "curves.png": ("Accuracy by ε", draw_curves),
-    "alignment.png": ("Alignment with each source's gradients", draw_alignment),
+    "queries.png": ("Success by queries", draw_queries),
+    "alignment.png": ("Alignment with the gradients of sources", draw_alignment),
 }
 """File -> its heading, and what draws it."""

@@ -10,10 +10,12 @@ from torch.nn import functional as F
 from torchvision.transforms import functional as transforms
 
 from contragrad.attacks.examples import craft
+from contragrad.audit.braced import Unfailing, fault_of
 from contragrad.audit.filters import filtered
+from contragrad.audit.sources import DISTILLED
 from contragrad.data.dataset import Examples, pixels
 from contragrad.evaluate import Share
-from contragrad.networks.inference import BATCH, answers, are_probabilities, predict
+from contragrad.networks.inference import BATCH, answers, are_probabilities, classes_of, predict
 from contragrad.networks.misalignment import log_odds, unit
 from contragrad.networks.randomness import generator
 from contragrad.settings.config import AttackSettings
@@ -52,6 +54,7 @@ class Probes:
         saturated: the share whose cross-entropy has a zero gradient where the log-odds have none.
         gradient_ratio: median length of its input gradients, in those of the reference.
         aligned: cosine of its input gradient with each source's at each image, (N,), by the source's name.
+        agreement: images to which the copy that was distilled from it gives the same class; None without one.
         aligned_nearby: mean cosine with the reference's in noise of epsilon around the images.
         aligned_on_path: the same along the reference's path of PGD.
         curvature: mean relative change of its input gradient in noise of epsilon.
@@ -70,6 +73,7 @@ class Probes:
     saturated: float
     gradient_ratio: float
     aligned: Mapping[str, Tensor] = field(default_factory=dict)
+    agreement: Share | None = None
     aligned_nearby: float
     aligned_on_path: float
     curvature: float
@@ -93,7 +97,7 @@ def probe(
     Args:
         network: maps images in [0, 1] to logits.
         reference: the same.
-        others: further sources that its gradients are compared with.
+        others: the other sources, by name.
         examples: N images.
         attack: epsilon, and the steps of the test on a linear network.
         measured: of how many of the images gradients are taken, the first ones.
@@ -120,6 +124,7 @@ def probe(
         gradient_ratio=float(lengths.median() / other.median().clamp_min(1e-30)),
         aligned={"reference": cosines(own, its)}
         | {name: cosines(own, gradients(each, images, labels)) for name, each in others.items()},
+        agreement=_agreement(said, others, whole),
         aligned_nearby=float(cosines(moved, gradients(reference, nearby, labels)).mean()),
         aligned_on_path=_on_path(network, reference, images, labels, attack, seed),
         curvature=float(change[told].mean()) if told.any() else 0.0,
@@ -130,7 +135,7 @@ def probe(
             )
             for name, disturb in CORRUPTIONS.items()
         },
-        filters=filtered(reference, few, attack, seed=seed),
+        filters=_filters(reference, few, attack, seed),
         planted=planted(images, attack, seed),
     )
 
@@ -151,8 +156,19 @@ def _gradients(network: nn.Module, images: Tensor, labels: Tensor, loss: Loss) -
         part = part.to(device).clone().requires_grad_()
         with torch.enable_grad():
             total = loss(network(part), own.to(device)).sum()
-        found.append(torch.autograd.grad(total, part)[0].cpu())
+        try:
+            found.append(torch.autograd.grad(total, part)[0].cpu())
+        except Exception as error:  # a user's own derivative may raise anything
+            if not isinstance(network, Unfailing):
+                raise
+            fault_of(error)
+            found.append(torch.full_like(part, torch.nan).detach().cpu())
     return torch.cat(found)
+
+
+def _agreement(said: Tensor, others: Mapping[str, nn.Module], images: Tensor) -> Share | None:
+    copy = others.get(DISTILLED)
+    return None if copy is None else Share.of(predict(copy, images) == classes_of(said))
 
 
 def _saturation(network: nn.Module, images: Tensor, labels: Tensor, there: Tensor) -> float:
@@ -169,6 +185,16 @@ def cosines(first: Tensor, second: Tensor) -> Tensor:
     return found.nan_to_num(0.0)
 
 
+def _filters(
+    reference: nn.Module, examples: Examples, attack: AttackSettings, seed: int
+) -> Mapping[str, tuple[Share, Share]]:
+    """What filters before the reference are worth; nothing where it cannot be attacked."""
+    try:
+        return filtered(reference, examples, attack, seed=seed)
+    except FloatingPointError:
+        return {}
+
+
 def _on_path(
     network: nn.Module,
     reference: nn.Module,
@@ -177,25 +203,19 @@ def _on_path(
     attack: AttackSettings,
     seed: int,
 ) -> float:
-    path = [
-        craft(
-            reference,
-            images,
-            labels,
-            AttackSettings(
-                name="linf-pgd",
-                epsilon=attack.epsilon * Fraction(step, PATH),
-                steps=step,
-                random_start=False,
-            ),
-            seed=seed,
+    found = []
+    for step in range(1, PATH + 1):
+        first = AttackSettings(
+            name="linf-pgd",
+            epsilon=attack.epsilon * Fraction(step, PATH),
+            steps=step,
+            random_start=False,
         )
-        for step in range(1, PATH + 1)
-    ]
-    found = [
-        cosines(gradients(network, point, labels), gradients(reference, point, labels)).mean()
-        for point in path
-    ]
+        try:
+            point = craft(reference, images, labels, first, seed=seed)
+        except FloatingPointError:  # the path ends where the reference has no gradient
+            point = images
+        found.append(cosines(gradients(network, point, labels), gradients(reference, point, labels)).mean())
     return float(torch.stack(found).mean())
 
 

@@ -1,6 +1,7 @@
 """Attacks that see a network's answers and no gradient."""
 
 import warnings
+from collections.abc import Callable
 from fractions import Fraction
 
 import torch
@@ -9,8 +10,19 @@ from torch import Tensor, nn
 from contragrad.attacks.examples import POSITIONS, perturbation_norm
 from contragrad.data.dataset import pixels
 from contragrad.extras import lacking
-from contragrad.networks.inference import predict
+from contragrad.networks.inference import NO_CLASS, classes_of, predict
 from contragrad.networks.randomness import generator, isolated
+
+
+def _with_none(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The network with one class more, that of images whose answer is no number, else out of the question."""
+
+    def answered(images: Tensor) -> Tensor:
+        logits = network(images)
+        none = (classes_of(logits) == NO_CLASS).unsqueeze(1)
+        return torch.cat([logits.where(~none, 0.0), torch.where(none, 1.0, -torch.inf)], 1)
+
+    return answered
 
 
 @torch.no_grad()
@@ -47,14 +59,14 @@ def square(
     for number, start in enumerate(range(0, len(images), size := _batch(images))):
         batch = torch.arange(start, min(start + size, len(images)))
         clean, own = pixels(images[batch]).to(device), labels[batch].to(device)
-        right = network(clean).argmax(1) == own
+        right = classes_of(network(clean)) == own
         chosen = batch[right.cpu()]
         used[chosen] = 1
         if queries == 1 or not right.any():
             continue
         # Beside the image itself, the stripes that it begins with are asked about and not counted.
         attack = SquareAttack(
-            network, eps=float(epsilon), n_queries=queries - 2, resc_schedule=True, device=device
+            _with_none(network), eps=float(epsilon), n_queries=queries - 2, resc_schedule=True, device=device
         )
         with isolated(seed, "square", number):
             attack.init_hyperparam(clean)
@@ -120,7 +132,8 @@ def hop_skip_jump(
                 attack.run(shown, clean[places], own[places], starting_points=begun)
             except (Spent, AssertionError, ValueError):
                 # foolbox holds a network to its answers, which one that answers at random does not keep.
-                pass
+                if asked.failure is not None:
+                    raise asked.failure from None
         examples[places] = asked.examples
         # The class of the image itself was asked first.
         used[places] = 1 + torch.where(asked.found, asked.needed, float(asked.count))
@@ -169,6 +182,7 @@ class Asked(nn.Module):
         self.images, self.labels = images, labels
         self.epsilon, self.queries = epsilon, queries
         self.count = 0
+        self.failure: Exception | None = None
         self.examples = images.clone()
         self.needed = torch.zeros(len(images))
         self.found = torch.zeros(len(images), dtype=torch.bool)
@@ -183,15 +197,21 @@ class Asked(nn.Module):
             raise Spent
         self.count += 1
         device = next(self.network.parameters()).device
-        with torch.no_grad():
-            logits: Tensor = self.network(shown.to(device)).cpu()
-        answers = logits.argmax(1)
+        try:
+            with torch.no_grad():
+                logits: Tensor = self.network(shown.to(device)).cpu()
+        except Exception as failure:  # a user's code may raise what foolbox raises
+            self.failure = failure
+            raise
+        answers = classes_of(logits)
         inside = perturbation_norm(shown, self.images, "linf") <= self.epsilon
         new = inside & (answers != self.labels) & ~self.found
         self.examples[new] = shown[new]
         self.needed[new] = self.count
         self.found |= new
-        return nn.functional.one_hot(answers, logits.shape[1]).float()
+        # No class is one more, beside all others.
+        classes = logits.shape[1] + 1
+        return nn.functional.one_hot(answers % classes, classes).float()
 
 
 def _batch(images: Tensor) -> int:

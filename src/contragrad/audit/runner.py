@@ -1,19 +1,19 @@
 """An audit from its sources to its findings, as deep as its time allows; what is there is not made again."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from contragrad.audit import attackers, sources
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, Bout
-from contragrad.audit.attempts import Attempt, Field, Held, Named
+from contragrad.audit.attempts import Attempt, Crafted, Field, Held, Named
 from contragrad.audit.bouts import affordable, gradients, left_out_as, rounds
-from contragrad.audit.braced import is_blind
+from contragrad.audit.braced import FEW, Unfailing, fault_of, is_blind
 from contragrad.audit.facts import Compared, Facts, Tried
 from contragrad.audit.findings import Findings
 from contragrad.audit.probes import gradients as input_gradients
@@ -21,13 +21,9 @@ from contragrad.audit.probes import probe
 from contragrad.data.dataset import Examples, pixels
 from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint
-from contragrad.networks.inference import predict
+from contragrad.networks.inference import device_of, fault_alone, predict
 from contragrad.networks.randomness import generator
 from contragrad.watch.events import Ended, Stage, Working
-
-COSINES_WITH = (sources.ANOTHER, sources.TWIN, sources.surrogate(1), sources.stranger(1))
-"""Sources beside the reference whose gradients the target's are compared with."""
-
 
 PROBING = 350
 """Gradients that are taken of the target and of the reference at an image when the attacks are over."""
@@ -86,6 +82,7 @@ class Runner:
         """Every attacker, as far as the time allows."""
         arsenal, settings = self.arsenal, self.arsenal.settings
         examples = sample(arsenal.splits.test, settings.images, self.seed)
+        self._require_answers(examples)
         self._require_gradients(examples)
         arena = replace(
             self._field(examples, arsenal.networks[TARGET]),
@@ -114,9 +111,13 @@ class Runner:
             compared=dict(self._compared(examples, clean)),
             missing=arsenal.missing,
             probes=probe(
-                arsenal.networks[TARGET].network,
-                arsenal.networks[REFERENCE].network,
-                {name: found.network for name, found in arsenal.networks.items() if name in COSINES_WITH},
+                self._unfailing(arsenal.networks[TARGET]),
+                self._unfailing(arsenal.networks[REFERENCE]),
+                {
+                    name: self._unfailing(found)
+                    for name, found in arsenal.networks.items()
+                    if name not in (REFERENCE, TARGET)
+                },
                 examples,
                 attackers.pgd(settings),
                 measured=self.probing(),
@@ -132,6 +133,26 @@ class Runner:
             if affordable([cost], None if left is None else COMPARING * left)[0]:
                 arsenal.get([name])
         return arsenal.networks.get(name)
+
+    def _require_answers(self, examples: Examples) -> None:
+        """All asks these two: no audit, and no hour of attacks, where they fail at the images as they are."""
+        for name in (REFERENCE, TARGET):
+            found = self.arsenal.networks[name]
+            if not found.foreign:
+                continue
+            images = pixels(examples.images)
+            try:
+                fault = fault_alone(found.network, images[:FEW].to(device_of(found.network)))
+                if fault is None:
+                    input_gradients(found.network, images, examples.labels)
+            except Exception as error:  # a user's code may raise anything
+                fault = fault_of(error)
+            if fault is not None:
+                raise UserError(
+                    f"it cannot be asked about the audited images: {fault}",
+                    where=name,
+                    remedy="a network that gives every image, by itself, its logits, and has its derivative",
+                )
 
     def _require_gradients(self, examples: Examples) -> None:
         """Everything begins with the reference's gradients: no audit without them."""
@@ -180,7 +201,8 @@ class Runner:
         for (key, bout), cost, fit in zip(there, costs, fits, strict=True):
             what = left_out_as(key, bout)
             arsenal.missing.pop(what, None)
-            if not fit:
+            # Of a source that is not there it is said once that it is not.
+            if not fit and not (bout.late and bout.source not in arsenal.networks):
                 arsenal.missing[what] = (
                     f"it would take about {cost / 60:.1f} minutes, and {max(0.0, left or 0.0) / 60:.1f} "
                     "were left, for others too"
@@ -248,7 +270,14 @@ class Runner:
         """Whether each source is right on the images."""
         labels = examples.labels.cpu()
         networks = self.arsenal.networks
-        return {name: predict(each.network, examples.images) == labels for name, each in networks.items()}
+        return {
+            name: predict(self._unfailing(each), examples.images) == labels for name, each in networks.items()
+        }
+
+    def _unfailing(self, found: Named) -> nn.Module:
+        """The network; of somebody else's code, one whose failures are answers that are NaN."""
+        classes = self.arsenal.workspace.problem.classes
+        return Unfailing(found.network, classes).eval() if found.foreign else found.network
 
     def _compared(self, examples: Examples, clean: Mapping[str, Tensor]) -> Iterator[tuple[str, Compared]]:
         """The twin and the surrogates as targets themselves: is it the recipe, and is it the seed?"""
@@ -260,7 +289,10 @@ class Runner:
             kin = task.architecture == target.architecture or task.objective == target.objective
             if name not in networks or not kin:
                 continue
-            held = self._field(examples, networks[name]).attempt(attempt, reference, once)
+            held = attempted(attempt, reference, self._field(examples, networks[name]), once)
+            if isinstance(held, str):
+                self.arsenal.missing[f"{name} on the reference's examples"] = held
+                continue
             yield (
                 name,
                 Compared(
@@ -273,16 +305,22 @@ class Runner:
             )
 
 
-def attempted(attempt: Attempt, source: Named, arena: Field) -> Held | str:
-    """What comes of an attempt, or why it cannot be made on that source."""
+def attempted(
+    attempt: Attempt, source: Named, arena: Field, crafted: Callable[[], Crafted] | None = None
+) -> Held | str:
+    """What comes of an attempt, or why it cannot be made on that source; see `Field.attempt`."""
     # Of AutoAttack a part goes without gradients.
     climbs = attempt.way in ("gradient", "reversed") and attempt.attack.name != "autoattack"
     if climbs and is_blind(source.network):
         return f"{attempt.attack.name} needs gradients, and the network has none"
     try:
-        return arena.attempt(attempt, source)
+        return arena.attempt(attempt, source, crafted)
     except FloatingPointError as error:
         return str(error)
+    except Exception as error:  # a user's code may raise anything; our own networks' errors are ours
+        if not any(each is not None and each.foreign for each in (source, arena.target, arena.ordinary)):
+            raise
+        return fault_of(error)
 
 
 def sample(test: Examples, count: int, seed: int) -> Examples:

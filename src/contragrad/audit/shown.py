@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,15 @@ from contragrad.audit.card import CARD, content
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.check import Check, Result, said
 from contragrad.audit.checks.every import judged
+from contragrad.audit.figures import (
+    QUANTILES,
+    alignment,
+    asked,
+    attacks_of,
+    by_queries,
+    matrix,
+    tenfold,
+)
 from contragrad.audit.findings import Findings, Standing
 from contragrad.audit.plots import PICTURES
 from contragrad.audit.verdict import rule, title, verdict
@@ -38,6 +48,9 @@ def printed(findings: Findings, console: Console) -> None:
     console.print(Text(verdict(findings)))
     console.print(attackers_table(findings))
     console.print(Text(notes(findings)))
+    console.print(Text(measured(findings)))
+    console.print(matrix_table(findings))
+    console.print(alignment_table(findings))
     console.print(checks_table(judged(findings)))
 
 
@@ -108,6 +121,49 @@ def notes(findings: Findings) -> str:
     threats = [f"{attacker.key}: {attacker.threat}" for attacker in ATTACKERS]
     left = [f"left out, {what}: {why}" for what, why in findings.missing.items()]
     return "\n".join([*threats, *left])
+
+
+def measured(findings: Findings) -> str:
+    """Of what the figures are that stand in no table, a line each."""
+    lines = [f"the reference: {findings.facts.reference}, {findings.facts.reference_made}"]
+    for each in asked(findings):
+        told = ", ".join(
+            f"{100 * share:.1f} % within {budget:,}" for budget, share in tenfold(by_queries(findings, each))
+        )
+        lines.append(f"queries, {each.attempt.label}: fools {told} answers for an image")
+    if (copy := findings.probes.agreement) is not None:
+        lines.append(f"distillation: the copy gives the network's class to {said(copy)} of the images")
+    return "\n".join(lines)
+
+
+def matrix_table(findings: Findings) -> Table:
+    """A row for each source and a narrow column for each attack, numbered, for there are many."""
+    found = matrix(findings)
+    attacks = attacks_of(found)
+    legend = "; ".join(f"{number} {name}" for number, name in enumerate(attacks, start=1))
+    table = _narrow(f"accuracy in % by source and attack: {legend or 'no attack was run'}")
+    for number in range(1, len(attacks) + 1):
+        table.add_column(str(number), justify="right", no_wrap=True)
+    for source, row in found.items():
+        table.add_row(source, *(f"{100 * row[name]:.0f}" if name in row else "" for name in attacks))
+    return table
+
+
+def alignment_table(findings: Findings) -> Table:
+    """A row for each source: how its input gradients lie to the network's."""
+    table = _narrow("cosine between the network's input gradient and a source's, over images")
+    for name in ("mean", *QUANTILES):
+        table.add_column(name, justify="right", no_wrap=True)
+    for source, row in alignment(findings).items():
+        table.add_row(source, *(f"{row[name]:+.2f}" for name in ("mean", *QUANTILES)))
+    return table
+
+
+def _narrow(title: str) -> Table:
+    """A table whose first column has sources, with little room between the others."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("source", overflow="fold", max_width=32)
+    return table
 
 
 def checks_table(judgements: Sequence[tuple[Check, Result]]) -> Table:

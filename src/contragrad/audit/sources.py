@@ -165,4 +165,4 @@ def ensemble(members: Sequence[Named]) -> Named:
     """The members as one source."""
     names = [member.fingerprint for member in members]
     network = Ensemble([member.network for member in members]).eval()
-    return Named(network, fingerprint("ensemble/1", names))
+    return Named(network, fingerprint("ensemble/1", names), any(member.foreign for member in members))

@@ -57,6 +57,16 @@ class Target:
     code: str = ""
     refused: Mapping[Objective, str] = field(default_factory=dict)
 
+    @property
+    def foreign(self) -> bool:
+        """Whether its code is somebody else's, so that it may fail anywhere."""
+        return self.architecture is None or is_foreign(self.architecture)
+
+
+def is_foreign(architecture: str) -> bool:
+    """Whether such a network is made by somebody else's code."""
+    return architecture.startswith("factory ")
+
 
 def training_of(workspace: Workspace, name: str | None) -> FullTraining | None:
     """How a study that has ended trained the network of that name in its table, or its best evolved one.

@@ -5,11 +5,22 @@ from torch import Tensor, nn
 
 from contragrad.data.dataset import Examples, pixels
 from contragrad.errors import UserError
+from contragrad.legible import first_line
 from contragrad.networks.misalignment import reference_directions
+from contragrad.networks.randomness import isolated
 from contragrad.settings.choices import Device
 
 BATCH = 200
 """Images at a time: bounds the memory and is no setting, for it changes no result."""
+
+NO_CLASS = -1
+"""The class of an image whose answer is no number: no label, so that it is wrong whatever is asked for."""
+
+ALIKE = 0.01
+"""How far a logit may move with the size of the batch, in units of the largest logit of the image.
+
+Kernels round otherwise for other sizes, and a network that rounds within makes more of it.
+"""
 
 
 def device_of(network: nn.Module) -> torch.device:
@@ -27,8 +38,47 @@ def answers(network: nn.Module, images: Tensor) -> Tensor:
 
 
 def predict(network: nn.Module, images: Tensor) -> Tensor:
-    """The class (N,) the network in evaluation mode gives each image (N, C, H, W), on the CPU."""
-    return answers(network, images).argmax(1)
+    """The class (N,) the network in evaluation mode gives each image (N, C, H, W), on the CPU.
+
+    It is `NO_CLASS` where the answer is NaN or infinite.
+    """
+    return classes_of(answers(network, images))
+
+
+def classes_of(logits: Tensor) -> Tensor:
+    """The classes (B,) that logits (B, classes) stand for; `NO_CLASS` where the largest is no number."""
+    return torch.where(logits.amax(1).isfinite(), logits.argmax(1), NO_CLASS)
+
+
+@torch.no_grad()
+def fault_alone(network: nn.Module, images: Tensor) -> str | None:
+    """Why a network in evaluation mode cannot be asked about an image alone as about several at a time.
+
+    Of a network that answers by random numbers it is not asked whether its answers are the same.
+
+    Args:
+        network: maps images in [0, 1] to logits (B, classes).
+        images: float32 (B, C, H, W), on the network's device; it takes them together.
+
+    Returns:
+        None if it can.
+    """
+    network.eval()
+    with isolated(0, "alone"):
+        together, again = network(images), network(images)
+        try:
+            alone = [network(image) for image in torch.split(images, 1)]
+        except Exception as error:  # a user's code may raise anything
+            return f"it fails at a single image: {type(error).__name__}: {first_line(error)}"
+    odd = next((each for each in alone if each.shape != together[:1].shape), None)
+    if odd is not None:
+        return f"it gives {tuple(odd.shape)} for a single image, not {tuple(together[:1].shape)}"
+    if not torch.equal(together, again):
+        return None
+    largest = together.abs().amax(1, keepdim=True)
+    if ((torch.cat(alone) - together).abs() > ALIKE * largest).any():
+        return "what it says of an image depends on the other images of the batch"
+    return None
 
 
 def all_reference_directions(network: nn.Module, examples: Examples) -> Tensor:
