@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from contragrad.audit.findings import mcnemar
+from contragrad.audit.statistics import mcnemar
 from contragrad.legible import legible
 from contragrad.reproduce.provenance import Content
 

@@ -1,6 +1,6 @@
 """How strong a printed table's examples are: who does not fool their own source fools nobody."""
 
-from contragrad.audit.findings import STRONG
+from contragrad.audit.strength import STRONG
 from contragrad.legible import legible
 from contragrad.reproduce.definition import ITSELF, ROW_SOURCES
 from contragrad.reproduce.provenance import Content
