@@ -633,6 +633,21 @@ def test_the_spread_over_seeds_of_the_recipe_is_told() -> None:
     assert "90.0, 89.0 %" in result(6, sound()).figure
 
 
+def test_seeds_that_differ_on_few_images_may_do_so_by_chance() -> None:
+    own = sound().plain(REFERENCE)
+    assert own is not None
+    every = torch.ones(20, dtype=torch.bool)
+    other = replace(compared(0), clean=every, adversarial=first(17, 20))
+    found = replace(
+        sound(),
+        clean=every,
+        tried={"reference": (replace(own, held=replace(own.held, right=every)),)},
+        compared={sources.surrogate(1): other, sources.surrogate(2): other},
+    )
+    assert verdict(6, found) == "UNKNOWN"
+    assert "15.0 points between the best and the worst" in result(6, found).figure
+
+
 def test_the_target_itself_is_no_source_that_must_be_fooled() -> None:
     # A network that withstands the white box is no fault of the evaluation.
     assert verdict(4, fought(sound(), "white box", 100)) == "PASS"

@@ -5,7 +5,7 @@ from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, de
 from contragrad.audit.findings import Findings
 from contragrad.audit.settings import radius
 from contragrad.audit.sources import TWIN
-from contragrad.audit.statistics import mcnemar, said
+from contragrad.audit.statistics import SIGNIFICANT, mcnemar, said
 from contragrad.audit.strength import fooled_itself, is_hardened, transferred_on
 from contragrad.evaluate import Share
 
@@ -104,24 +104,28 @@ def worst_case(findings: Findings) -> Result:
 def enough(findings: Findings) -> Result:
     """Images, seeds of the recipe that agree, and that the test images did not choose the network.
 
-    Seeds agree if the best network and the worst differ by few images that are right as they are and as
-    examples. They are of the training alone: architecture and reference are the same.
+    Seeds agree unless the best network and the worst clearly differ by more images, right as they are and as
+    examples, than may be. They are of the training alone: architecture and reference are the same.
     """
     facts, own = findings.facts, findings.plain(REFERENCE)
-    others = [
-        Share.of(each.survivors).share or 0.0
+    seeds = [
+        each.survivors
         for each in findings.compared.values()
         if each.architecture == facts.architecture and each.objective == facts.objective
     ]
-    mine = None if own is None else Share.of(findings.survivors([own])).share
-    figure = f"{findings.images} images; the recipe from {len(others) + 1} seeds of the training"
-    spread = 0.0
-    if others and mine is not None:
-        told = ", ".join(f"{100 * share:.1f}" for share in others)
-        spread = max(mine, *others) - min(mine, *others)
+    figure = f"{findings.images} images; the recipe from {len(seeds) + 1} seeds of the training"
+    apart = by_chance = False
+    if seeds and own is not None:
+        told = ", ".join(f"{100 * int(right.sum()) / findings.images:.1f}" for right in seeds)
+        seeds.insert(0, findings.survivors([own]))
+        worst, *_, best = sorted(seeds, key=lambda right: int(right.sum()))
+        spread = (int(best.sum()) - int(worst.sum())) / findings.images
+        apart = spread > SPREAD
+        # Of so many pairs the widest is wide by chance too.
+        by_chance = apart and len(seeds) * (len(seeds) - 1) / 2 * mcnemar(best, worst) >= SIGNIFICANT
         figure += (
-            f", right as the images are and as the reference's examples on {100 * mine:.1f} %, the others on "
-            f"{told} %: {100 * spread:.1f} points between the best and the worst"
+            f", right as the images are and as the reference's examples on {said(Share.of(seeds[0]))}, the "
+            f"others on {told} %: {100 * spread:.1f} points between the best and the worst"
         )
     if facts.selected_on_test:
         return decided(False, f"the network was selected on the test images; {figure}")
@@ -129,11 +133,11 @@ def enough(findings: Findings) -> Result:
         return decided(False, f"the test images were looked at {facts.looks} times; {figure}")
     if not facts.recipe_known:
         return unknown(f"how the network was trained is not known, nor its seeds; {figure}")
-    if spread > SPREAD:
+    if apart and not by_chance:
         return decided(False, f"{figure}, and {100 * SPREAD:g} may be")
     if facts.selected_on_test is None:
         return unknown(f"how the network was selected is not known; {figure}")
-    if findings.images < ENOUGH_IMAGES or len(others) + 1 < ENOUGH_SEEDS or mine is None:
+    if findings.images < ENOUGH_IMAGES or len(seeds) < ENOUGH_SEEDS or own is None or by_chance:
         return unknown(figure)
     return decided(True, figure)
 
