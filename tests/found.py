@@ -30,7 +30,7 @@ NAME = "NE+GM 1"
 
 FOOLED = {
     "reference": 20,
-    "reversed": 25,
+    "reversed": 15,
     "stronger transfer": 30,
     "unseen sources": 40,
     "undefended twin": 45,
@@ -41,6 +41,12 @@ FOOLED = {
     "white box": CORRECT,
 }
 """How many images each attacker fools of a network whose evaluation is sound."""
+
+ORDINARY = 300
+"""How many images of an ordinary network are fooled by examples that it is shown."""
+
+APART = (TARGET, sources.ANOTHER, sources.ORDINARY)
+"""Sources whose examples it is not shown."""
 
 OFF = 1.0
 """Length that examples in an L_2 ball have, by default in its epsilon."""
@@ -66,7 +72,9 @@ def planned(key: str) -> list[Attempt]:
     return [attempt for group in groups for attempt in group]
 
 
-def came(attempt: Attempt, fooled: int, own: int = IMAGES, *, length: float = OFF) -> Tried:
+def came(
+    attempt: Attempt, fooled: int, own: int = IMAGES, *, length: float = OFF, ordinary: int = ORDINARY
+) -> Tried:
     """An attempt that fools the target on the first images, and its source on the first ones.
 
     Args:
@@ -75,6 +83,7 @@ def came(attempt: Attempt, fooled: int, own: int = IMAGES, *, length: float = OF
         own: on how many the source is; the target itself on as many as it is fooled on, and nobody by turned
             perturbations.
         length: of the perturbations, in epsilon.
+        ordinary: on how many images an ordinary network is fooled that is shown the examples.
     """
     if attempt.source == TARGET:
         own = fooled
@@ -99,6 +108,7 @@ def came(attempt: Attempt, fooled: int, own: int = IMAGES, *, length: float = OF
             * first(CORRECT)
             if attempt.way in ("queries", "labels")
             else torch.empty(0),
+            ordinary=torch.empty(0, dtype=torch.bool) if attempt.source in APART else ~first(ordinary),
         ),
     )
 
@@ -164,9 +174,8 @@ PROBES = Probes(
         "reference": torch.linspace(-0.9, 0.1, IMAGES),
         sources.TWIN: torch.linspace(-0.2, 0.6, IMAGES),
     },
-    aligned_nearby=-0.35,
-    aligned_on_path=-0.3,
-    curvature=0.4,
+    aligned_nearby=torch.linspace(-0.85, 0.15, IMAGES),
+    aligned_on_path=torch.linspace(-0.8, 0.2, IMAGES),
     corruptions={"noise": (Share(930, IMAGES), Share(950, IMAGES))},
     filters={
         "jpeg": (Share(500, 940), Share(930, 940)),
@@ -204,6 +213,20 @@ def fought(findings: Findings, key: str, fooled: int, **changes: Any) -> Finding
     return replace(findings, tried={**findings.tried, key: again})
 
 
+def auto_attacked(findings: Findings, starts: int, auto: int) -> Findings:
+    """The findings of a white box of which each start fools the first so many, and AutoAttack so many."""
+    tried = tuple(
+        came(each.attempt, auto if each.attempt.attack.name == "autoattack" else starts)
+        for each in findings.tried["white box"]
+    )
+    return replace(findings, tried={**findings.tried, "white box": tried})
+
+
+def apart(each: Tried, begin: int, end: int) -> Tried:
+    """An attempt that fools the images from one to another and no others."""
+    return replace(each, held=replace(each.held, right=first(CORRECT) & (~first(end) | first(begin))))
+
+
 def without(findings: Findings, *keys: str) -> Findings:
     """The findings without these attackers."""
     return replace(
@@ -227,8 +250,8 @@ def known(findings: Findings, **changes: Any) -> Findings:
 
 
 def figures(counts: Mapping[str, int]) -> Findings:
-    """The findings of attackers who fool so many images each; the others were not run."""
-    found = only(sound(), *counts)
+    """The findings of attackers who fool so many images each; the others were not run, nor anything else."""
+    found = replace(only(sound(), *counts), extra=())
     for key, count in counts.items():
         found = fought(found, key, count)
     return found

@@ -72,8 +72,8 @@ def test_a_copy_of_the_reference_is_aligned_with_it_and_defeated_by_the_weakest(
     assert copy.probes.gradient_ratio == 1
     assert copy.defeated_by == ATTACKERS[0].key
     assert copy.fooled(copy.tried["reversed"]).share == 0
-    # Which says as much as the perturbations that were turned are strong: at this epsilon they are not.
-    assert all((copy.source_fooled(each).share or 0) < 0.9 for each in copy.tried["reference"])
+    # Which says nothing, for no gradients were turned.
+    assert not copy.turned
     assert copy.standing("reversed") == "inconclusive"
 
 

@@ -13,6 +13,18 @@ from contragrad.settings.config import AttackSettings
 REFERENCE = "reference"
 TARGET = "the network itself"
 
+UNSEEN = "unseen sources"
+"""The key of who has networks that the target was never trained against."""
+
+REVERSED = "reversed"
+"""The key of who steps down the reference's loss."""
+
+RECIPE = ("recipe", "recipe and architecture")
+"""The keys of those who know how the network was trained."""
+
+QUERIES = "queries"
+"""The key of who has the network's answers and no gradient."""
+
 WHITE_BOX = "white box"
 """The key of who has the network, and so can do whatever the others can."""
 
@@ -47,7 +59,7 @@ class Attacker:
 
     Args:
         key: his short name.
-        threat: what he knows, has and does, in one sentence.
+        threat: what he knows, has and does, in one sentence with the numbers of the audit's settings.
         sources: the networks that he crafts on, in the order in which they are worth having.
         attempts: given a source and the audit's settings, what he tries on it: what is tried only
             when all attackers have had their turn stands in a group of its own.
@@ -55,7 +67,7 @@ class Attacker:
     """
 
     key: str
-    threat: str
+    threat: Callable[[AuditSettings], str]
     sources: Callable[[AuditSettings], tuple[str, ...]]
     attempts: Callable[[str, AuditSettings], Groups]
     joined: str | None = None
@@ -172,28 +184,37 @@ def _numbered(name: Callable[[int], str]) -> Callable[[AuditSettings], tuple[str
 ATTACKERS: tuple[Attacker, ...] = (
     Attacker(
         key="reference",
-        threat="Has the public reference, not the network; crafts on it with FGSM, L_inf-PGD and L_2-PGD.",
+        threat=lambda settings: (
+            "Has the public reference, not the network; crafts on it with FGSM, L_inf-PGD and L_2-PGD of "
+            f"{settings.steps} steps."
+        ),
         sources=lambda settings: (REFERENCE,),
         attempts=_papers,
     ),
     Attacker(
-        key="reversed",
-        threat="Has the public reference, knows that gradients were turned against it, and steps down "
-        "its loss instead of up.",
+        key=REVERSED,
+        threat=lambda settings: (
+            "Has the public reference, knows that gradients were turned against it, and steps down "
+            f"its loss instead of up, {settings.steps} steps."
+        ),
         sources=lambda settings: (REFERENCE,),
         attempts=_reversed,
     ),
     Attacker(
         key="stronger transfer",
-        threat="Has the public reference and attacks that were made to transfer: MI, towards a class too, "
-        "NI, DI, TI, VMI and, if it is a ResNet or DenseNet, SGM.",
+        threat=lambda settings: (
+            f"Has the public reference and attacks of {settings.steps} steps that were made to transfer: MI, "
+            "towards a class too, NI, DI, TI, VMI and, if it is a ResNet or DenseNet, SGM."
+        ),
         sources=lambda settings: (REFERENCE,),
         attempts=_stronger,
     ),
     Attacker(
-        key="unseen sources",
-        threat="Has ordinary networks for the same task that the network was never trained against, and "
-        "all of them together.",
+        key=UNSEEN,
+        threat=lambda settings: (
+            "Has ordinary networks for the same task that the network was never trained against, and "
+            f"all of them together; crafts with PGD and MI of {settings.steps} steps."
+        ),
         sources=lambda settings: (
             # First one that is not the ordinary network itself, which is shown the examples too.
             sources.PLAIN,
@@ -207,42 +228,57 @@ ATTACKERS: tuple[Attacker, ...] = (
     ),
     Attacker(
         key="undefended twin",
-        threat="Knows the architecture and the training data, not the recipe; trains it the ordinary way.",
+        threat=lambda _: (
+            "Knows the architecture and the training data, not the recipe; trains it the ordinary way once, "
+            "and crafts on that."
+        ),
         sources=lambda settings: (sources.TWIN,),
         attempts=_own,
     ),
     Attacker(
         key="distillation",
-        threat="Has images without labels and may ask the network for its logits; trains a copy on them.",
+        threat=lambda settings: (
+            "Has images without labels and may ask the network for its logits, "
+            f"{settings.distilled:,} answers in all; trains a copy on them."
+        ),
         sources=lambda settings: (sources.DISTILLED,),
         attempts=_own,
     ),
     Attacker(
-        key="recipe",
-        threat="Knows the recipe, the reference and the training data, not the architecture; trains "
-        "surrogates by the recipe, and crafts on each and on all together.",
+        key=RECIPE[0],
+        threat=lambda settings: (
+            "Knows the recipe, the reference and the training data, not the architecture; trains "
+            f"surrogates by the recipe ({settings.surrogates}), and crafts on each and on all together."
+        ),
         sources=_numbered(sources.stranger),
         attempts=_own,
         joined=sources.STRANGERS,
     ),
     Attacker(
-        key="recipe and architecture",
-        threat="Knows all but the random numbers: trains surrogates of the same architecture by the recipe, "
-        "and crafts on each and on all together.",
+        key=RECIPE[1],
+        threat=lambda settings: (
+            "Knows all but the random numbers: trains surrogates of the same architecture by the recipe "
+            f"({settings.surrogates}), and crafts on each and on all together."
+        ),
         sources=_numbered(sources.surrogate),
         attempts=_own,
         joined=sources.SURROGATES,
     ),
     Attacker(
-        key="queries",
-        threat="Sees the network's answers to images of his choice, and no gradient: its logits (Square "
-        "Attack) or its classes alone (HopSkipJump).",
+        key=QUERIES,
+        threat=lambda settings: (
+            "Sees the network's answers to images of his choice, and no gradient: its logits (Square "
+            f"Attack) or its classes alone (HopSkipJump), {settings.queries:,} answers for an image each."
+        ),
         sources=lambda settings: (TARGET,),
         attempts=_queries,
     ),
     Attacker(
         key=WHITE_BOX,
-        threat="Has the network itself: PGD from several starts, and AutoAttack where there is time for it.",
+        threat=lambda settings: (
+            f"Has the network itself: PGD of {settings.steps} steps from {settings.restarts} starts, and "
+            "AutoAttack where there is time for it."
+        ),
         sources=lambda settings: (TARGET,),
         attempts=_white_box,
     ),

@@ -1,6 +1,6 @@
 """The report card as plain values, made of findings and read again: a verdict, attempts, and checks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from contragrad.audit.facts import Tried
 from contragrad.audit.figures import alignment, by_queries, matrix
 from contragrad.audit.findings import Findings
 from contragrad.audit.settings import radius
+from contragrad.audit.strength import fooled_itself, is_strong, transferred_on
 from contragrad.audit.verdict import rule, title, verdict
 from contragrad.errors import UserError
 from contragrad.evaluate import Interval, Share
@@ -36,6 +37,7 @@ def content(findings: Findings) -> dict[str, Any]:
             "architecture": facts.architecture,
             "objective": facts.objective,
             "epochs": facts.epochs,
+            "recipe_known": facts.recipe_known,
             "weights": facts.weights,
             "fingerprint": facts.fingerprint,
         },
@@ -43,6 +45,7 @@ def content(findings: Findings) -> dict[str, Any]:
         "reference_made": facts.reference_made,
         "epsilon": radius(findings.settings.epsilon),
         "l2_epsilon": str(findings.settings.l2_epsilon),
+        "l2_doubt": findings.l2_doubt,
         "images": findings.images,
         "depth": {name: getattr(findings.settings, name) for name in DEPTH},
         "clean_accuracy": _share(Share.of(findings.clean)),
@@ -54,6 +57,7 @@ def content(findings: Findings) -> dict[str, Any]:
         "matrix": matrix(findings),
         "alignment": alignment(findings),
         "copy_agrees": _optional(findings.probes.agreement),
+        "sources": {name: _source(findings, name, tried) for name, tried in transferred_on(findings).items()},
         "compared": {
             name: {
                 "clean_accuracy": _share(Share.of(each.clean)),
@@ -84,10 +88,11 @@ def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
     tried = findings.tried.get(attacker.key, ())
     return {
         "attacker": attacker.key,
-        "threat": attacker.threat,
+        "threat": attacker.threat(findings.settings),
         "standing": findings.standing(attacker.key),
         "doubt": findings.doubt(attacker.key) if tried else None,
         "fooled": _share(findings.fooled(tried)) if tried else None,
+        "fooled_deciding": _share(findings.fooled(findings.deciding(attacker.key))) if tried else None,
         "fooled_so_far": _optional(findings.fooled_so_far(attacker.key)),
         "ordinary_fooled": _optional(findings.ordinary_fooled(tried)),
         "accuracy": _share(Share.of(findings.survivors(tried))) if tried else None,
@@ -98,6 +103,14 @@ def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
             if name in (*attacker.sources(findings.settings), attacker.joined)
             or name.startswith(f"{attacker.key}: ")
         },
+    }
+
+
+def _source(findings: Findings, name: str, tried: Sequence[Tried]) -> dict[str, Any]:
+    return {
+        "clean_accuracy": _share(Share.of(findings.source_clean[name])),
+        "fooled_itself": _share(fooled_itself(findings, name, tried)),
+        "strong": is_strong(findings, name, tried),
     }
 
 
@@ -154,7 +167,8 @@ class AttackerRow:
         key: his short name.
         threat: what he knows, has and does.
         standing: withstood, weakened, defeated, inconclusive or not run.
-        fooled: of the images that the network classifies correctly; None if he was not run.
+        fooled: of the images that the network classifies correctly, by all that counts against it with him;
+            None if he was not run.
     """
 
     key: str
@@ -232,7 +246,8 @@ def _card(stored: Mapping[str, Any]) -> Card:
                 key=str(each["attacker"]),
                 threat=str(each["threat"]),
                 standing=str(each["standing"]),
-                fooled=_fooled(each["fooled"]),
+                # Older cards judged everybody by his own examples.
+                fooled=_fooled(each.get("fooled_deciding", each["fooled"])),
             )
             for each in stored["attackers"]
         ),

@@ -1,25 +1,19 @@
-"""What an audit has found, as plain values and masks over images, and the figures that follow from it."""
+"""What an audit has found: how the target stands against each attacker, and why that may say nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from scipy.stats import binomtest
-from torch import Tensor
-
-from contragrad.audit.attackers import ATTACKERS, REFERENCE, WHITE_BOX, pgd
-from contragrad.audit.bouts import fitting, left_out_as
-from contragrad.audit.facts import Compared, Facts, Tried
-from contragrad.audit.probes import Probes
-from contragrad.audit.settings import AuditSettings
-from contragrad.audit.sources import ANOTHER, NO_STRANGER
+from contragrad.attacks.library import Norm
+from contragrad.audit.attackers import ATTACKERS, QUERIES, RECIPE, REFERENCE, REVERSED, WHITE_BOX
+from contragrad.audit.facts import Tried
+from contragrad.audit.masked import rivals
+from contragrad.audit.measured import Measured
+from contragrad.audit.statistics import mean_interval, said
+from contragrad.audit.strength import weakness
 from contragrad.evaluate import Share
 
 Standing = Literal["withstood", "inconclusive", "weakened", "defeated", "not run"]
-
-STRONG = 0.9
-"""Share of its own images that some source must be fooled on for its examples to be worth withstanding."""
 
 ENOUGH_QUERIES = 1000
 """Answers below which it is too early to call a query attack withstood."""
@@ -27,150 +21,95 @@ ENOUGH_QUERIES = 1000
 NO_GRADIENT = 0.01
 """Share of images without a gradient from which on gradients count as hidden."""
 
-SIGNIFICANT = 0.05
-"""P-value from which on two networks count as alike."""
+ENOUGH_PROBED = 100
+"""Images below which a share that is measured on them shows nothing of a percent."""
 
 DEFEATED = 0.5
 """Share of correctly classified images from which on an attacker who fools them has defeated the network."""
 
+NAMED = 3
+"""Of what was not tried, how many are named where it is a doubt; the card lists all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """All that checks and the card are made of.
+class Findings(Measured):
+    """What was measured, and how the target stands by it."""
 
-    Args:
-        facts: about the target.
-        settings: how deep the audit was to go.
-        clean: whether the target is right on the images, bool (N,).
-        source_clean: the same of every source, by name.
-        tried: each attacker's attempts, by his key.
-        extra: attempts that only checks need: more steps, other epsilons, noise.
-        compared: other networks beside the target: its twin, others of the same recipe.
-        missing: the sources that were not had, and why.
-        probes: what was measured on the target itself.
-    """
+    def deciding(self, key: str) -> tuple[Tried, ...]:
+        """The examples that decide how the target stands against an attacker.
 
-    facts: Facts
-    settings: AuditSettings
-    clean: Tensor
-    source_clean: Mapping[str, Tensor]
-    tried: Mapping[str, tuple[Tried, ...]]
-    extra: tuple[Tried, ...] = ()
-    compared: Mapping[str, Compared] = field(default_factory=dict)
-    missing: Mapping[str, str] = field(default_factory=dict)
-    probes: Probes
-
-    @property
-    def images(self) -> int:
-        """How many were attacked."""
-        return len(self.clean)
-
-    def survivors(self, tried: Iterable[Tried]) -> Tensor:
-        """Whether the target is right on an image and on all of its examples, bool (N,): the worst case."""
-        found = self.clean.clone()
-        for each in tried:
-            found &= each.held.right
-        return found
-
-    def fooled(self, tried: Iterable[Tried]) -> Share:
-        """Of the images that the target classifies correctly, those of which some example fools it."""
-        return Share.of(~self.survivors(tried), self.clean)
-
-    def source_fooled(self, each: Tried) -> Share:
-        """Of the images that the source classifies correctly, those whose example fools it."""
-        return Share.of(~each.held.source, self.source_clean[each.attempt.source])
-
-    def ordinary_fooled(self, tried: Iterable[Tried]) -> Share | None:
-        """Of the images that an ordinary network classifies correctly, those of which some example fools it.
-
-        Returns:
-            None if there is no such network, or if it was shown none of the examples.
+        Who has the network can do whatever the others can: against him count all that were found in his ball.
         """
-        found = self._ordinary_survivors(tried)
-        return None if found is None else Share.of(~found, self.source_clean[ANOTHER])
-
-    def _ordinary_survivors(self, tried: Iterable[Tried]) -> Tensor | None:
-        shown = [each.held.ordinary for each in tried if len(each.held.ordinary)]
-        if not shown or ANOTHER not in self.source_clean:
-            return None
-        return torch.stack([self.source_clean[ANOTHER], *shown]).all(0)
-
-    def no_better(self, tried: Sequence[Tried]) -> bool:
-        """Whether nothing tells the target from an ordinary network that was shown the same examples.
-
-        Of images that both classify correctly, by McNemar's test.
-        """
-        shown = [each for each in tried if len(each.held.ordinary)]
-        other = self._ordinary_survivors(shown)
-        if other is None:
-            return False
-        both = self.clean & self.source_clean[ANOTHER]
-        mine, other = self.survivors(shown)[both], other[both]
-        return int(mine.sum()) <= int(other.sum()) or mcnemar(mine, other) >= SIGNIFICANT
-
-    def transferred(self, each: Tried) -> Share:
-        """Of the images that both classify correctly and the source is fooled on, those that fool both."""
-        counted = self.clean & self.source_clean[each.attempt.source] & ~each.held.source
-        return Share.of(~each.held.right, counted)
-
-    def untried(self, key: str) -> list[str]:
-        """What an attacker was to try and did not, as `missing` calls it; what is no source of his is not."""
-        (attacker,) = (each for each in ATTACKERS if each.key == key)
-        tried = {each.attempt for each in self.tried.get(key, ())}
-        # SGM is tried on some architectures alone, and nobody says so of the others.
-        bouts = (*attacker.bouts(self.settings), *attacker.joined_bouts(self.settings))
-        always = {bout: fitting(bout, {}) for bout in bouts}
-        named = {bout: [left_out_as(key, each) for each in (bout, always[bout])] for bout in bouts}
-        untried = [
-            next((name for name in named[bout] if name in self.missing), named[bout][0])
-            for bout in bouts
-            if not tried >= set(always[bout].attempts)
-        ]
-        return [name for name in untried if self.missing.get(name) not in NO_STRANGER]
+        own = self.tried.get(key, ())
+        if key != WHITE_BOX or not own:
+            return own
+        every = (*(each for tried in self.tried.values() for each in tried), *self.extra)
+        return tuple(
+            each
+            for each in every
+            if each.norm == "linf" and each.attempt.attack.epsilon <= self.settings.epsilon
+        )
 
     def standing(self, key: str) -> Standing:
         """How the target stands against an attacker; inconclusive if he would be withstood, with a doubt."""
-        tried = self.tried.get(key, ())
-        if not tried:
+        if not self.tried.get(key):
             return "not run"
-        found = standing(self.fooled(tried), self.settings.tolerated)
+        found = standing(self.fooled(self.deciding(key)), self.settings.tolerated)
         return "inconclusive" if found == "withstood" and self.doubt(key) else found
 
     def doubt(self, key: str) -> str:
         """Why it says nothing that an attacker who was run fools few; empty if it does say something."""
-        if key == "queries":
-            few = self.settings.queries < ENOUGH_QUERIES
-            return f"{self.settings.queries} queries, and not {ENOUGH_QUERIES:,}" if few else ""
+        return "; ".join(self._doubts(key)) if self.tried.get(key) else ""
+
+    def _doubts(self, key: str) -> Iterator[str]:
+        fooled, so_far = self.fooled(self.deciding(key)), self.fooled_so_far(key)
+        found = standing(fooled, self.settings.tolerated)
+        if found == "inconclusive":
+            yield f"too few images: {said(fooled)}"
         if key == WHITE_BOX:
-            untried = self.untried(key)
-            return f"not tried: {', '.join(untried)}" if untried else self.misled
+            yield from self._not_tried(key)
+            if self.misled:
+                yield self.misled
+            return
+        if found == "withstood" and so_far and standing(so_far, self.settings.tolerated) != "withstood":
+            yield f"he and all before him fool {said(so_far)} together"
+        if key == QUERIES:
+            yield from self._not_tried(key)
+            if self.settings.queries < ENOUGH_QUERIES:
+                yield f"{self.settings.queries} queries, and not {ENOUGH_QUERIES:,}"
+            return
+        if key in RECIPE and not self.facts.recipe_known:
+            yield f"the recipe is not known, {self.facts.objective} of {self.facts.epochs} epochs is assumed"
+        if key == REVERSED and not self.turned:
+            low, high = self.mean_cosine
+            yield f"no gradients were turned: mean cosine with the reference's {low:+.2f} to {high:+.2f}"
+        if not self.bounded:
+            yield from self._not_tried(key)
+            yield from self._weak(key, "linf")
+
+    def _not_tried(self, key: str) -> Iterator[str]:
+        if untried := self.untried(key):
+            more = f" and {len(untried) - NAMED} more" if len(untried) > NAMED else ""
+            yield f"not tried: {', '.join(untried[:NAMED])}{more}"
+
+    def _weak(self, key: str, norm: Norm) -> Iterator[str]:
         # Steps down the source's loss are not meant to fool it, and are worth what those up it are.
-        strength = self.tried.get(REFERENCE if key == "reversed" else key, ())
-        own = [self.source_fooled(each).share or 0.0 for each in strength if each.norm == "linf"]
-        if self.bounded:
-            return ""
-        if not own:
-            return "the reference itself was not attacked"
-        if max(own) < STRONG:
-            return f"sources are fooled on at most {100 * max(own):.1f} % of their own"
-        # Nobody has an ordinary network step down the reference's loss.
-        alike = key != "reversed" and self.no_better(self.tried.get(key, ()))
-        return "an ordinary network does as well" if alike else ""
+        crafted = self.tried.get(REFERENCE if key == REVERSED else key, ())
+        if why := weakness(self, crafted, norm):
+            yield why
+        if key == REVERSED:
+            return  # nobody has an ordinary network step down the reference's loss
+        alike = self.no_better([each for each in crafted if each.norm == norm])
+        if alike is None:
+            yield "not compared with an ordinary network"
+        elif alike:
+            yield "an ordinary network does as well"
 
-    def fooled_so_far(self, key: str) -> Share | None:
-        """Of the images that the target classifies correctly, what he and all weaker ones together fool.
-
-        Returns:
-            None if he was not run.
-        """
-        if not self.tried.get(key):
-            return None
-        so_far: list[Tried] = []
-        for attacker in ATTACKERS:
-            so_far += self.tried.get(attacker.key, ())
-            if attacker.key == key:
-                break
-        return self.fooled(so_far)
+    @property
+    def l2_doubt(self) -> str:
+        """Why nothing is said of L_2; empty if the reference's examples in that ball do say something."""
+        within = [each for each in self.tried.get(REFERENCE, ()) if each.norm == "l2"]
+        return "; ".join(self._weak(REFERENCE, "l2")) if within else "not tried"
 
     @property
     def bounded(self) -> bool:
@@ -179,77 +118,54 @@ class Findings:
 
     @property
     def misled(self) -> str:
-        """Why the target's gradients are no good to an attacker; empty if they are."""
+        """Why the target's gradients may be no good to an attacker; empty if they are good."""
         probes = self.probes
         if probes.zero_gradients + probes.broken_gradients > NO_GRADIENT:
             return "gradients are zero or not finite"
         if not probes.deterministic:
             return "the network answers otherwise the second time"
-        more = self.stronger_than_white_box
-        return f"gradients mislead it: {more} fools more" if more else ""
+        if beyond := [rival for rival in rivals(self) if rival.exceeds]:
+            first = beyond[0]
+            return f"gradients mislead it: {first.name} fools {said(first.beyond)} that PGD does not"
+        if probes.images < ENOUGH_PROBED:
+            return f"gradients were measured on {probes.images} images alone"
+        return ""
 
     @property
-    def stronger_than_white_box(self) -> str | None:
-        """Of those who have less, who fools most, if that is more than the white box does."""
-        others = self.fooled_with_less
-        if not others:
-            return None
-        strongest = max(others, key=lambda key: others[key].hits)
-        best = self.fooled(self.tried.get(WHITE_BOX, ()))
-        # One image may be chance: each has many attempts.
-        return strongest if others[strongest].hits > best.hits + NO_GRADIENT * best.count else None
+    def mean_cosine(self) -> tuple[float, float]:
+        """The 95 % interval of the mean cosine of the target's input gradients with the reference's."""
+        return mean_interval(self.probes.aligned["reference"])
 
     @property
-    def fooled_with_less(self) -> dict[str, Share]:
-        """What attackers who have less than the network fool in the white box's ball, by their keys.
-
-        Examples in another ball count for nobody: a larger one says nothing of gradients.
-        """
-        within = {
-            key: [each for each in tried if each.norm == "linf"]
-            for key, tried in self.tried.items()
-            if key != WHITE_BOX
-        }
-        return {key: self.fooled(tried) for key, tried in within.items() if tried}
-
-    def find(self, source: str, **what: object) -> list[Tried]:
-        """All attempts on a source whose attempt or attack has these values."""
-        every = (*(each for tried in self.tried.values() for each in tried), *self.extra)
-        return [
-            each
-            for each in every
-            if each.attempt.source == source
-            and all(
-                getattr(each.attempt if hasattr(each.attempt, name) else each.attempt.attack, name) == value
-                for name, value in what.items()
-            )
-        ]
-
-    def plain(self, source: str) -> Tried | None:
-        """PGD on a source with the audit's epsilon and steps, from its first start."""
-        found = self.find(source, attack=pgd(self.settings), way="gradient", restart=0)
-        return found[0] if found else None
+    def turned(self) -> bool:
+        """Whether the target's gradients point away from the reference's."""
+        return self.mean_cosine[1] < 0
 
     @property
     def withstood(self) -> str | None:
         """The key of the strongest attacker who is withstood, as are all weaker ones that tell anything.
 
-        See `unknown_below` for those that do not.
+        Never who steps down the reference's loss: he is strong only where gradients were turned.
+        See `unknown_below` for those that tell nothing.
         """
         found = None
         for attacker in ATTACKERS:
             standing = self.standing(attacker.key)
             if standing in ("weakened", "defeated"):
                 break
-            found = attacker.key if standing == "withstood" else found
+            if standing == "withstood" and attacker.key != REVERSED:
+                found = attacker.key
         return found
 
     @property
     def unknown_below(self) -> list[str]:
-        """Of the attackers weaker than the strongest who is withstood, those who tell nothing."""
+        """Of the attackers weaker than the strongest who is withstood, those who tell nothing.
+
+        Not who steps down the reference's loss where no gradients were turned, for nobody does so there.
+        """
         if self.withstood is None:
             return []
-        keys = [attacker.key for attacker in ATTACKERS]
+        keys = [attacker.key for attacker in ATTACKERS if self.turned or attacker.key != REVERSED]
         weaker = keys[: keys.index(self.withstood)]
         return [key for key in weaker if self.standing(key) in ("inconclusive", "not run")]
 
@@ -262,8 +178,9 @@ class Findings:
 
 
 def standing(fooled: Share, tolerated: float) -> Standing:
-    """Withstood or defeated if the interval of the share that is fooled says so, weakened in between.
+    """What the interval of the share that is fooled says, or the share alone where that is not tolerated.
 
+    Inconclusive if so few images leave open whether what is tolerated is kept to.
     No image to fool is no ground to call a network anything but defeated.
     """
     if fooled.interval is None:
@@ -271,17 +188,6 @@ def standing(fooled: Share, tolerated: float) -> Standing:
     low, high = fooled.interval
     if high <= tolerated:
         return "withstood"
-    return "defeated" if low >= DEFEATED or fooled.share == 1 else "weakened"
-
-
-def mcnemar(first: Tensor, second: Tensor) -> float:
-    """The exact p-value of McNemar's test that two networks are right equally often on the same images.
-
-    Args:
-        first: whether the one is right, bool (N,).
-        second: whether the other is.
-    """
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    if only_first + only_second == 0:
-        return 1.0
-    return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
+    if fooled.hits <= tolerated * fooled.count:
+        return "inconclusive"
+    return "defeated" if low >= DEFEATED else "weakened"

@@ -55,9 +55,8 @@ class Probes:
         gradient_ratio: median length of its input gradients, in those of the reference.
         aligned: cosine of its input gradient with each source's at each image, (N,), by the source's name.
         agreement: images to which the copy that was distilled from it gives the same class; None without one.
-        aligned_nearby: mean cosine with the reference's in noise of epsilon around the images.
-        aligned_on_path: the same along the reference's path of PGD.
-        curvature: mean relative change of its input gradient in noise of epsilon.
+        aligned_nearby: cosine with the reference's in noise of epsilon around each image, (N,).
+        aligned_on_path: its mean along the reference's path of PGD from each image, (N,).
         corruptions: for each disturbance, the target's accuracy and the reference's.
         filters: for each image filter, the shares of images that fool the reference behind it, crafted on the
             reference alone and through the filter.
@@ -74,9 +73,8 @@ class Probes:
     gradient_ratio: float
     aligned: Mapping[str, Tensor] = field(default_factory=dict)
     agreement: Share | None = None
-    aligned_nearby: float
-    aligned_on_path: float
-    curvature: float
+    aligned_nearby: Tensor
+    aligned_on_path: Tensor
     corruptions: Mapping[str, tuple[Share, Share]]
     filters: Mapping[str, tuple[Share, Share]]
     planted: tuple[int, int, int]
@@ -111,9 +109,7 @@ def probe(
     shown = torch.rand(images.shape, generator=generator(seed, "nearby")) * 2 - 1
     nearby = (images + radius * shown).clamp(0, 1)
     moved = gradients(network, nearby, labels)
-    lengths, other = (each.flatten(1).double().norm(dim=1) for each in (own, its))
-    change = (moved - own).flatten(1).double().norm(dim=1) / lengths.clamp_min(1e-30)
-    told = (lengths > 0) & change.isfinite()
+    length, other = (each.flatten(1).double().norm(dim=1).median() for each in (own, its))
     return Probes(
         images=len(images),
         deterministic=bool(torch.equal(said, answers(network, images))),
@@ -121,13 +117,12 @@ def probe(
         zero_gradients=float((flat == 0).all(1).double().mean()),
         broken_gradients=float((~flat.isfinite()).any(1).double().mean()),
         saturated=_saturation(network, images, labels, own),
-        gradient_ratio=float(lengths.median() / other.median().clamp_min(1e-30)),
+        gradient_ratio=float(length / other.clamp_min(1e-30)),
         aligned={"reference": cosines(own, its)}
         | {name: cosines(own, gradients(each, images, labels)) for name, each in others.items()},
         agreement=_agreement(said, others, whole),
-        aligned_nearby=float(cosines(moved, gradients(reference, nearby, labels)).mean()),
+        aligned_nearby=cosines(moved, gradients(reference, nearby, labels)),
         aligned_on_path=_on_path(network, reference, images, labels, attack, seed),
-        curvature=float(change[told].mean()) if told.any() else 0.0,
         corruptions={
             name: (
                 Share.of(predict(network, disturbed := disturb(whole, seed)) == examples.labels.cpu()),
@@ -202,7 +197,7 @@ def _on_path(
     labels: Tensor,
     attack: AttackSettings,
     seed: int,
-) -> float:
+) -> Tensor:
     found = []
     for step in range(1, PATH + 1):
         first = AttackSettings(
@@ -215,8 +210,8 @@ def _on_path(
             point = craft(reference, images, labels, first, seed=seed)
         except FloatingPointError:  # the path ends where the reference has no gradient
             point = images
-        found.append(cosines(gradients(network, point, labels), gradients(reference, point, labels)).mean())
-    return float(torch.stack(found).mean())
+        found.append(cosines(gradients(network, point, labels), gradients(reference, point, labels)))
+    return torch.stack(found).mean(0)
 
 
 class Planted(nn.Module):

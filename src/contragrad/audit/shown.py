@@ -13,7 +13,7 @@ from rich.text import Text
 from contragrad.audit.attackers import ATTACKERS
 from contragrad.audit.card import CARD, content
 from contragrad.audit.checks.baselines import NEITHER
-from contragrad.audit.checks.check import Check, Result, said
+from contragrad.audit.checks.check import Check, Result
 from contragrad.audit.checks.every import judged
 from contragrad.audit.figures import (
     QUANTILES,
@@ -26,6 +26,7 @@ from contragrad.audit.figures import (
 )
 from contragrad.audit.findings import Findings, Standing
 from contragrad.audit.plots import PICTURES
+from contragrad.audit.statistics import said
 from contragrad.audit.verdict import rule, title, verdict
 from contragrad.evaluate import Share
 from contragrad.files import named, write_text
@@ -118,7 +119,7 @@ def _strength(share: Share) -> float:
 
 def notes(findings: Findings) -> str:
     """What each attacker knows and does, and what was left out and why, a line each."""
-    threats = [f"{attacker.key}: {attacker.threat}" for attacker in ATTACKERS]
+    threats = [f"{attacker.key}: {attacker.threat(findings.settings)}" for attacker in ATTACKERS]
     left = [f"left out, {what}: {why}" for what, why in findings.missing.items()]
     return "\n".join([*threats, *left])
 

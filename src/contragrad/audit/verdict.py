@@ -1,12 +1,13 @@
 """What an audit comes to, in words."""
 
-from contragrad.audit.attackers import ATTACKERS, Attacker
-from contragrad.audit.checks.check import said
+from contragrad.audit.attackers import ATTACKERS
 from contragrad.audit.checks.claim import gain
 from contragrad.audit.checks.every import judged
 from contragrad.audit.checks.masking import order
-from contragrad.audit.findings import ENOUGH_QUERIES, STRONG, Findings
+from contragrad.audit.findings import ENOUGH_QUERIES, Findings
 from contragrad.audit.settings import radius
+from contragrad.audit.statistics import said
+from contragrad.audit.strength import NEAR, STRONG
 from contragrad.evaluate import Share
 
 OF_THE_ATTACKS = range(7, 16)
@@ -24,78 +25,113 @@ def rule(findings: Findings) -> str:
     return (
         f"withstood: the attacker's best example of each image fools at most {tolerated:g} % of those that "
         "the network classifies correctly, by the upper end of the 95 % Wilson interval; defeated: at least "
-        "half of them, by its lower end, or all; weakened: in between; inconclusive: withstood, but no "
-        f"source is fooled itself on {100 * STRONG:g} % of its images by L_inf examples, or an ordinary "
-        "network (the reference's architecture from another seed) does as well, and the white box, which "
-        f"bounds him, is not withstood; or there were fewer than {ENOUGH_QUERIES:,} queries; of the white "
-        "box, if not all of it was tried, or gradients mislead it"
+        "half of them, by its lower end; weakened: in between; inconclusive: so few images that the interval "
+        "leaves it open, or withstood, but he and all before him together fool more, or not all of his plan "
+        f"was tried, or no source that is within {100 * NEAR:g} points of the reference's accuracy is fooled "
+        f"itself on {100 * STRONG:g} % of its images by L_inf examples, or an ordinary network (the "
+        "reference's architecture from another seed) does as well or was not shown them, and the white box, "
+        "which bounds him, is not withstood; or the recipe that he is to know is not known; or no gradients "
+        f"were turned that he could turn back; or there were fewer than {ENOUGH_QUERIES:,} queries. Against "
+        "the white box, who can do whatever others can, count all examples in his ball; he is inconclusive "
+        "if not all was tried, or gradients mislead it"
     )
 
 
 def verdict(findings: Findings) -> str:
     """What the audit comes to, in a few sentences."""
-    facts, by_key = findings.facts, {attacker.key: attacker for attacker in ATTACKERS}
-    l2 = radius(findings.settings.l2_epsilon)
-    ball = f"L_inf {radius(findings.settings.epsilon)} (with the reference, turned or not, also L_2 {l2})"
+    facts, strongest = findings.facts, findings.withstood
     clean = Share.of(findings.clean)
-    lines = [
-        f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
-        f"what follows is of those, at {ball}."
-    ]
-    if clean.interval is None or clean.interval[0] <= facts.chance:
-        lines.append("That is not above chance: what it withstands says nothing.")
-    strongest, weakest = findings.withstood, findings.defeated_by
-    if not any(findings.tried.values()):
-        lines.append("No attacker was run, so nothing is known of what it withstands.")
-    elif strongest is None:
-        lines.append("There is no attacker whom it withstands together with all weaker ones.")
-    else:
-        lines.append(f"The strongest attacker it withstands: {_told(findings, by_key[strongest])}")
-        if untried := findings.untried(strongest):
-            lines.append(f"Of that attacker's plan this was not tried: {', '.join(untried)}.")
-        if count := len(findings.unknown_below):
-            lines.append(f"Of {count} weaker than that nothing is known.")
-    if weakest is None and any(findings.tried.values()):
-        lines.append("None of the attackers who were run defeats it.")
-    elif weakest is not None:
-        lines.append(f"The weakest attacker who defeats it: {_told(findings, by_key[weakest])}")
-    weakened = [key for key in by_key if findings.standing(key) == "weakened"]
-    if weakened:
-        lines.append(
-            "It is weakened by: "
-            + "; ".join(f"{key} (fools {said(findings.fooled(findings.tried[key]))})" for key in weakened)
-            + "."
-        )
-    weak = [key for key in by_key if findings.standing(key) == "inconclusive"]
-    if weak:
-        doubts = "; ".join(f"{key} ({findings.doubt(key)})" for key in weak)
-        lines.append(f"Inconclusive: {doubts}.")
-    if not facts.recipe_known:
-        lines.append(
-            f"How it was trained is not known: attackers who know the recipe are taken to know "
-            f"{facts.objective}, {facts.epochs} epochs, which says little if it was another."
-        )
-    left = [key for key in by_key if findings.standing(key) == "not run"]
-    if left:
-        lines.append(f"Not run, so nothing is known of: {', '.join(left)}.")
-    if text := gain(findings):
-        lines.append(text)
+    run = any(findings.tried.values())
+    right = run and clean.hits > 0
+    untried = findings.untried(strongest) if strongest else []
     masked = order(findings)
-    if masked.verdict == "FAIL":
-        lines.append(
-            f"Its gradients mislead the white-box attack ({masked.figure}), whose figure is too good."
-        )
     broken = [
-        check.number
+        str(check.number)
         for check, result in judged(findings)
         if check.number in OF_THE_ATTACKS and result.verdict == "FAIL"
     ]
-    if broken:
-        numbers = ", ".join(map(str, broken))
-        lines.append(f"The attacks themselves are in doubt, and what it withstands with them: see {numbers}.")
-    return " ".join(lines)
+    standings = {attacker.key: findings.standing(attacker.key) for attacker in ATTACKERS}
+    weakened, doubted, left = (
+        [key for key, standing in standings.items() if standing == wanted]
+        for wanted in ("weakened", "inconclusive", "not run")
+    )
+    sentences: tuple[tuple[object, str], ...] = (
+        (
+            True,
+            f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
+            f"what follows is of those, at {_balls(findings)}.",
+        ),
+        (
+            clean.interval is None or clean.interval[0] <= facts.chance,
+            "That is not above chance: what it withstands says nothing.",
+        ),
+        (not run, "No attacker was run, so nothing is known of what it withstands."),
+        (run and not right, "No image is classified correctly, so none is left to fool."),
+        (
+            right and strongest is None,
+            "There is no attacker whom it is shown to withstand together with all weaker ones.",
+        ),
+        (strongest, f"The strongest attacker it withstands: {_told(findings, strongest)}"),
+        (
+            untried,
+            f"Of that attacker's plan this was not tried: {', '.join(untried)}.",
+        ),
+        (findings.unknown_below, f"Of {len(findings.unknown_below)} weaker than that nothing is known."),
+        (right and findings.defeated_by is None, "None of the attackers who were run defeats it."),
+        (
+            right and findings.defeated_by,
+            f"The weakest attacker who defeats it: {_told(findings, findings.defeated_by)}",
+        ),
+        (
+            weakened,
+            "It is weakened by: "
+            + "; ".join(f"{key} (fools {_fooled(findings, key)})" for key in weakened)
+            + ".",
+        ),
+        (
+            doubted,
+            "Inconclusive: "
+            + "; ".join(
+                f"{key} (fools {_fooled(findings, key)}, but {findings.doubt(key)})" for key in doubted
+            )
+            + ".",
+        ),
+        (
+            not facts.recipe_known,
+            "How it was trained is not known: attackers who know the recipe are taken to know "
+            f"{facts.objective}, {facts.epochs} epochs, which says little if it was another.",
+        ),
+        (left, f"Not run, so nothing is known of: {', '.join(left)}."),
+        (True, gain(findings)),
+        (
+            masked.verdict == "FAIL",
+            f"Its gradients mislead the white-box attack ({masked.figure}), whose figure is too good.",
+        ),
+        (
+            broken,
+            "The attacks themselves are in doubt, and what it withstands with them: see "
+            f"{', '.join(broken)}.",
+        ),
+    )
+    return " ".join(sentence for holds, sentence in sentences if holds and sentence)
 
 
-def _told(findings: Findings, attacker: Attacker) -> str:
-    fooled = findings.fooled(findings.tried[attacker.key])
-    return f"{attacker.key}, who fools {said(fooled)}. {attacker.threat}"
+def _balls(findings: Findings) -> str:
+    """Where examples were looked for, and of which nothing is claimed."""
+    linf, l2 = radius(findings.settings.epsilon), radius(findings.settings.l2_epsilon)
+    if why := findings.l2_doubt:
+        return f"L_inf {linf}, and nothing is claimed of L_2 {l2} ({why})"
+    return f"L_inf {linf} (with the reference, turned or not, also L_2 {l2})"
+
+
+def _fooled(findings: Findings, key: str) -> str:
+    """What counts against an attacker, and how much of it is his own where others have found more."""
+    every, own = findings.fooled(findings.deciding(key)), findings.fooled(findings.tried.get(key, ()))
+    return said(every) if every == own else f"{said(every)} with what others found, {said(own)} alone"
+
+
+def _told(findings: Findings, key: str | None) -> str:
+    if key is None:
+        return ""
+    (attacker,) = (each for each in ATTACKERS if each.key == key)
+    return f"{key}, who fools {_fooled(findings, key)}. {attacker.threat(findings.settings)}"

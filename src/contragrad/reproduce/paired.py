@@ -6,7 +6,7 @@ from math import sqrt
 
 from torch import Tensor
 
-from contragrad.audit.findings import mcnemar
+from contragrad.audit.statistics import mcnemar
 from contragrad.reproduce.provenance import Content
 
 NOTE = (

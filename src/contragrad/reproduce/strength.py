@@ -1,7 +1,7 @@
 """How strong a printed table's examples are: who does not fool their own source fools nobody."""
 
 from contragrad.attacks.library import settings_read
-from contragrad.audit.findings import STRONG
+from contragrad.audit.strength import STRONG
 from contragrad.reproduce.definition import ITSELF, ROW_SOURCES
 from contragrad.reproduce.provenance import Content, in_greys
 from contragrad.watch.scene import counted

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from contragrad.audit.findings import Findings
-from contragrad.evaluate import Share
+from contragrad.audit.findings import ENOUGH_PROBED, Findings
+from contragrad.audit.statistics import said
 
 Verdict = Literal["PASS", "FAIL", "UNKNOWN"]
 
 CARLINI = "Carlini et al. 2019, On evaluating adversarial robustness"
 AUTOATTACK = "Croce and Hein 2020, AutoAttack's flags"
 INDICATORS = "Pintor et al. 2022, Indicators of attack failure"
-BINARISATION = "Zimmermann et al. 2022, binarisation test"
 TRANSFER_EVALUATION = "Zhao et al. 2023, revisiting transferable adversarial examples"
 TA_BENCH = "Li et al. 2023, TA-Bench"
 TRS = "Yang et al. 2021, TRS"
@@ -58,10 +57,6 @@ def decided(holds: bool, figure: str) -> Result:
     return Result(verdict="PASS" if holds else "FAIL", figure=figure)
 
 
-ENOUGH_PROBED = 100
-"""Images below which a share that is measured on them shows nothing of a percent."""
-
-
 def if_enough(result: Result, images: int) -> Result:
     """The result; UNKNOWN for a PASS on too few images."""
     if result.verdict == "PASS" and images < ENOUGH_PROBED:
@@ -74,19 +69,11 @@ def unknown(why: str) -> Result:
     return Result(verdict="UNKNOWN", figure=why)
 
 
-def said(share: Share) -> str:
-    """A share as people read it, with its interval."""
-    if share.interval is None:
-        return "no image counts"
-    low, high = share.interval
-    return f"{100 * share.hits / share.count:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-
-
 def attackers_result(findings: Findings, *keys: str) -> Result:
     """PASS if all of these attackers are withstood, FAIL if one is not, UNKNOWN if one was not wholly run."""
     standings = {key: findings.standing(key) for key in keys}
     figures = [
-        f"{key}: fools {said(findings.fooled(findings.tried[key]))}, {standing}"
+        f"{key}: fools {said(findings.fooled(findings.deciding(key)))}, {standing}"
         + (f" ({findings.doubt(key)})" if standing == "inconclusive" else "")
         for key, standing in standings.items()
         if standing != "not run"

@@ -1,6 +1,6 @@
 """Checks 13 to 16: whether gradients are hidden, and what the architecture alone is worth."""
 
-from contragrad.audit.attackers import WHITE_BOX
+from contragrad.audit.attackers import QUERIES
 from contragrad.audit.checks.check import (
     AUTOATTACK,
     CARLINI,
@@ -10,50 +10,59 @@ from contragrad.audit.checks.check import (
     attackers_result,
     decided,
     if_enough,
-    said,
     unknown,
 )
 from contragrad.audit.facts import Tried
 from contragrad.audit.findings import NO_GRADIENT, Findings
+from contragrad.audit.masked import Rival, by_queries, rivals, starts
+from contragrad.audit.statistics import said
 
 FAINT = 1e-3
 """Length of input gradients, in the reference's, below which they count as vanishing."""
 
 
 def order(findings: Findings) -> Result:
-    """The white box fools at least as many as every attacker who has less."""
-    own = findings.tried.get(WHITE_BOX, ())
+    """PGD on the network itself fools whatever others find in its ball, AutoAttack among them."""
+    own, others = starts(findings), rivals(findings)
     if not own:
-        return unknown("the white box was not run")
-    best = findings.fooled(own)
-    others = findings.fooled_with_less
+        return unknown("PGD on the network itself was not run")
     if not others:
         return unknown("no other attacker was run")
-    strongest = max(others, key=lambda key: others[key].hits)
-    figure = f"white box fools {said(best)}; of the others {strongest} fools most, {said(others[strongest])}"
-    if not best.hits and not others[strongest].hits:
+    best, first = findings.fooled(own), others[0]
+    figure = (
+        f"PGD on the network itself fools {said(best)}; of the others {first.name} goes farthest beyond, on "
+        f"{said(first.beyond)}, and fools {said(first.fooled)}"
+    )
+    if not best.hits and not first.fooled.hits:
         return unknown(f"nobody fools anything; {figure}")
-    if findings.stronger_than_white_box:
-        return decided(False, f"gradient masking: {figure}")
-    return decided(True, figure)
+    return _none_beyond(first, figure)
 
 
 def hidden(findings: Findings) -> Result:
-    """No image is fooled by an attacker without gradients that the white box does not fool."""
-    asked, own = findings.tried.get("queries", ()), findings.tried.get(WHITE_BOX, ())
-    if not asked or not own:
-        return unknown("queries or the white box were not run")
+    """No image is fooled by an attacker without gradients that PGD on the network itself does not fool."""
+    asked, found, own = findings.tried.get(QUERIES, ()), by_queries(findings), starts(findings)
+    if found is None or not own:
+        return unknown("queries or PGD on the network itself were not run")
     counted = int(findings.clean.sum())
     if not findings.fooled((*asked, *own)).hits:
-        return unknown(f"of {counted} correctly classified images neither queries nor the white box fool any")
-    only = int((findings.survivors(own) & ~findings.survivors(asked)).sum())
-    figure = f"{only} of {counted} images are fooled by queries and not by the white box"
-    if only > NO_GRADIENT * counted:
-        return decided(False, figure)
+        return unknown(f"of {counted} correctly classified images neither queries nor PGD fool any")
+    figure = f"{found.beyond.hits} of {counted} images are fooled by queries and not by PGD"
+    judged = _none_beyond(found, figure)
+    if judged.verdict != "PASS":
+        return judged
     if missing := {"queries", "labels"} - {each.attempt.way for each in asked}:
         return unknown(f"{figure}; not asked: {', '.join(sorted(missing))}")
     if broken := sum(_broken_off(findings, each) for each in asked if each.attempt.way == "labels"):
         return unknown(f"{figure}; the attack by classes alone broke off for {broken} that it did not fool")
+    return judged
+
+
+def _none_beyond(rival: Rival, figure: str) -> Result:
+    """FAIL if somebody clearly goes beyond PGD by more than may be, UNKNOWN if he only seems to."""
+    if rival.clearly:
+        return decided(False, f"gradient masking: {figure}")
+    if rival.exceeds:
+        return unknown(f"{figure}; so few images may be chance")
     return decided(True, figure)
 
 
@@ -84,7 +93,7 @@ def twin(findings: Findings) -> Result:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check(number=13, question="The white box is the strongest attacker", source=CARLINI, judge=order),
+    Check(number=13, question="Nobody goes beyond the network's own gradients", source=CARLINI, judge=order),
     Check(
         number=14, question="No attacker without gradients goes beyond it", source=AUTOATTACK, judge=hidden
     ),
