@@ -271,6 +271,11 @@ def test_data_sets_may_have_an_epsilon_of_their_own() -> None:
             assert each.attack["epsilon"] == recipes.epsilons.get(each.data, own)  # type: ignore[arg-type]
 
 
+def test_rows_with_a_penalty_may_have_a_weight_of_their_own() -> None:
+    assert parsed(small(weights={"NE+GM 1": 3})).weights == {"NE+GM 1": 3.0}
+    assert parsed(small()).weights == {}
+
+
 def two_attacks(**changes: Any) -> dict[str, Any]:
     """A definition with two columns that are attacked, a and b."""
     attacked = {
@@ -451,6 +456,13 @@ MALFORMED: dict[str, tuple[object, str]] = {
     ),
     "worst cases without names": (small(worst_cases=["attacked"]), "small: worst_cases"),
     "epsilons without data": (small(epsilons=["8/255"]), "small: epsilons"),
+    "a weight of no row": (small(weights={"reference+GM": 1}), "small: weights.reference+GM"),
+    "a weight of what has no penalty": (small(weights={"reference": 1}), "small: weights.reference"),
+    "a negative weight": (small(weights={"NE+GM 1": -1}), "small: weights.NE+GM 1"),
+    "a weight that is none": (small(weights={"NE+GM 1": "two"}), "small: weights.NE+GM 1"),
+    "a weight without end": (small(weights={"NE+GM 1": float("inf")}), "small: weights.NE+GM 1"),
+    "a weight that is yes": (small(weights={"NE+GM 1": True}), "small: weights.NE+GM 1"),
+    "weights without rows": (small(weights=[1]), "small: weights"),
     "an empty file": (None, "small"),
 }
 

@@ -133,9 +133,11 @@ def test_what_older_definitions_knew_nothing_of_is_named_only_where_it_is(setup:
     with_epsilon = parse("small", f"{OTHER_DATA}epsilons: {{mnist: 16/255}}\n")
     with_worst = replace(plain, worst_cases={"worst": ("clean", "attacked")})
     with_baseline = replace(plain, baseline="reference")
-    assert len({identity(each, [setup]) for each in (plain, with_epsilon, with_worst, with_baseline)}) == 4
+    with_weight = replace(plain, weights={"NE+GM 1": 3.0})
+    others = (with_epsilon, with_worst, with_baseline, with_weight)
+    assert len({identity(each, [setup]) for each in (plain, *others)}) == 5
     content = asdict(plain)
-    del content["epsilons"], content["worst_cases"], content["baseline"]
+    del content["epsilons"], content["worst_cases"], content["baseline"], content["weights"]
     of = grounds(plain, [setup])
     assert provenance.identity(plain, of) == fingerprint(
         provenance.TABLE, content, [provenance._names(plain, ground) for ground in of]
@@ -151,6 +153,18 @@ def test_a_data_set_s_own_epsilon_is_in_its_study_its_folder_and_what_is_told(se
     found = told(definition, [own, other])
     assert [data["epsilon"] for data in found["data"]] == [None, "16/255"]
     assert [line.endswith(", attack.epsilon 16/255") for line in lines(found)[:2]] == [False, True]
+
+
+def test_a_weight_of_a_rows_own_is_trained_with_and_told(setup: Setup) -> None:
+    definition = parse("small", f"{TEXT}weights: {{NE+GM 1: 3}}\n")
+    (own,) = grounds(definition, [setup])
+    found = {task.name: task.gm_weight for task in provenance.stand_ins(definition, own)[1]}
+    assert found == {"NE+GM 1": 3.0, "NE 1 without GM": None}
+    told_ = told(definition, [own])
+    assert told_["weights"] == {"NE+GM 1": 3.0}
+    assert "training.gm_weight of their own have: NE+GM 1 3" in lines(told_)
+    (plain,) = grounds(DEFINITION, [setup])
+    assert not any("of their own" in line for line in lines(told(DEFINITION, [plain])))
 
 
 CHANGED_SETUPS: dict[str, Callable[[Setup], list[Setup]]] = {

@@ -81,7 +81,7 @@ class Asking:
 
     def __post_init__(self) -> None:
         workspace = self.place.workspace
-        listed = trainings(self.definition.networks, self.columns, workspace.config, self.found)
+        listed = trainings(self.definition, self.columns, workspace.config, self.found)
         reference = load_reference(workspace, self.place.splits)
         self.tasks = {task.name: task for task in listed}
         self.names = {REFERENCE: workspace.reference_name} | full_trainings.names(workspace, listed)

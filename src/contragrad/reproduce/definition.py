@@ -81,6 +81,8 @@ class Definition:
             all of them. With the clean images among them, no image counts that the attack repairs: gradients
             that point away from the reference's turn its examples towards their labels.
         baseline: the network that each other is compared with, image by image.
+        weights: λ, by network, of those whose penalty has another than the study's: one that was calibrated
+            for gradient misalignment is none for its rivals.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Definition:
     epsilons: Mapping[DataName, Fraction] = field(default_factory=dict)
     worst_cases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     baseline: str | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def epsilon_of(self, data: DataName | None) -> Fraction | None:
         """The study's epsilon on a data set where it is not the scale's."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from importlib import resources
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,6 +22,7 @@ from contragrad.reproduce.definition import (
 )
 from contragrad.settings import config_file
 from contragrad.settings.checks import fraction
+from contragrad.settings.choices import WITH_PENALTY
 
 CALIBRATED = "calibrated"
 """In the place of an epsilon: the one at which the reference is as often right as the published one."""
@@ -83,7 +85,7 @@ def parse(name: str, text: str, file: str | None = None) -> Definition:
     where = file or name
     content = _read(where, text)
     needed = {"title", "experiment", "columns", "networks"}
-    _require_keys(content, where, needed | {"epsilons", "worst_cases", "baseline"}, needed)
+    _require_keys(content, where, needed | {"epsilons", "worst_cases", "baseline", "weights"}, needed)
     experiment, title = content["experiment"], content["title"]
     for section in ("columns", "networks"):
         _require(
@@ -120,6 +122,7 @@ def parse(name: str, text: str, file: str | None = None) -> Definition:
         epsilons=_epsilons(f"{where}: epsilons", content.get("epsilons") or {}, columns),
         worst_cases=_worst_cases(f"{where}: worst_cases", content.get("worst_cases") or {}, columns),
         baseline=baseline,
+        weights=_weights(f"{where}: weights", content.get("weights") or {}, networks),
     )
 
 
@@ -157,6 +160,17 @@ def _worst_cases(where: str, value: object, columns: Sequence[Column]) -> dict[s
             len({accuracies[each].data for each in of}) == 1, f"{where}.{name}", "columns of one data set"
         )
         found[name] = tuple(each for each in accuracies if each in of)
+    return found
+
+
+def _weights(where: str, value: object, networks: Iterable[str]) -> dict[str, float]:
+    penalised = {network for network in networks if RECIPES[network].objective in WITH_PENALTY}
+    _require_keys(value, where, penalised)
+    found = {}
+    for network, weight in _mapping(value, where).items():
+        fits = type(weight) in (int, float) and 0 <= weight < inf
+        _require(fits, f"{where}.{network}", "a number of 0 or more", weight)
+        found[network] = float(weight)
     return found
 
 

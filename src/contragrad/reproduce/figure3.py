@@ -76,7 +76,7 @@ def maps_of(setup: Setup, watch: Watcher) -> Maps:
     found = experiment.searched(setup, FIGURE3.experiment, watch)
     with experiment.opened(setup, FIGURE3.experiment, None, watch) as place:
         workspace, test = place.workspace, place.splits.test
-        tasks = trainings(FIGURE3.networks, (), workspace.config, found)
+        tasks = trainings(FIGURE3, (), workspace.config, found)
         normal = normalisation(place.splits.train)
         networks = {REFERENCE: load_reference(workspace, place.splits)}
         trained = full_trainings.train(workspace, tasks, place.executor, watch)

@@ -156,7 +156,7 @@ def identity(definition: Definition, of: Sequence[Ground]) -> str:
     """Names what a table depends on: its definition, the settings, and the content of data and weights."""
     content = asdict(definition)
     # What older definitions knew nothing of is no part of their names.
-    for later in ("epsilons", "worst_cases", "baseline"):
+    for later in ("epsilons", "worst_cases", "baseline", "weights"):
         if not content[later]:
             del content[later]
     return fingerprint(TABLE, content, [_names(definition, ground) for ground in of])
@@ -185,7 +185,7 @@ def stand_ins(definition: Definition, ground: Ground) -> tuple[list[Trial], list
     trials = [Trial(genome, search.epochs(config.search, config.search.generations)) for genome in initial]
     members = [Member(trial, Infeasible("stands in")) for trial in trials]
     found = Found(members, members, members, config.training.sources)
-    return trials, trainings(definition.networks, definition.columns, config, found)
+    return trials, trainings(definition, definition.columns, config, found)
 
 
 def told(definition: Definition, of: Sequence[Ground]) -> Content:
@@ -201,6 +201,7 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
     return {
         "title": f"{definition.title}, {extent}",
         "baseline": definition.baseline,
+        "weights": dict(definition.weights),
         "scale": of[0].setup.scale,
         # No part of the identity: the same table made elsewhere is not made again.
         "made_with": {key: made[key] for key in ("contragrad", "torch", "python", "machine")},
@@ -259,6 +260,9 @@ def lines(shown: Content) -> list[str]:
         f"{key} {each['here']} ({'none' if each['paper'] is None else each['paper']})"
         for key, each in shown["differs"].items()
     )
+    if weights := shown.get("weights"):
+        own = ", ".join(f"{network} {weight:g}" for network, weight in weights.items())
+        found.append(f"training.gm_weight of their own have: {own}")
     return [
         *found,
         f"settings other than the paper's (its own in brackets): {differs or 'none'}",

@@ -7,7 +7,7 @@ from contragrad.fingerprint import stream_seed
 from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.refine import FullTraining
 from contragrad.reference import architecture, text_of
-from contragrad.reproduce.definition import ITSELF, SURROGATE, Column
+from contragrad.reproduce.definition import ITSELF, SURROGATE, Column, Definition
 from contragrad.settings.config import StudyConfig
 
 REFERENCE = "reference"
@@ -19,10 +19,10 @@ def source_of(network: str, source: str) -> str:
 
 
 def trainings(
-    networks: Iterable[str], columns: Iterable[Column], config: StudyConfig, found: Found
+    definition: Definition, columns: Iterable[Column], config: StudyConfig, found: Found
 ) -> list[FullTraining]:
     """The trainings of a table's rows and of its columns' sources; the reference's is no part of them."""
-    rows = {name: RECIPES[name].training(name, config, found) for name in networks}
+    rows = {name: _row(definition, name, config, found) for name in definition.networks}
     sources = {column.source for column in columns if column.source}
     attackers = (
         [surrogate(name, task, config) for name, task in rows.items() if RECIPES[name].filter is None]
@@ -34,6 +34,11 @@ def trainings(
         *attackers,
         *(source_training(source, config) for source in sorted(sources - {REFERENCE, ITSELF, SURROGATE})),
     ]
+
+
+def _row(definition: Definition, name: str, config: StudyConfig, found: Found) -> FullTraining | None:
+    task = RECIPES[name].training(name, config, found)
+    return task if task is None else replace(task, gm_weight=definition.weights.get(name))
 
 
 def surrogate(network: str, task: FullTraining | None, config: StudyConfig) -> FullTraining:
