@@ -191,6 +191,9 @@ def test_a_network_that_answers_by_chance_is_found_out(place: Place) -> None:
     findings = place.audit(place.target(Flipping(place.reference)))
     assert verdicts(findings)[7] == "FAIL"
     assert not findings.probes.deterministic
+    # Nor is what its gradients do not find taken for its merit.
+    assert findings.misled == "the network answers otherwise the second time"
+    assert findings.standing("white box") != "withstood"
 
 
 def test_without_its_architecture_a_network_has_no_twin(place: Place) -> None:
