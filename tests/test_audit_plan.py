@@ -31,7 +31,7 @@ from contragrad.audit.bouts import (
 from contragrad.audit.braced import Braced
 from contragrad.audit.probes import cosines
 from contragrad.audit.runner import PROBING, Runner, sample
-from contragrad.audit.settings import AuditSettings, radius
+from contragrad.audit.settings import AuditSettings
 from contragrad.audit.sources import ensemble, strangers
 from contragrad.audit.target import Target
 from contragrad.data.dataset import Examples
@@ -42,6 +42,7 @@ from contragrad.jobs.refine import FullTraining
 from contragrad.networks.ensemble import Ensemble
 from contragrad.reference import architecture, text_of
 from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.checks import radius
 from contragrad.settings.choices import AttackName, Objective, ReferenceArchitecture, Source
 from contragrad.settings.config import AttackSettings, ReferenceSettings, StudyConfig, TrainingSettings
 from contragrad.settings.search import Limits, SearchSettings

@@ -13,12 +13,12 @@ from contragrad.audit.checks.every import judged
 from contragrad.audit.facts import Tried
 from contragrad.audit.figures import alignment, by_queries, matrix
 from contragrad.audit.findings import Findings
-from contragrad.audit.settings import radius
 from contragrad.audit.strength import fooled_itself, is_strong, transferred_on
 from contragrad.audit.verdict import rule, title, verdict
 from contragrad.errors import UserError
 from contragrad.evaluate import Interval, Share
 from contragrad.outside import LONGEST_JSON, from_json, read_text
+from contragrad.settings.checks import radius
 
 CARD = "card.json"
 

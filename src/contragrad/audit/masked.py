@@ -78,7 +78,7 @@ def rivals(measured: Measured) -> list[Rival]:
     return sorted(found, key=lambda rival: (rival.exceeds, rival.beyond.hits), reverse=True)
 
 
-def by_queries(measured: Measured) -> Rival | None:
+def asking(measured: Measured) -> Rival | None:
     """Who asks for answers alone; None if he was not run."""
     asked = measured.tried.get(QUERIES, ())
     return _rival(measured, QUERIES, asked, BEYOND) if asked else None

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from contragrad.audit.card import CARD
-from contragrad.audit.settings import AuditSettings, radius
+from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
 from contragrad.errors import UserError
 from contragrad.outside import LONGEST_JSON, from_json, read_text
+from contragrad.settings.checks import radius
 
 PREFIX = 8
 """Digits of its fingerprint that tell a model from others of the same name."""

@@ -5,10 +5,10 @@ from pathlib import Path
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.figures import asked, attacks_of, by_queries, matrix
 from contragrad.audit.findings import Findings
-from contragrad.audit.settings import radius
 from contragrad.audit.sources import ANOTHER, TWIN, stranger, surrogate
 from contragrad.evaluate import Share
 from contragrad.pictures.picture_file import picture
+from contragrad.settings.checks import radius
 
 SHOWN = ("reference", ANOTHER, TWIN, surrogate(1), stranger(1))
 """Sources whose cosines are drawn, where there are some."""

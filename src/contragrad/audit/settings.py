@@ -10,12 +10,6 @@ CURVE = (Fraction(1, 4), Fraction(1, 2), Fraction(2), Fraction(4), Fraction(8))
 """Multiples of epsilon at which accuracy is measured too, beside 0, 1 and the whole range of a pixel."""
 
 
-def radius(epsilon: Fraction) -> str:
-    """An epsilon as people in the field write it: in grey levels where it is a whole number of them."""
-    greys = 255 * epsilon
-    return f"{greys}/255" if greys.denominator == 1 else str(epsilon)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
     """How deep an audit goes.

@@ -5,10 +5,10 @@ from contragrad.audit.checks.claim import gain
 from contragrad.audit.checks.every import judged
 from contragrad.audit.checks.masking import order
 from contragrad.audit.findings import ENOUGH_QUERIES, Findings
-from contragrad.audit.settings import radius
 from contragrad.audit.statistics import said
 from contragrad.audit.strength import NEAR, STRONG
 from contragrad.evaluate import Share
+from contragrad.settings.checks import radius
 
 OF_THE_ATTACKS = range(7, 16)
 """The numbers of the checks that say whether the attacks work."""

@@ -8,7 +8,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import contragrad
-from contragrad.audit.settings import radius
 from contragrad.audit.target import REFERENCE, Target
 from contragrad.evaluate import Interval
 from contragrad.export.check import Agreement
@@ -21,6 +20,7 @@ from contragrad.networks.objectives import OBJECTIVES
 from contragrad.report import percent
 from contragrad.run_folder.notes import LOOKS
 from contragrad.run_folder.workspace import Workspace
+from contragrad.settings.checks import radius
 
 LIMITS = """\
 - What is measured is resistance to examples transferred from the reference named above, by the attack named

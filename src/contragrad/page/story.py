@@ -17,6 +17,7 @@ from contragrad.page.cards import Card
 from contragrad.page.cost import Cost
 from contragrad.page.steps import Step, steps, winners
 from contragrad.run_folder.history import History
+from contragrad.settings.checks import radius
 from contragrad.settings.config import StudyConfig
 
 
@@ -128,4 +129,4 @@ def crafted_on(config: StudyConfig) -> str:
 def attack_text(config: StudyConfig) -> str:
     """The study's attack in a few words."""
     attack = config.attack
-    return f"{attack.name}, ε = {attack.epsilon}"
+    return f"{attack.name}, ε = {radius(attack.epsilon)}"

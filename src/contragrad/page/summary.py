@@ -112,7 +112,7 @@ def _audited(story: Story) -> str:
     held = (
         f"the strongest attacker whom {card.network} withstands is “{card.withstood}”"
         if card.withstood
-        else f"{card.network} withstands no attacker together with all weaker ones"
+        else f"{card.network} is shown to withstand no attacker together with all weaker ones"
     )
     lost = (
         f"the weakest who defeats it is “{card.defeated_by}”"

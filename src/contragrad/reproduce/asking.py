@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from contragrad.audit.settings import radius
 from contragrad.defences import FILTERS, Filtered
 from contragrad.fingerprint import fingerprint
 from contragrad.jobs import full_trainings
@@ -26,6 +25,7 @@ from contragrad.reproduce.epsilon import Calibration, calibrate
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.trainings import REFERENCE, source_of, trainings
 from contragrad.run_folder.contents import adversarial_of, load_reference, normalisation
+from contragrad.settings.checks import radius
 from contragrad.settings.config import AttackSettings
 from contragrad.watch.events import Said, Stage, Watcher
 

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from contragrad.audit.settings import radius
 from contragrad.data.dataset import Dataset, split
 from contragrad.data.sources import LAYOUT
 from contragrad.engine.evaluations import provenance as made_here
@@ -23,7 +22,7 @@ from contragrad.reproduce.experiment import EVOLVED_ON, Setup
 from contragrad.reproduce.trainings import trainings
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
-from contragrad.settings.checks import fraction
+from contragrad.settings.checks import fraction, radius
 from contragrad.settings.choices import ReferenceArchitecture
 from contragrad.settings.config import DataSettings, StudyConfig
 

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from contragrad.attacks.library import settings_read
-from contragrad.audit.settings import radius
 from contragrad.errors import UserError
 from contragrad.evaluate import Share
 from contragrad.files import write_text
@@ -27,6 +26,7 @@ from contragrad.reproduce.paired import entries
 from contragrad.reproduce.provenance import Content, Ground, told
 from contragrad.reproduce.strength import MARK, UNMARKED, WEAK, examples, is_weak, own_sources
 from contragrad.run_folder.notes import LOOKS
+from contragrad.settings.checks import radius
 
 INTERVALS = "95 % Wilson intervals, of the sampling of the test images only"
 

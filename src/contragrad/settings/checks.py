@@ -62,6 +62,12 @@ def fraction(value: object) -> Fraction:
         raise ValueError("a fraction over zero") from error
 
 
+def radius(epsilon: Fraction) -> str:
+    """An epsilon as people in the field write it: in grey levels where it is a whole number of them."""
+    greys = 255 * epsilon
+    return f"{greys}/255" if greys.denominator == 1 else str(epsilon)
+
+
 def checked(content: dict[str, Any], where: str) -> dict[str, Any]:
     """A study file's settings without its empty sections.
 

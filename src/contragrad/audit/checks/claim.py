@@ -3,11 +3,11 @@
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, decided, unknown
 from contragrad.audit.findings import Findings
-from contragrad.audit.settings import radius
 from contragrad.audit.sources import TWIN
 from contragrad.audit.statistics import SIGNIFICANT, mcnemar, said
 from contragrad.audit.strength import fooled_itself, is_hardened, transferred_on
 from contragrad.evaluate import Share
+from contragrad.settings.checks import radius
 
 NEARLY_ALL = 0.99
 """Share of its own images that a source must be fooled on for its examples to be strong."""

@@ -14,7 +14,7 @@ from contragrad.audit.checks.check import (
 )
 from contragrad.audit.facts import Tried
 from contragrad.audit.findings import NO_GRADIENT, Findings
-from contragrad.audit.masked import Rival, by_queries, rivals, starts
+from contragrad.audit.masked import Rival, asking, rivals, starts
 from contragrad.audit.statistics import said
 
 FAINT = 1e-3
@@ -40,7 +40,7 @@ def order(findings: Findings) -> Result:
 
 def hidden(findings: Findings) -> Result:
     """No image is fooled by an attacker without gradients that PGD on the network itself does not fool."""
-    asked, found, own = findings.tried.get(QUERIES, ()), by_queries(findings), starts(findings)
+    asked, found, own = findings.tried.get(QUERIES, ()), asking(findings), starts(findings)
     if found is None or not own:
         return unknown("queries or PGD on the network itself were not run")
     counted = int(findings.clean.sum())
