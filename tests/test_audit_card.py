@@ -524,6 +524,17 @@ def test_a_picture_of_the_references_cosines_alone(tmp_path: Path) -> None:
         assert one.size[1] < few.size[1] == pair.size[1]
 
 
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_have_words_and_numbers_that_people_read_and_no_markup(name: str, tmp_path: Path) -> None:
+    _, draw = PICTURES[name]
+    draw(sound(), path := tmp_path / f"{name}.svg")
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text())
+    assert words
+    assert not [word for word in words if "\\" in word or "{" in word]
+    if name == "queries.png":
+        assert {"10", "100", "1,000"} <= set(words)
+
+
 def test_the_matrix_has_the_worst_of_several_starts_and_a_cell_for_each_source_and_attack() -> None:
     found = sound()
     cells = matrix(found)

@@ -97,7 +97,12 @@ def draw_queries(findings: Findings, path: Path) -> None:
             budgets, shares = zip(*by_queries(findings, each), strict=True)
             axes.plot(budgets, [100 * share for share in shares], marker="o", label=each.attempt.label)
         axes.set_xscale("log")
+        # Text in our pictures is no markup, and matplotlib's own labels of powers are.
+        axes.xaxis.set_major_formatter(lambda answers, _: f"{answers:,.0f}")
         axes.set(xlabel="answers for an image", ylabel="fooled, of the correct, in %", ylim=(0, 100))
+        axes.set_title(
+            f"queries of {findings.facts.target}, L_inf ε = {radius(findings.settings.epsilon)}", fontsize=9
+        )
         axes.legend(fontsize=8)
 
 
