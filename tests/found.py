@@ -176,7 +176,7 @@ PROBES = Probes(
     },
     aligned_nearby=torch.linspace(-0.85, 0.15, IMAGES),
     aligned_on_path=torch.linspace(-0.8, 0.2, IMAGES),
-    corruptions={"noise": (Share(930, IMAGES), Share(950, IMAGES))},
+    corruptions={"noise": (first(930), first(950))},
     filters={
         "jpeg": (Share(500, 940), Share(930, 940)),
         "bilateral": (Share(600, 940), Share(935, 940)),

@@ -77,7 +77,7 @@ def test_the_verdict_names_the_strongest_withstood_and_the_weakest_who_defeats()
     assert weakest is not None
     assert weakest.groups() == ("queries", "73.7")
     assert text.startswith("NE+GM 1 classifies 95.0 % [93.5, 96.2] of 1,000 test images correctly;")
-    assert "at L_inf 8/255 (" in text
+    assert "at L_inf 8/255." in text
 
 
 @settings(max_examples=15)
@@ -150,18 +150,26 @@ def test_the_numbers_of_what_was_withstood_stand_in_the_threats() -> None:
         assert number in text
 
 
-def test_the_verdict_covers_l2_only_if_such_examples_are_strong() -> None:
-    assert "at L_inf 8/255 (with the reference, turned or not, also L_2 1/2)." in verdict.verdict(sound())
+def test_the_verdict_says_of_l2_what_such_examples_do_and_whether_that_says_anything() -> None:
+    said = "In the L_2 ball of 1/2 the reference's examples, turned or not, fool 2.1 % [1.4, 3.2]."
+    assert said in verdict.verdict(sound())
+    assert "That says nothing" not in verdict.verdict(sound())
     tried = tuple(
         came(each, 20, own=100 if each.attack.name == "l2-pgd" else IMAGES) for each in planned("reference")
     )
     weak = replace(sound(), tried={**sound().tried, "reference": tried})
-    text = verdict.verdict(weak)
-    assert "nothing is claimed of L_2 1/2 (sources are fooled on at most 10.2 %" in text
+    assert f"{said} That says nothing: sources are fooled on at most 10.2 %" in verdict.verdict(weak)
     assert weak.standing("reference") == "withstood"
-    alone = tuple(each for each in tried if each.norm == "linf")
-    without_it = verdict.verdict(replace(weak, tried={**weak.tried, "reference": alone}))
-    assert "nothing is claimed of L_2 1/2 (not tried)" in without_it
+    alone = {key: tuple(each for each in found if each.norm == "linf") for key, found in weak.tried.items()}
+    assert "L_2" not in verdict.verdict(replace(weak, tried=alone)).replace("L_2-PGD", "")
+
+
+def test_what_l2_examples_do_decides_nothing_in_the_other_ball() -> None:
+    tried = tuple(came(each, 300 if each.attack.name == "l2-pgd" else 20) for each in planned("reference"))
+    found = replace(sound(), tried={**sound().tried, "reference": tried})
+    assert found.standing("reference") == "withstood"
+    assert found.withstood == sound().withstood
+    assert "turned or not, fool 31.6 %" in verdict.verdict(found)
 
 
 def test_where_no_image_is_right_nobody_is_said_to_fool_or_to_be_withstood() -> None:

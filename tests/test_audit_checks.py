@@ -258,11 +258,13 @@ FAILS: list[tuple[int, str, Change]] = [
     (11, "they are no longer than noise, where PGD starts", noisy(3, length=0.95)),
     (12, "an image that can be fooled is not", lambda found: probed(found, planted=(500, 489, 0))),
     (12, "an image that cannot be fooled is", lambda found: probed(found, planted=(500, 500, 1))),
-    (13, "queries fool more than the white box", fooling("white box", 690)),
+    (13, "queries fool more than the white box", fooling("white box", 684)),
+    (13, "noise does", lambda found: noisy(150)(fought(found, "white box", 20))),
+    (13, "one step does", lambda found: fought(fought(found, "queries", 3), "white box", 400)),
     (13, "a transfer attack does", lambda found: fought(fought(found, "queries", 0), "white box", 49)),
     (13, "AutoAttack alone does", lambda found: auto_attacked(fought(found, "queries", 3), 60, 120)),
     (13, "others do together, and nobody alone", lambda found: a_percent_each(found)),
-    (14, "queries fool others than the white box", fooling("white box", 689)),
+    (14, "queries fool others than the white box", fooling("white box", 684)),
     (14, "queries fool others than PGD, not than AutoAttack", lambda found: auto_attacked(found, 3, 700)),
     (15, "gradients are zero", lambda found: probed(found, zero_gradients=0.02)),
     (15, "gradients are not finite", lambda found: probed(found, broken_gradients=0.02)),
@@ -289,7 +291,7 @@ FAILS: list[tuple[int, str, Change]] = [
     (
         27,
         "a disturbance costs it more",
-        lambda found: probed(found, corruptions={"noise": (Share(830, IMAGES), Share(950, IMAGES))}),
+        lambda found: probed(found, corruptions={"noise": (first(830), first(950))}),
     ),
     (28, "its weights are gone", lambda found: known(found, weights="nowhere.safetensors")),
     (28, "its weights are a folder", lambda found: known(found, weights="/")),
@@ -402,7 +404,7 @@ def without_attack(key: str, name: str) -> Change:
 
 def few_images(findings: Findings) -> Findings:
     """The findings of a network that is right on ten images, of which queries fool one that PGD does not."""
-    found = replace(only(findings, "white box", "queries"), clean=first(10))
+    found = replace(only(findings, "white box", "queries"), clean=first(10), extra=())
     return fought(auto_attacked(found, 3, 3), "queries", 4)
 
 
@@ -413,7 +415,17 @@ def nobody_fools(findings: Findings) -> Findings:
     """The findings of attackers none of whom fools anything."""
     for key in FOOLED:
         findings = fought(findings, key, 0)
-    return findings
+    return replace(findings, extra=())
+
+
+def not_shown(findings: Findings) -> Findings:
+    """The findings of an audit that had no ordinary network."""
+    nothing = torch.empty(0, dtype=torch.bool)
+    tried = {
+        key: tuple(replace(each, held=replace(each.held, ordinary=nothing)) for each in found)
+        for key, found in findings.tried.items()
+    }
+    return replace(findings, tried=tried)
 
 
 UNKNOWNS: list[tuple[int, str, Change]] = [
@@ -439,7 +451,8 @@ UNKNOWNS: list[tuple[int, str, Change]] = [
     (10, "the white box was not run", left_out("white box")),
     (10, "there is no image to fool", lambda found: replace(found, clean=first(0))),
     (10, "nobody fools anything", lambda found: fought(noisy(0)(found), "white box", 0)),
-    (10, "what transfers does not fool clearly more", lambda found: noisy(58)(found)),
+    (10, "what transfers does not fool an ordinary network clearly more", noisy(290)),
+    (10, "no ordinary network was shown what transfers", not_shown),
     (10, "nothing was transferred", lambda found: only(found, "white box")),
     (11, "the reference was not attacked", left_out("reference")),
     (11, "noise was not tried", NOTHING_EXTRA),
@@ -527,7 +540,7 @@ UNKNOWNS: list[tuple[int, str, Change]] = [
     (
         27,
         "a disturbance may cost it more",
-        lambda found: probed(found, corruptions={"noise": (Share(870, IMAGES), Share(950, IMAGES))}),
+        lambda found: probed(found, corruptions={"noise": (first(870), first(950))}),
     ),
     (29, "something was left out", missing(densenet121="it would take about 90 minutes, and 2 were left")),
     (
@@ -679,7 +692,14 @@ def test_as_many_as_the_others_is_strong_enough_for_the_white_box() -> None:
     assert verdict(13, fought(sound(), "white box", 700)) == "PASS"
 
 
-@pytest.mark.parametrize(("fooled", "expected"), [(691, "PASS"), (690, "FAIL")])
+BEYOND_PGD = [(691, "PASS"), (690, "UNKNOWN"), (685, "UNKNOWN"), (684, "FAIL")]
+"""Of 950 images queries fool 700: nine, ten, fifteen and sixteen more than PGD.
+
+By Wilson's interval the lower end of 16 in 950 is above a hundredth, that of 15 is not.
+"""
+
+
+@pytest.mark.parametrize(("fooled", "expected"), BEYOND_PGD)
 def test_one_image_of_a_hundred_may_be_fooled_by_queries_alone(fooled: int, expected: str) -> None:
     assert verdict(14, fought(sound(), "white box", fooled)) == expected
 
@@ -712,8 +732,15 @@ def test_more_steps_on_the_reference_are_not_counted_as_its_plain_attack() -> No
     assert "twice the steps on reference: +92.6 points" in result(9, found).figure
 
 
-def test_what_transfers_best_is_told_beside_noise() -> None:
-    assert f"of what transfers linf-pgd on {sources.surrogate(1)} most, 6.3 %" in result(10, sound()).figure
+def test_what_transfers_to_an_ordinary_network_is_told_beside_noise() -> None:
+    assert "all that transfers an ordinary network 30.6 %" in result(10, sound()).figure
+
+
+def test_a_network_to_which_nothing_transfers_may_still_be_stronger_than_noise() -> None:
+    found = sound()
+    for key in TRANSFER:
+        found = fought(found, key, 3)
+    assert verdict(10, found) == "PASS"
 
 
 def test_to_withstand_who_attacks_the_network_itself_leaves_images_to_count() -> None:
@@ -726,7 +753,7 @@ def test_what_is_not_run_is_named_beside_what_was() -> None:
     assert "not run: recipe and architecture" in figure
 
 
-@pytest.mark.parametrize(("fooled", "expected"), [(691, "PASS"), (690, "FAIL")])
+@pytest.mark.parametrize(("fooled", "expected"), BEYOND_PGD)
 def test_a_few_images_more_may_be_chance(fooled: int, expected: str) -> None:
     assert verdict(13, fought(sound(), "white box", fooled)) == expected
 

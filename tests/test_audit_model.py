@@ -299,7 +299,7 @@ def test_a_network_that_fails_at_examples_is_audited_with_what_is_left(place: Pl
     assert not any(findings.tried.values())
     assert findings.clean.sum() > 20
     disturbed, _ = findings.probes.corruptions["noise"]
-    assert disturbed.share == 0
+    assert not disturbed.any()
     written(findings)
 
 

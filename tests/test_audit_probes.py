@@ -1,11 +1,16 @@
-"""What is planted for an attack to find: a linear network, whatever the images."""
+"""What is measured on the network itself; what is planted for an attack to find, in a linear network."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 import torch
+from torch import Tensor, nn
 
-from contragrad.audit.probes import cosines, planted
+from contragrad.audit.probes import cosines, planted, probe
+from contragrad.audit.sources import DISTILLED
+from contragrad.data.dataset import Examples
+from contragrad.evaluate import Share
 from contragrad.networks.randomness import generator
 from contragrad.settings.config import AttackSettings
 
@@ -38,3 +43,25 @@ def test_gradients_that_are_not_finite_have_no_direction() -> None:
     its = torch.tensor([[3.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     found = cosines(own.view(5, 1, 1, 2), its.view(5, 1, 1, 2))
     assert found.tolist() == pytest.approx([1, 0, 0, 0, -1])
+
+
+class Linear(nn.Module):
+    """Logits that are linear in the pixels."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn((4, 64), generator=generator(seed, "weights")))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1) @ self.weight.T
+
+
+def test_gradients_may_be_of_fewer_images_than_answers_are() -> None:
+    images = torch.rand((20, 1, 8, 8), generator=generator(0, "images"))
+    own, other = Linear(0).eval(), Linear(1).eval()
+    examples = Examples(images, own(images).argmax(1))
+    found = probe(own, other, {DISTILLED: other}, examples, replace(ATTACK, steps=2), measured=7, seed=0)
+    assert (found.images, len(found.aligned[DISTILLED])) == (7, 7)
+    assert found.agreement == Share.of(other(images).argmax(1) == examples.labels)
+    for mine, its in found.corruptions.values():
+        assert len(mine) == len(its) == 20

@@ -7,7 +7,7 @@ from typing import Literal
 from contragrad.attacks.library import Norm
 from contragrad.audit.attackers import ATTACKERS, QUERIES, RECIPE, REFERENCE, REVERSED, WHITE_BOX
 from contragrad.audit.facts import Tried
-from contragrad.audit.masked import rivals
+from contragrad.audit.masked import out_of_reach, rivals
 from contragrad.audit.measured import Measured
 from contragrad.audit.statistics import mean_interval, said
 from contragrad.audit.strength import weakness
@@ -38,9 +38,10 @@ class Findings(Measured):
     def deciding(self, key: str) -> tuple[Tried, ...]:
         """The examples that decide how the target stands against an attacker.
 
-        Who has the network can do whatever the others can: against him count all that were found in his ball.
+        They are those in the L_inf ball: of L_2 see `l2_fooled`. Who has the network can do whatever others
+        can: against him count all that were found in his ball.
         """
-        own = self.tried.get(key, ())
+        own = tuple(each for each in self.tried.get(key, ()) if each.norm == "linf")
         if key != WHITE_BOX or not own:
             return own
         every = (*(each for tried in self.tried.values() for each in tried), *self.extra)
@@ -106,6 +107,12 @@ class Findings(Measured):
             yield "an ordinary network does as well"
 
     @property
+    def l2_fooled(self) -> Share | None:
+        """Of the correctly classified, those that the reference's L_2 examples fool, turned or not."""
+        within = [each for tried in self.tried.values() for each in tried if each.norm == "l2"]
+        return self.fooled(within) if within else None
+
+    @property
     def l2_doubt(self) -> str:
         """Why nothing is said of L_2; empty if the reference's examples in that ball do say something."""
         within = [each for each in self.tried.get(REFERENCE, ()) if each.norm == "l2"]
@@ -124,6 +131,8 @@ class Findings(Measured):
             return "gradients are zero or not finite"
         if not probes.deterministic:
             return "the network answers otherwise the second time"
+        if why := out_of_reach(self):
+            return why
         if beyond := [rival for rival in rivals(self) if rival.exceeds]:
             first = beyond[0]
             return f"gradients mislead it: {first.name} fools {said(first.beyond)} that PGD does not"

@@ -114,7 +114,7 @@ class Measured:
         return [name for name in untried if self.missing.get(name) not in NO_STRANGER]
 
     def fooled_so_far(self, key: str) -> Share | None:
-        """Of the images that the target classifies correctly, what he and all weaker ones together fool.
+        """Of the images that the target classifies correctly, what he and all weaker ones fool, in L_inf.
 
         Returns:
             None if he was not run.
@@ -123,7 +123,7 @@ class Measured:
             return None
         so_far: list[Tried] = []
         for attacker in ATTACKERS:
-            so_far += self.tried.get(attacker.key, ())
+            so_far += (each for each in self.tried.get(attacker.key, ()) if each.norm == "linf")
             if attacker.key == key:
                 break
         return self.fooled(so_far)

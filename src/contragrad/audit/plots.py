@@ -99,6 +99,7 @@ def draw_queries(findings: Findings, path: Path) -> None:
         axes.set_xscale("log")
         # Text in our pictures is no markup, and matplotlib's own labels of powers are.
         axes.xaxis.set_major_formatter(lambda answers, _: f"{answers:,.0f}")
+        axes.minorticks_off()
         axes.set(xlabel="answers for an image", ylabel="fooled, of the correct, in %", ylim=(0, 100))
         axes.set_title(
             f"queries of {findings.facts.target}, L_inf ε = {radius(findings.settings.epsilon)}", fontsize=9

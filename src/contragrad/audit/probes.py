@@ -15,7 +15,7 @@ from contragrad.audit.filters import filtered
 from contragrad.audit.sources import DISTILLED
 from contragrad.data.dataset import Examples, pixels
 from contragrad.evaluate import Share
-from contragrad.networks.inference import BATCH, answers, are_probabilities, classes_of, predict
+from contragrad.networks.inference import BATCH, answers, are_probabilities, predict
 from contragrad.networks.misalignment import log_odds, unit
 from contragrad.networks.randomness import generator
 from contragrad.settings.config import AttackSettings
@@ -57,7 +57,7 @@ class Probes:
         agreement: images to which the copy that was distilled from it gives the same class; None without one.
         aligned_nearby: cosine with the reference's in noise of epsilon around each image, (N,).
         aligned_on_path: its mean along the reference's path of PGD from each image, (N,).
-        corruptions: for each disturbance, the target's accuracy and the reference's.
+        corruptions: for each disturbance, whether the target is right on each image, (N,), and the reference.
         filters: for each image filter, the shares of images that fool the reference behind it, crafted on the
             reference alone and through the filter.
         planted: images of a linear network that an attack of epsilon can fool by theory, and those of them
@@ -75,7 +75,7 @@ class Probes:
     agreement: Share | None = None
     aligned_nearby: Tensor
     aligned_on_path: Tensor
-    corruptions: Mapping[str, tuple[Share, Share]]
+    corruptions: Mapping[str, tuple[Tensor, Tensor]]
     filters: Mapping[str, tuple[Share, Share]]
     planted: tuple[int, int, int]
 
@@ -120,13 +120,13 @@ def probe(
         gradient_ratio=float(length / other.clamp_min(1e-30)),
         aligned={"reference": cosines(own, its)}
         | {name: cosines(own, gradients(each, images, labels)) for name, each in others.items()},
-        agreement=_agreement(said, others, whole),
+        agreement=_agreement(network, others, whole),
         aligned_nearby=cosines(moved, gradients(reference, nearby, labels)),
         aligned_on_path=_on_path(network, reference, images, labels, attack, seed),
         corruptions={
             name: (
-                Share.of(predict(network, disturbed := disturb(whole, seed)) == examples.labels.cpu()),
-                Share.of(predict(reference, disturbed) == examples.labels.cpu()),
+                predict(network, disturbed := disturb(whole, seed)) == examples.labels.cpu(),
+                predict(reference, disturbed) == examples.labels.cpu(),
             )
             for name, disturb in CORRUPTIONS.items()
         },
@@ -161,9 +161,9 @@ def _gradients(network: nn.Module, images: Tensor, labels: Tensor, loss: Loss) -
     return torch.cat(found)
 
 
-def _agreement(said: Tensor, others: Mapping[str, nn.Module], images: Tensor) -> Share | None:
+def _agreement(network: nn.Module, others: Mapping[str, nn.Module], images: Tensor) -> Share | None:
     copy = others.get(DISTILLED)
-    return None if copy is None else Share.of(predict(copy, images) == classes_of(said))
+    return None if copy is None else Share.of(predict(copy, images) == predict(network, images))
 
 
 def _saturation(network: nn.Module, images: Tensor, labels: Tensor, there: Tensor) -> float:

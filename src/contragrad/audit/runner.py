@@ -75,8 +75,10 @@ class Runner:
         return min(settings.images, max(FEWEST, fit))
 
     def _probe(self) -> float:
-        """Seconds that measuring takes for an image."""
-        return PROBING * sum(map(self.arsenal.seconds_for_gradient, (REFERENCE, TARGET)))
+        """Seconds that measuring takes for an image: of each other source one gradient is taken."""
+        seconds = self.arsenal.seconds_for_gradient
+        others = self.arsenal.networks.keys() - {REFERENCE, TARGET}
+        return PROBING * sum(map(seconds, (REFERENCE, TARGET))) + sum(map(seconds, others))
 
     def run(self, facts: Facts) -> Findings:
         """Every attacker, as far as the time allows."""

@@ -15,7 +15,7 @@ STRONG = 0.9
 """Share of its own images that some source must be fooled on for its examples to be worth withstanding."""
 
 NEAR = 0.1
-"""By how much a source may be less accurate than the reference and still stand for networks of its kind."""
+"""By how much a source may be less accurate than target and reference and still stand for their kind."""
 
 
 def fooled_itself(measured: Measured, source: str, tried: Iterable[Tried]) -> Share:
@@ -29,15 +29,23 @@ def fooled_itself(measured: Measured, source: str, tried: Iterable[Tried]) -> Sh
 
 
 def is_accurate(measured: Measured, source: str) -> bool:
-    """Whether the source classifies the images nearly as well as the reference does.
+    """Whether the source classifies the images nearly as well as the better of target and reference.
 
-    Who was made after the target, by its recipe or from its answers, need not do better than the target.
+    A poor reference makes no poor source a good one. Who was made after the target, by its recipe or from its
+    answers, need not do better than the target.
     """
     clean = {name: Share.of(right).share or 0.0 for name, right in measured.source_clean.items()}
-    bar = clean[REFERENCE]
-    if source in by_recipe(measured) or source in (sources.DISTILLED, sources.TWIN):
-        bar = min(bar, Share.of(measured.clean).share or 0.0)
+    bar = Share.of(measured.clean).share or 0.0
+    if source not in by_recipe(measured) and source not in (sources.DISTILLED, sources.TWIN):
+        bar = max(bar, clean[REFERENCE])
     return clean[source] >= bar - NEAR
+
+
+def counts(measured: Measured, source: str, tried: Iterable[Tried]) -> bool:
+    """Whether it says something that the source's examples are withstood: it is strong, or hard by design."""
+    return is_strong(measured, source, tried) or (
+        is_hardened(measured, source) and is_accurate(measured, source)
+    )
 
 
 def is_strong(measured: Measured, source: str, tried: Iterable[Tried]) -> bool:
@@ -56,7 +64,7 @@ def weakness(measured: Measured, tried: Iterable[Tried], norm: Norm) -> str:
         return ""
     accurate = [name for name in names if is_accurate(measured, name)]
     if not accurate:
-        return f"no source is within {100 * NEAR:g} points of the reference's accuracy"
+        return f"no source is within {100 * NEAR:g} points of the accuracy of network and reference"
     best = max((fooled_itself(measured, name, within) for name in accurate), key=lambda own: own.share or 0.0)
     return f"sources are fooled on at most {said(best)} of their own"
 

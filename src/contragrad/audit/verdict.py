@@ -23,12 +23,12 @@ def rule(findings: Findings) -> str:
     """When an attacker is withstood, and when he defeats."""
     tolerated = 100 * findings.settings.tolerated
     return (
-        f"withstood: the attacker's best example of each image fools at most {tolerated:g} % of those that "
-        "the network classifies correctly, by the upper end of the 95 % Wilson interval; defeated: at least "
-        "half of them, by its lower end; weakened: in between; inconclusive: so few images that the interval "
-        "leaves it open, or withstood, but he and all before him together fool more, or not all of his plan "
-        f"was tried, or no source that is within {100 * NEAR:g} points of the reference's accuracy is fooled "
-        f"itself on {100 * STRONG:g} % of its images by L_inf examples, or an ordinary network (the "
+        f"withstood: the attacker's best L_inf example of each image fools at most {tolerated:g} % of those "
+        "that the network classifies correctly, by the upper end of the 95 % Wilson interval; defeated: at "
+        "least half of them, by its lower end; weakened: in between; inconclusive: so few images that the "
+        "interval leaves it open, or withstood, but he and all before him together are not, or not all of "
+        f"his plan was tried, or no source within {100 * NEAR:g} points of the accuracy of network and "
+        f"reference is fooled itself on {100 * STRONG:g} % of its images, or an ordinary network (the "
         "reference's architecture from another seed) does as well or was not shown them, and the white box, "
         "which bounds him, is not withstood; or the recipe that he is to know is not known; or no gradients "
         f"were turned that he could turn back; or there were fewer than {ENOUGH_QUERIES:,} queries. Against "
@@ -59,7 +59,7 @@ def verdict(findings: Findings) -> str:
         (
             True,
             f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
-            f"what follows is of those, at {_balls(findings)}.",
+            f"what follows is of those, at L_inf {radius(findings.settings.epsilon)}.",
         ),
         (
             clean.interval is None or clean.interval[0] <= facts.chance,
@@ -102,6 +102,7 @@ def verdict(findings: Findings) -> str:
             f"{facts.objective}, {facts.epochs} epochs, which says little if it was another.",
         ),
         (left, f"Not run, so nothing is known of: {', '.join(left)}."),
+        (right, _of_l2(findings)),
         (True, gain(findings)),
         (
             masked.verdict == "FAIL",
@@ -116,12 +117,15 @@ def verdict(findings: Findings) -> str:
     return " ".join(sentence for holds, sentence in sentences if holds and sentence)
 
 
-def _balls(findings: Findings) -> str:
-    """Where examples were looked for, and of which nothing is claimed."""
-    linf, l2 = radius(findings.settings.epsilon), radius(findings.settings.l2_epsilon)
-    if why := findings.l2_doubt:
-        return f"L_inf {linf}, and nothing is claimed of L_2 {l2} ({why})"
-    return f"L_inf {linf} (with the reference, turned or not, also L_2 {l2})"
+def _of_l2(findings: Findings) -> str:
+    """What the reference's L_2 examples do, and what that says."""
+    if (fooled := findings.l2_fooled) is None:
+        return ""
+    claimed = f" That says nothing: {findings.l2_doubt}." if findings.l2_doubt else ""
+    return (
+        f"In the L_2 ball of {radius(findings.settings.l2_epsilon)} the reference's examples, turned or not, "
+        f"fool {said(fooled)}.{claimed}"
+    )
 
 
 def _fooled(findings: Findings, key: str) -> str:

@@ -1,7 +1,6 @@
 """Checks 7 to 12: whether the attacks work."""
 
 from fractions import Fraction
-from itertools import pairwise
 
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.checks.check import (
@@ -15,18 +14,10 @@ from contragrad.audit.checks.check import (
     decided,
     unknown,
 )
-from contragrad.audit.facts import Tried
 from contragrad.audit.findings import Findings
-from contragrad.audit.masked import starts
-from contragrad.audit.statistics import SIGNIFICANT, mcnemar, said
+from contragrad.audit.masked import SLACK, curve, heights, out_of_reach, rise, starts
+from contragrad.audit.statistics import SIGNIFICANT, difference, mcnemar, said
 from contragrad.audit.strength import transferred_on
-from contragrad.evaluate import Share
-
-SLACK = 0.02
-"""Share of images by which two attacks may differ and still count as equally strong."""
-
-NEARLY_NONE = 0.01
-"""Share of images that may hold at the whole range of a pixel, where any image can be any other."""
 
 LONGER = 1.1
 """By what factor examples must be longer than noise of the same ball, in L_2."""
@@ -60,26 +51,19 @@ def conduct(findings: Findings) -> Result:
     )
 
 
-def white_box_curve(findings: Findings) -> list[Tried]:
-    """PGD on the target itself by growing epsilon."""
-    steps = findings.settings.steps
-    found = findings.find(TARGET, name="linf-pgd", way="gradient", restart=0, steps=steps)
-    return sorted(found, key=lambda each: each.attempt.attack.epsilon)
-
-
 def monotone(findings: Findings) -> Result:
     """More epsilon fools more, the whole range of a pixel fools all, many steps fool more than one."""
-    curve = white_box_curve(findings)
-    largest = curve[-1].attempt.attack.epsilon if curve else Fraction(0)
-    if len(curve) < 3 or largest < 1:
+    tried = curve(findings)
+    largest = tried[-1].attempt.attack.epsilon if tried else Fraction(0)
+    if len(tried) < 3 or largest < 1:
         return unknown("accuracy by epsilon was not measured")
-    falling = [Share.of(findings.clean & each.held.right) for each in curve]
-    heights = [share.share or 0.0 for share in falling]
-    rises = max(after - before for before, after in pairwise(heights))
-    figure = f"largest rise {100 * rises:.1f} points; at epsilon {largest} still right on {said(falling[-1])}"
-    holds = rises <= SLACK and heights[-1] <= NEARLY_NONE
+    last = heights(findings)[-1]
+    figure = (
+        f"largest rise {100 * rise(findings):.1f} points; at epsilon {largest} still right on {said(last)}"
+    )
+    holds = not out_of_reach(findings)
     single = findings.find(TARGET, name="fgsm")
-    own = [each for each in curve if each.attempt.attack.epsilon == findings.settings.epsilon]
+    own = [each for each in tried if each.attempt.attack.epsilon == findings.settings.epsilon]
     if single and own:
         one, many = findings.fooled(single), findings.fooled(own)
         figure += f"; one step fools {said(one)}, {findings.settings.steps} fool {said(many)}"
@@ -115,7 +99,10 @@ def converged(findings: Findings) -> Result:
 
 
 def noise(findings: Findings) -> Result:
-    """Noise of the same radius fools clearly fewer than PGD on the network itself, and than transfer."""
+    """Noise of the same radius fools clearly fewer than PGD on the network itself.
+
+    And fewer than what transfers to an ordinary network: to the audited one nothing need transfer.
+    """
     noisy, own = findings.find(TARGET, way="noise"), starts(findings)
     if not noisy or not own:
         return unknown("noise or PGD on the network itself was not run")
@@ -127,18 +114,13 @@ def noise(findings: Findings) -> Result:
         return unknown(f"neither fools anything; {figure}")
     if random.hits >= best.hits:
         return decided(False, figure)
+    if mcnemar(findings.survivors(noisy), findings.survivors(own)) >= SIGNIFICANT:
+        return unknown(f"{figure}; that is not clearly more than noise")
     crafted = [each for tried in transferred_on(findings).values() for each in tried]
-    if not crafted:
-        return unknown(f"{figure}; nothing was transferred")
-    first = max(crafted, key=lambda each: findings.fooled([each]).hits)
-    best = findings.fooled([first])
-    figure += f", of what transfers {first.attempt.label} on {first.attempt.source} most, {said(best)}"
-    held = findings.survivors(noisy)
-    by_chance = mcnemar(held, findings.survivors(own)) >= SIGNIFICANT
-    # The best of so many is more by chance too.
-    by_chance |= best.hits <= random.hits
-    by_chance |= len(crafted) * mcnemar(held, findings.survivors([first])) >= SIGNIFICANT
-    if by_chance:
+    if (transferred := findings.ordinary_fooled(crafted)) is None:
+        return unknown(f"{figure}; no ordinary network was shown what transfers")
+    figure += f", all that transfers an ordinary network {said(transferred)}"
+    if difference((transferred,), (random,))[0] <= 0:
         return unknown(f"{figure}; that is not clearly more than noise")
     return decided(True, figure)
 
@@ -183,7 +165,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         number=10,
-        question="Noise is weaker than gradients, the network's own and those that transfer",
+        question="Noise is weaker than the network's gradients, and than what transfers elsewhere",
         source=CARLINI,
         judge=noise,
     ),

@@ -11,7 +11,7 @@ from contragrad.audit.checks.check import CARLINI, LOTOS, OWN, Check, Result, de
 from contragrad.audit.facts import Compared
 from contragrad.audit.findings import Findings
 from contragrad.audit.sources import NO_STRANGER, TWIN, stranger, surrogate
-from contragrad.audit.statistics import SIGNIFICANT, difference, mcnemar, said
+from contragrad.audit.statistics import SIGNIFICANT, mcnemar, mean_interval, said
 from contragrad.evaluate import Share
 from contragrad.networks.objectives import OBJECTIVES
 
@@ -135,18 +135,17 @@ def same_budget(findings: Findings) -> Result:
 
 
 def disturbances(findings: Findings) -> Result:
-    """Noise, rotation and shift cost it hardly more than they cost the reference, by the interval of that."""
-    clean, reference = Share.of(findings.clean), Share.of(findings.source_clean[REFERENCE])
-    parts, more = [], []
-    for name, (mine, other) in findings.probes.corruptions.items():
-        lost, its = (
-            (before.share or 0.0) - (after.share or 0.0)
-            for before, after in ((clean, mine), (reference, other))
-        )
-        low, high = difference((clean, other), (mine, reference))
+    """Noise, rotation and shift cost it hardly more than they cost the reference, by the interval of that.
+
+    Of the same images, before and after.
+    """
+    its_clean, parts, more = findings.source_clean[REFERENCE], [], []
+    for name, (mine, its) in findings.probes.corruptions.items():
+        lost, its_lost = findings.clean.float() - mine.float(), its_clean.float() - its.float()
+        low, high = mean_interval(lost - its_lost)
         parts.append(
-            f"{name}: {100 * lost:.1f} points lost, the reference {100 * its:.1f}, "
-            f"[{100 * low:.1f}, {100 * high:.1f}] more"
+            f"{name}: {100 * float(lost.mean()):.1f} points lost, the reference "
+            f"{100 * float(its_lost.mean()):.1f}, [{100 * low:.1f}, {100 * high:.1f}] more"
         )
         more.append((low, high))
     figure = "; ".join(parts)

@@ -14,7 +14,7 @@ from contragrad.audit.checks.check import (
 )
 from contragrad.audit.facts import Tried
 from contragrad.audit.findings import NO_GRADIENT, Findings
-from contragrad.audit.masked import Rival, asking, rivals, starts
+from contragrad.audit.masked import EVERYBODY, NOISE, ONE_STEP, Rival, asking, rivals, starts
 from contragrad.audit.statistics import said
 
 FAINT = 1e-3
@@ -26,7 +26,7 @@ def order(findings: Findings) -> Result:
     own, others = starts(findings), rivals(findings)
     if not own:
         return unknown("PGD on the network itself was not run")
-    if not others:
+    if {rival.name for rival in others} <= {NOISE, ONE_STEP, EVERYBODY}:
         return unknown("no other attacker was run")
     best, first = findings.fooled(own), others[0]
     figure = (

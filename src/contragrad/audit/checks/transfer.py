@@ -22,7 +22,7 @@ from contragrad.audit.checks.check import (
 from contragrad.audit.facts import Tried
 from contragrad.audit.findings import NO_GRADIENT, Findings, standing
 from contragrad.audit.statistics import SIGNIFICANT, difference, mcnemar, mean_interval, said
-from contragrad.audit.strength import is_hardened, is_strong, weakness
+from contragrad.audit.strength import counts, weakness
 
 KINDS = (sources.ANOTHER, sources.OTHER_ARCHITECTURE, sources.ADVERSARIAL, sources.ORDINARY)
 """Another seed, another architecture, adversarial training, and all together."""
@@ -36,18 +36,19 @@ LOSS = 0.1
 
 def unseen(findings: Findings) -> Result:
     """Sources of every kind that the network was never trained against are withstood."""
-    crafted = _unseen(findings)
-    there = {
-        name
-        for name, tried in crafted.items()
-        if findings.bounded or is_hardened(findings, name) or is_strong(findings, name, tried)
-    }
-    found = attackers_result(findings, UNSEEN)
-    known = {name for name, why in findings.missing.items() if why in sources.NO_STRANGER}
-    lacking = [kind for kind in KINDS if kind not in there and kind not in known]
+    found, lacking = attackers_result(findings, UNSEEN), _lacking(findings)
     if found.verdict == "PASS" and lacking:
         return unknown(f"{found.figure}; no source, or none that is strong: {', '.join(lacking)}")
     return found
+
+
+def _lacking(findings: Findings) -> list[str]:
+    """The kinds of unseen sources of which there is none whose examples say anything."""
+    there = {
+        name for name, tried in _unseen(findings).items() if findings.bounded or counts(findings, name, tried)
+    }
+    known = {name for name, why in findings.missing.items() if why in sources.NO_STRANGER}
+    return [kind for kind in KINDS if kind not in there and kind not in known]
 
 
 def _unseen(findings: Findings) -> dict[str, list[Tried]]:
@@ -154,13 +155,10 @@ def disjoint(findings: Findings) -> Result:
         return decided(False, figure)
     if high > LOSS:
         return unknown(f"{figure}; so few images leave it open")
-    weak = [
-        name
-        for name, each in other.items()
-        if not (is_hardened(findings, name) or is_strong(findings, name, [each]))
-    ]
-    if weak:
-        return unknown(f"{figure}; no strong sources: {', '.join(weak)}")
+    if lacking := _lacking(findings):
+        return unknown(f"{figure}; no source, or none that is strong: {', '.join(lacking)}")
+    if untried := findings.untried(UNSEEN):
+        return unknown(f"{figure}; not tried: {', '.join(untried)}")
     return decided(True, figure)
 
 
