@@ -40,13 +40,9 @@ def examples(name: str, column: Content) -> str:
     )
 
 
-def same_attack(one: Content, other: Content) -> bool:
-    """Whether two attacks are the same in all that they read, in whatever words a table's file has it."""
-    return _read(one) == _read(other)
-
-
-def _read(attack: Content) -> tuple[str, ...]:
-    return attack["name"], in_greys(attack["epsilon"]), _steps(attack)
+def described(attack: Content) -> str:
+    """An attack by all that it reads and nothing else, in whatever words a table's file has it."""
+    return f"{attack['name']}, ε {in_greys(attack['epsilon'])}{_steps(attack)}"
 
 
 def _steps(attack: Content) -> str:
