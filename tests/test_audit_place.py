@@ -78,6 +78,66 @@ def test_nor_does_one_of_fewer_images(place: Path) -> None:
     assert "--images 1000" in caught.value.remedy
 
 
+def budgeted(place: Path, minutes: float | None) -> None:
+    """Puts the card of an audit there that could take so long."""
+    found = sound()
+    found = replace(found, settings=replace(found.settings, minutes=minutes))
+    (place / CARD).write_text(json.dumps(card.content(found)))
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "said", "option"),
+    [
+        (None, 1, "budget none, and here 1", "without --budget"),
+        (25, 24.5, "budget 25, and here 24.5", "--budget 25"),
+        (0.5, 0.25, "budget 0.5, and here 0.25", "--budget 0.5"),
+    ],
+)
+def test_nor_does_one_of_a_smaller_budget(
+    place: Path, stored: float | None, asked: float, said: str, option: str
+) -> None:
+    budgeted(place, stored)
+    with pytest.raises(UserError, match="there is a deeper card of this network") as caught:
+        require_as_deep(place, target(), replace(SETTINGS, minutes=asked), IMAGES)
+    assert caught.value.what.endswith(f" network: {said}")
+    assert caught.value.remedy == f"{option}, or that folder moved elsewhere"
+
+
+@pytest.mark.parametrize(("stored", "asked"), [(25, 25), (25, 26), (25, None), (None, None), (0.1, 0.1)])
+def test_an_audit_goes_on_with_the_same_budget_a_larger_or_none(
+    place: Path, stored: float | None, asked: float | None
+) -> None:
+    budgeted(place, stored)
+    require_as_deep(place, target(), replace(SETTINGS, minutes=asked), IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "option"),
+    [
+        ({"tolerated": 0.49}, "tolerated 0.2, and here 0.49", "--tolerated 0.2"),
+        ({"tolerated": 0.1}, "tolerated 0.2, and here 0.1", "--tolerated 0.2"),
+        ({"l2_epsilon": Fraction(1)}, "l2-epsilon 1/2, and here 1", "--l2-epsilon 1/2"),
+        ({"l2_epsilon": Fraction(1, 4)}, "l2-epsilon 1/2, and here 1/4", "--l2-epsilon 1/2"),
+    ],
+)
+def test_a_card_that_goes_by_something_else_is_not_replaced_however_deep_the_audit(
+    place: Path, changes: dict[str, Any], said: str, option: str
+) -> None:
+    with pytest.raises(UserError, match="there is another card of this network") as caught:
+        require_as_deep(place, target(), replace(SETTINGS, steps=10_000, **changes), IMAGES)
+    assert caught.value.what.endswith(f" network: {said}")
+    assert caught.value.remedy == f"{option}, or that folder moved elsewhere"
+
+
+def test_all_that_differs_is_said_at_once(place: Path) -> None:
+    budgeted(place, None)
+    few = replace(SETTINGS, steps=1, minutes=2, tolerated=0.3)
+    with pytest.raises(UserError, match="a deeper card") as caught:
+        require_as_deep(place, target(), few, IMAGES)
+    options = f"--steps {SETTINGS.steps} --tolerated 0.2 without --budget"
+    assert caught.value.remedy == f"{options}, or that folder moved elsewhere"
+
+
 def test_what_is_no_card_of_this_network_is_replaced(place: Path, tmp_path: Path) -> None:
     few = replace(SETTINGS, steps=1)
     require_as_deep(place, target(fingerprint="another"), few, 1)
@@ -89,8 +149,9 @@ def test_what_is_no_card_of_this_network_is_replaced(place: Path, tmp_path: Path
 
 def test_a_card_from_before_there_was_a_depth_has_its_images(place: Path) -> None:
     stored = card.content(sound())
-    del stored["depth"]
+    del stored["depth"], stored["l2_epsilon"]
     (place / CARD).write_text(json.dumps(stored))
-    require_as_deep(place, target(), replace(SETTINGS, steps=1), IMAGES)
+    other = replace(SETTINGS, steps=1, minutes=1, tolerated=0.4, l2_epsilon=Fraction(1))
+    require_as_deep(place, target(), other, IMAGES)
     with pytest.raises(UserError, match="images"):
         require_as_deep(place, target(), SETTINGS, IMAGES - 1)

@@ -1,7 +1,7 @@
 """Rows beside the baseline: counts, Holm's adjustment, and what a person reads."""
 
 from math import sqrt
-from statistics import pstdev
+from statistics import mean, pstdev
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from contragrad.reproduce.paired import Pair, entries, half_width, holm, lines, paired
+from contragrad.reproduce.paired import Pair, entries, holm, interval, lines, paired
 
 ANSWERS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 
@@ -28,14 +28,36 @@ def test_a_pair_counts_the_images_on_which_two_networks_differ(answers: list[tup
 
 
 @given(ANSWERS)
-def test_a_difference_s_interval_is_that_of_the_images_own_differences(
+def test_a_difference_s_interval_is_that_of_the_images_own_differences_and_two_more_images(
     answers: list[tuple[bool, bool]],
 ) -> None:
     differences = [int(own) - int(other) for own, other in answers]
     gained, lost, count = differences.count(1), differences.count(-1), len(differences)
-    expected = 1.96 * pstdev(differences) / sqrt(count)
-    assert half_width(gained, lost, count) == pytest.approx(expected)
-    assert half_width(lost, gained, count) == half_width(gained, lost, count)
+    doubled = [*differences, *differences, 1, -1, 0, 0]  # half an image of each kind, twice
+    reach = 1.96 * pstdev(doubled) / sqrt(count + 2)
+    low, high = interval(gained, lost, count)
+    assert low == pytest.approx(max(-1, mean(doubled) - reach))
+    assert high == pytest.approx(min(1, mean(doubled) + reach))
+    assert interval(lost, gained, count) == pytest.approx((-high, -low))
+    assert low < (gained - lost) / count < high or abs(gained - lost) == count
+
+
+# By hand: of 40 that differ among 200, 41 among 202, around 20 / 202 = 0.09901 with a variance of
+# 41 / 202 - 0.09901^2 = 0.19317, so 1.96 * sqrt(0.19317 / 202) = 0.06061. Of none among 1,000,
+# 1.96 * sqrt(1 / 1002 / 1002) = 1.96 / 1002 = 0.001956.
+@pytest.mark.parametrize(
+    ("gained", "lost", "count", "low", "high"),
+    [
+        (30, 10, 200, 0.03840, 0.15962),
+        (0, 0, 1000, -0.001956, 0.001956),
+        (0, 0, 1, -1.96 / 3, 1.96 / 3),
+        (1, 0, 1, -0.5102, 1),
+    ],
+)
+def test_intervals_that_were_worked_out_by_hand(
+    gained: int, lost: int, count: int, low: float, high: float
+) -> None:
+    assert interval(gained, lost, count) == pytest.approx((low, high), abs=1e-5, rel=2e-4)
 
 
 def test_a_pair_is_kept_with_its_interval() -> None:
@@ -43,7 +65,7 @@ def test_a_pair_is_kept_with_its_interval() -> None:
         "gained": 30,
         "lost": 10,
         "count": 200,
-        "half_width": pytest.approx(1.96 * sqrt(38) / 200),
+        "interval": pytest.approx((0.03840, 0.15962), abs=1e-5),
         "p": 0.0022,
         "p_holm": 0.0022,
     }
@@ -83,15 +105,17 @@ def table(worst: bool, *pairs: Pair | None) -> dict[str, Any]:
 
 ONE = Pair(gained=30, lost=10, count=200, p=0.0022)
 OTHER = Pair(gained=5, lost=9, count=200, p=0.42)
+SAID_ONE = "+10.0 [+3.8, +16.0] (p 0.0022)"
+SAID_OTHER = "-2.0 [-5.7, +1.8] (p 0.42)"
 
 
 def test_worst_cases_are_told_where_there_are_any_else_attacks_each_seed() -> None:
     said, note = lines(table(True, ONE, OTHER))
-    assert said == "both, beside base on the same images: net +10.0 ± 6.0 (p 0.0022), -2.0 ± 3.7 (p 0.42)"
+    assert said == f"both, beside base on the same images: net {SAID_ONE}, {SAID_OTHER}"
     assert "Holm" in note
     assert "of two trained networks, not of two methods" in note
     said, _ = lines(table(False, None, OTHER))
-    assert said == "attacked, beside base on the same images: net –, -2.0 ± 3.7 (p 0.42)"
+    assert said == f"attacked, beside base on the same images: net –, {SAID_OTHER}"
     assert lines(table(True, None, None)) == []
 
 
@@ -99,8 +123,14 @@ def test_older_tables_without_intervals_are_told_with_them() -> None:
     found = table(True, ONE, OTHER)
     expected = lines(found)
     for pair in found["networks"]["net"]["both"]["beside_baseline"]:
-        del pair["half_width"]
+        del pair["interval"]
+        pair["half_width"] = 0.0
     assert lines(found) == expected
+
+
+def test_where_no_image_differs_the_interval_has_a_width() -> None:
+    said, _ = lines(table(True, Pair(gained=0, lost=0, count=1000, p=1.0)))
+    assert said.endswith("net +0.0 [-0.2, +0.2] (p 1)")
 
 
 def test_without_a_baseline_nothing_is_told() -> None:

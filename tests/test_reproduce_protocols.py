@@ -27,15 +27,16 @@ SEPARATE: dict[str, Any] = {
     "data": [{"images": {"training": 900, "validation": 100, "test": 100}}],
     "columns": {
         "clean": {"source": None},
-        "attacked": {"source": "reference", "crafted": [{"attack": FGSM | {"epsilon": "8/255"}}, None]},
-        "calibrated": {"source": "reference", "crafted": [{"attack": FGSM | {"epsilon": "3/255"}}, None]},
+        "attacked": {"source": "reference", "crafted": [{"attack": FGSM | {"epsilon": "8/255"}}] * 2},
+        "calibrated": {"source": "reference", "crafted": [{"attack": FGSM | {"epsilon": "3/255"}}] * 2},
+        "both": {"source": None, "worst_of": ["clean", "calibrated"]},
     },
     "networks": {},
 }
 Figures = dict[str, tuple[int | None, ...]]
 """Each seed's hits among 100 images, by network; None is a training that diverged."""
 
-COLUMNS = ("clean", "attacked", "calibrated")
+COLUMNS = ("clean", "attacked", "calibrated", "both")
 
 
 def shares(*hits: int | None) -> dict[str, Any]:
@@ -98,20 +99,61 @@ def test_a_table_without_a_baseline_has_the_differences_alone() -> None:
     assert "beyond_baseline" not in difference(ours, theirs)["networks"]["NE+GM 1"]["clean"]
 
 
-def test_examples_of_another_epsilon_are_not_compared() -> None:
-    ours, theirs = deepcopy(TABLES)
-    theirs["columns"]["calibrated"]["crafted"][0]["attack"]["epsilon"] = "4/255"
-    assert list(difference(ours, theirs)["networks"]["NE+GM 1"]) == ["clean", "attacked"]
-    theirs["columns"]["attacked"]["crafted"] = [None, None]
-    assert list(difference(ours, theirs)["networks"]["NE+GM 1"]) == ["clean"]
+def attacked(tables: tuple[dict[str, Any], ...], column: str, *epsilons: str | None) -> tuple[Any, Any]:
+    """The tables, with such epsilons in the paper protocol's column, one a seed; None has no examples."""
+    ours, theirs = deepcopy(tables)
+    theirs["columns"][column]["crafted"] = [
+        None if each is None else {"attack": FGSM | {"epsilon": each}} for each in epsilons
+    ]
+    return ours, theirs
+
+
+def test_a_seed_whose_examples_are_of_another_epsilon_is_left_out_of_the_column_and_its_worst_cases() -> None:
+    tables = attacked(TABLES, "calibrated", "5/255", "3/255")
+    found = difference(*tables)
+    for network, row in found["networks"].items():
+        assert list(row) == list(COLUMNS)
+        whole = difference(*TABLES)["networks"][network]
+        assert (row["clean"], row["attacked"]) == (whole["clean"], whole["attacked"])
+        for name in ("calibrated", "both"):
+            assert row[name]["added"] == [None, whole[name]["added"][1]]
+            assert row[name]["mean"] == whole[name]["added"][1]
+            assert row[name]["deviation"] is None
+    assert found["networks"]["NE+GM 1"]["both"]["beyond_baseline"] == pytest.approx((5 - 6) / 100)
+    why = "fgsm, ε 3/255 -> fgsm, ε 5/255"
+    assert found["left_out"] == {"calibrated": {"0": why}, "both": {"0": why}}
+    for name in found["left_out"]:
+        assert f"left out: {name}, seed 0 ({why})\n" in said(*tables)
+
+
+def test_a_column_without_any_seed_that_can_be_compared_is_left_out_and_so_is_its_worst_case() -> None:
+    tables = attacked(TABLES, "calibrated", "5/255", None)
+    found = difference(*tables)
+    for row in found["networks"].values():
+        assert list(row) == ["clean", "attacked"]
+    assert found["left_out"].keys() == {"calibrated", "both"}
+    text = said(*tables)
+    assert text.count("seed 1 (fgsm, ε 3/255 -> no examples)\n") == 2
+    assert " both ┃" not in text
+    assert "left out" not in said(*TABLES)
+    assert difference(*TABLES)["left_out"] == {}
+
+
+def test_a_seed_without_examples_in_both_has_none_to_compare() -> None:
+    ours, theirs = attacked(TABLES, "attacked", None, "8/255")
+    ours["columns"]["attacked"]["crafted"][0] = None
+    found = difference(ours, theirs)
+    assert found["left_out"] == {"attacked": {"0": "no examples"}}
+    assert found["networks"]["NE+GM 1"]["attacked"]["added"] == [None, pytest.approx(0.05)]
 
 
 def test_an_attack_in_an_older_table_s_words_is_the_same_attack() -> None:
-    ours, theirs = deepcopy(TABLES)
-    older = {"epsilon": "1/85", "steps": 1, "random_start": True}
-    theirs["columns"]["calibrated"]["crafted"][0]["attack"] |= older
-    assert list(difference(ours, theirs)["networks"]["NE+GM 1"]) == list(COLUMNS)
-    theirs["columns"]["calibrated"]["crafted"][0]["attack"]["name"] = "linf-pgd"
+    ours, theirs = attacked(TABLES, "calibrated", "1/85", "1/85")
+    for each in theirs["columns"]["calibrated"]["crafted"]:
+        each["attack"] |= {"steps": 1, "random_start": True}
+    assert difference(ours, theirs)["left_out"] == {}
+    for each in theirs["columns"]["calibrated"]["crafted"]:
+        each["attack"]["name"] = "linf-pgd"
     assert list(difference(ours, theirs)["networks"]["NE+GM 1"]) == ["clean", "attacked"]
 
 

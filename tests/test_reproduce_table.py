@@ -360,6 +360,48 @@ def test_a_source_that_was_to_keep_its_accuracy_is_not_called_weak_for_it(setup:
     assert line("NE+GM 1", table.printed(found))[2].endswith(" *")
 
 
+TWO_CALIBRATED = parse(
+    "two",
+    """
+title: x
+experiment: reduced-data
+columns:
+  here: {source: reference, attack: {epsilon: calibrated}}
+  digits: {source: reference, data: mnist, attack: {epsilon: calibrated}}
+networks: {reference: {here: 0.088, digits: 0.8}}
+""",
+)
+
+
+def test_a_source_that_could_not_be_brought_to_its_published_accuracy_is_called_weak(setup: Setup) -> None:
+    """With one seed of two, and on that data set alone."""
+    near = Calibration(greys=3, target=0.088, reached=0.091, images="validation")
+    far = replace(near, greys=32, reached=0.2)
+    crafted = Crafted(attack=AttackSettings(), clean=Share(100, 200), fooled=Share(60, 100))
+    found = Measured(
+        figures={"reference": dict.fromkeys(("here", "digits"), Share(20, 200))},
+        crafted=dict.fromkeys(("here", "digits"), crafted),
+        calibration={None: near, "mnist": near},
+        looks=1,
+    )
+    beyond = replace(found, calibration={None: far, "mnist": near})
+    shown = content(TWO_CALIBRATED, seeds(setup, 0, 1), [found, beyond])
+    said = table.printed(shown)
+    _, here, digits = line("reference", said)
+    assert here.endswith(" *")
+    assert not digits.endswith("*")
+    assert "* the source of such" in said
+    assert "here: no *" not in said
+    assert "digits: no * at such figures" in said
+    assert "*" not in line("reference", table.printed(content(TWO_CALIBRATED, [setup], [found])))[1]
+    # Older tables have one calibration a seed, of the only data set.
+    older = [{key: each[0][key] for key in each[0] if key != "data"} for each in shown["calibration"]]
+    said = table.printed(shown | {"calibration": older})
+    assert all(cell.endswith(" *") for cell in line("reference", said)[1:])
+    assert "no *" not in said
+    assert "no *" in table.printed(shown | {"calibration": [None, None]})
+
+
 OWN = parse(
     "own",
     """

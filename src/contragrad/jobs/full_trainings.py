@@ -1,6 +1,6 @@
-"""The networks of the paper's Table 4: trained in full after the search, then measured on the test images.
+"""Networks trained in full, for audits, reproduced tables, and a study's own table, which is measured here.
 
-The search ends before the test images are looked at, unless the fitness is the paper's.
+A study's search ends before the test images are looked at, unless the fitness is the paper's.
 """
 
 from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ from contragrad.watch.events import Ended, Planned, Stage, Watcher, epoch_of
 
 
 class SourceDivergedError(UserError):
-    """A network that others are trained against whose training diverged, and would again."""
+    """The training of a network that others are trained against diverged, and would do so again."""
 
 
 def make_reference(workspace: Workspace, splits: Splits, watch: Watcher) -> None:

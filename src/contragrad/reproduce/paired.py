@@ -7,10 +7,11 @@ from math import sqrt
 from torch import Tensor
 
 from contragrad.audit.statistics import mcnemar
+from contragrad.evaluate import Interval
 from contragrad.reproduce.provenance import Content
 
 NOTE = (
-    "differences in points, each ± its 95 % interval; p: McNemar's exact test with each seed, adjusted by "
+    "differences in points, each with its 95 % interval; p: McNemar's exact test with each seed, adjusted by "
     "Holm over the rows: of two trained networks, not of two methods"
 )
 
@@ -47,14 +48,18 @@ def paired(network: Tensor, baseline: Tensor) -> Pair:
     )
 
 
-def half_width(gained: int, lost: int, count: int) -> float:
-    """How far the 95 % interval around the difference of two accuracies reaches to either side.
+def interval(gained: int, lost: int, count: int) -> Interval:
+    """The 95 % interval around the difference of two accuracies on the same images.
 
-    It is of the sampling of the images, and knows that both are of the same ones.
+    It is of the sampling of the images. Half an image is added to each of the four kinds, right in both, in
+    one or in none, so that it has a width where no image differs.
 
-    Source: Agresti, "Categorical data analysis", on matched pairs.
+    Source: Agresti and Min, "Simple improved confidence intervals for comparing matched proportions", 2005.
     """
-    return 1.96 * sqrt(gained + lost - (gained - lost) ** 2 / count) / count
+    total = count + 2
+    difference = (gained - lost) / total
+    reach = 1.96 * sqrt((gained + lost + 1) / total - difference**2) / sqrt(total)
+    return max(-1.0, difference - reach), min(1.0, difference + reach)
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -78,7 +83,7 @@ def entries(pairs: Mapping[str, Pair]) -> dict[str, Content]:
             "gained": pair.gained,
             "lost": pair.lost,
             "count": pair.count,
-            "half_width": half_width(pair.gained, pair.lost, pair.count),
+            "interval": interval(pair.gained, pair.lost, pair.count),
             "p": pair.p,
             "p_holm": each,
         }
@@ -111,5 +116,10 @@ def _said(pairs: Sequence[Content | None]) -> str:
 
 def _difference(pair: Content) -> str:
     gained, lost, count = pair["gained"], pair["lost"], pair["count"]
-    reach = half_width(gained, lost, count)  # which older tables do not have
-    return f"{100 * (gained - lost) / count:+.1f} ± {100 * reach:.1f} (p {pair['p_holm']:.2g})"
+    # Older tables have none, or one that vanishes where no image differs.
+    low, high = (_points(bound) for bound in interval(gained, lost, count))
+    return f"{_points((gained - lost) / count)} [{low}, {high}] (p {pair['p_holm']:.2g})"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}"

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from contragrad.legible import legible
 from contragrad.reproduce.provenance import Content
-from contragrad.reproduce.strength import same_attack
+from contragrad.reproduce.strength import described
 
 CAUSES = (
     "trainings differ by chance too; a network that no search has chosen shows what all of this but the "
@@ -20,20 +20,18 @@ CAUSES = (
 def difference(separate: Content, paper: Content) -> Content:
     """What the paper's protocol adds to each figure, and how much more than to the baseline's.
 
-    Columns whose examples are of other attacks, such as one of a calibrated epsilon, are left out.
+    A seed whose examples in a column are of other attacks, as an epsilon that is calibrated may be another,
+    is left out of the column, and a column without any seed that is left altogether.
 
     Args:
         separate: the table whose networks were selected on the validation images.
         paper: the same table, of the same seeds, whose networks were selected on the test images.
     """
-    columns = [
-        name
-        for name, column in separate["columns"].items()
-        if _attacked_alike(column, paper["columns"][name])
-    ]
+    unlike = {name: _unlike(separate, paper, name) for name in separate["columns"]}
+    columns = [name for name, whys in unlike.items() if None in whys]
     added = {
         network: {
-            name: _added(row[name]["measured"], paper["networks"][network][name]["measured"])
+            name: _added(row[name]["measured"], paper["networks"][network][name]["measured"], unlike[name])
             for name in columns
         }
         for network, row in separate["networks"].items()
@@ -50,6 +48,11 @@ def difference(separate: Content, paper: Content) -> Content:
             if ours != theirs
         },
         "images": {"separate": separate["data"][0]["images"], "paper": paper["data"][0]["images"]},
+        "left_out": {
+            name: {str(seed): why for seed, why in zip(separate["seeds"], whys, strict=True) if why}
+            for name, whys in unlike.items()
+            if any(whys)
+        },
         "networks": {
             network: {
                 name: _summary(row[name], added[baseline][name] if baseline and network != baseline else None)
@@ -60,12 +63,27 @@ def difference(separate: Content, paper: Content) -> Content:
     }
 
 
-def _attacked_alike(separate: Content, paper: Content) -> bool:
-    """Whether a column's examples are of the same attack, with each seed, or there are none in both."""
-    pairs = zip(separate.get("crafted", []), paper.get("crafted", []), strict=True)
-    return all(
-        same_attack(one["attack"], other["attack"]) if one and other else one == other for one, other in pairs
-    )
+def _unlike(separate: Content, paper: Content, name: str) -> list[str | None]:
+    """Of each seed, why its figures in a column are not compared; None if they are.
+
+    Of a worst case it is the reason of the first of its columns that has one.
+    """
+    column = separate["columns"][name]
+    if of := column.get("worst_of"):
+        members = zip(*(_unlike(separate, paper, each) for each in of), strict=True)
+        return [next(filter(None, whys), None) for whys in members]
+    if column["source"] is None:
+        return [None] * len(separate["seeds"])
+    pairs = zip(column["crafted"], paper["columns"][name]["crafted"], strict=True)
+    return [_other_examples(*pair) for pair in pairs]
+
+
+def _other_examples(separate: Content | None, paper: Content | None) -> str | None:
+    """What the examples are of in both tables, unless it is the same attack."""
+    said = ["no examples" if each is None else described(each["attack"]) for each in (separate, paper)]
+    if separate is None and paper is None:
+        return said[0]
+    return None if said[0] == said[1] else " -> ".join(said)
 
 
 def _settings(separate: Content, paper: Content) -> list[tuple[str, object, object]]:
@@ -86,13 +104,15 @@ def _settings(separate: Content, paper: Content) -> list[tuple[str, object, obje
     ]
 
 
-def _added(separate: Sequence[Content], paper: Sequence[Content]) -> list[float | None]:
-    """Of each seed."""
+def _added(
+    separate: Sequence[Content], paper: Sequence[Content], unlike: Sequence[str | None]
+) -> list[float | None]:
+    """Of each seed; None where one of the two has no figure, or they are not to be compared."""
     return [
         theirs["hits"] / theirs["count"] - ours["hits"] / ours["count"]
-        if ours.get("count") and theirs.get("count")
+        if ours.get("count") and theirs.get("count") and why is None
         else None
-        for ours, theirs in zip(separate, paper, strict=True)
+        for ours, theirs, why in zip(separate, paper, unlike, strict=True)
     ]
 
 
@@ -135,7 +155,10 @@ def as_text(found: Content) -> Group:
         for part, count in found["images"]["separate"].items()
         if count != found["images"]["paper"].get(part, 0)
     ]
-    return Group(shown, Text(legible(f"what differs: {', '.join(changed)}\n{CAUSES}", lines=True)))
+    lines = [f"what differs: {', '.join(changed)}"]
+    for column, whys in found["left_out"].items():
+        lines.append(f"left out: {column}, {', '.join(f'seed {seed} ({why})' for seed, why in whys.items())}")
+    return Group(shown, Text(legible("\n".join([*lines, CAUSES]), lines=True)))
 
 
 def _figure(entry: Content) -> str:

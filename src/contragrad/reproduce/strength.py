@@ -3,6 +3,7 @@
 from contragrad.attacks.library import settings_read
 from contragrad.audit.strength import STRONG
 from contragrad.reproduce.definition import ITSELF, ROW_SOURCES
+from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.provenance import Content, in_greys
 from contragrad.watch.scene import counted
 
@@ -40,13 +41,9 @@ def examples(name: str, column: Content) -> str:
     )
 
 
-def same_attack(one: Content, other: Content) -> bool:
-    """Whether two attacks are the same in all that they read, in whatever words a table's file has it."""
-    return _read(one) == _read(other)
-
-
-def _read(attack: Content) -> tuple[str, ...]:
-    return attack["name"], in_greys(attack["epsilon"]), _steps(attack)
+def described(attack: Content) -> str:
+    """An attack by all that it reads and nothing else, in whatever words a table's file has it."""
+    return f"{attack['name']}, ε {in_greys(attack['epsilon'])}{_steps(attack)}"
 
 
 def _steps(attack: Content) -> str:
@@ -77,20 +74,35 @@ def is_weak(table: Content, row: Content, name: str) -> bool:
     """Whether the examples of a row's figure hardly fool their own source, with some seed.
 
     Where the network itself is attacked, how often it is fooled is the figure itself; where epsilon is
-    calibrated, it was chosen.
+    calibrated and the published accuracy was within its reach, it was chosen.
     """
     column = table["columns"][name]
     if row[name]["mean"] is None:
         return False
     if of := column.get("worst_of"):
         return any(is_weak(table, row, each) for each in of)
-    if column["source"] in (None, ITSELF) or column.get("calibrated"):
+    if column["source"] in (None, ITSELF) or is_calibrated(table, column):
         return False
     if column["source"] in ROW_SOURCES:
         rates = row[name].get("source_fooling_rate", [])
     else:
         rates = [each and each["source_fooling_rate"] for each in column["crafted"]]
     return any(each is not None and each["hits"] < STRONG * each["count"] for each in rates)
+
+
+def is_calibrated(table: Content, column: Content) -> bool:
+    """Whether a column's epsilon is calibrated, and the published accuracy within reach with every seed."""
+    data = column["data"] or EVOLVED_ON
+    return bool(column.get("calibrated")) and not any(
+        each["clamped"] and each.get("data", data) == data
+        for found in table["calibration"]
+        for each in calibrations(found)
+    )
+
+
+def calibrations(found: object) -> list[Content]:
+    """A seed's calibrations; older tables have one or none, of the only data set."""
+    return found if isinstance(found, list) else [found] if isinstance(found, dict) else []
 
 
 def _percent(share: Content) -> str:

@@ -24,7 +24,16 @@ from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.paired import entries
 from contragrad.reproduce.provenance import Content, Ground, told
-from contragrad.reproduce.strength import MARK, UNMARKED, WEAK, examples, is_weak, own_sources
+from contragrad.reproduce.strength import (
+    MARK,
+    UNMARKED,
+    WEAK,
+    calibrations,
+    examples,
+    is_calibrated,
+    is_weak,
+    own_sources,
+)
 from contragrad.run_folder.notes import LOOKS
 from contragrad.settings.checks import radius
 
@@ -159,7 +168,9 @@ def as_text(table: Content) -> Group:
     lines += own_sources(table)
     if any(is_weak(table, row, column) for row in table["networks"].values() for column in row):
         lines.append(WEAK)
-    lines += [f"{name}: {UNMARKED}" for name, column in table["columns"].items() if column.get("calibrated")]
+    lines += [
+        f"{name}: {UNMARKED}" for name, column in table["columns"].items() if is_calibrated(table, column)
+    ]
     lines += [
         f"{name}: images that are right in each of {', '.join(column['worst_of'])}"
         for name, column in table["columns"].items()
@@ -192,8 +203,7 @@ def _calibrated(table: Content) -> list[str]:
     """Each calibrated epsilon, and what it was chosen by."""
     lines = []
     for seed, found in zip(table["seeds"], table["calibration"], strict=True):
-        # Older tables have at most one, of the only data set.
-        several = found if isinstance(found, list) else [found] if found else []
+        several = calibrations(found)
         for each in several:
             of = f" of {each['data']}" if len(several) > 1 else ""
             clamped = ", which no ε reaches that was tried" if each["clamped"] else ""
