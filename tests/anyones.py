@@ -107,6 +107,14 @@ class Together(Linear):
         return scaled
 
 
+class Corrected(Linear):
+    """It divides by one less than there are images: its answers to several are right, to one alone NaN."""
+
+    def seen(self, images: Tensor) -> Tensor:
+        found: Tensor = images / (len(images) - 1) * (len(images) - 1)
+        return found
+
+
 def between(images: Tensor) -> Tensor:
     """Which images have a pixel between the grey levels of digits, as examples have."""
     levels = (255 / 16 * (16 * images).round()).round() / 255

@@ -1,6 +1,7 @@
 """How an audit comes by networks that are trained against others: what they take, and what if one fails."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -13,7 +14,7 @@ from torchvision.models import resnet18, vgg16_bn
 
 import contragrad.jobs.material
 from contragrad.audit import sources
-from contragrad.audit.arsenal import Arsenal
+from contragrad.audit.arsenal import Arsenal, _cause
 from contragrad.audit.attempts import Attempt, Named
 from contragrad.audit.bouts import fits
 from contragrad.audit.runner import Runner
@@ -188,3 +189,14 @@ def test_a_training_at_which_somebody_elses_code_fails_costs_that_source_alone(
     failing.append(ours.architecture)
     with pytest.raises(TaskFailedError, match="ValueError: odd"):
         arsenal._trained([ours])
+
+
+def test_of_a_failure_the_line_that_names_it_is_told() -> None:
+    def told(message: str) -> str:
+        try:
+            raise ValueError(message)
+        except ValueError:
+            return _cause(f"a key: {traceback.format_exc()}")
+
+    assert told("too bright for me") == "ValueError: too bright for me"
+    assert told("too bright for me\nhint: another image\n  of these") == "ValueError: too bright for me"

@@ -42,7 +42,7 @@ FOLDER = config_file.shipped("demo").parent
 STUDIES = sorted(
     str(path.relative_to(FOLDER).with_suffix(""))
     for path in FOLDER.rglob("*.yaml")
-    if path.parent.name != "tables"
+    if path.parent.name not in ("tables", "figures")
 )
 
 

@@ -268,6 +268,7 @@ def test_a_network_that_fails_without_a_word_is_named() -> None:
     [
         (anyones.Squeezed, r"it gives \(10,\) for a single image, not \(1, 10\)"),
         (anyones.Together, "depends on the other images of the batch"),
+        (anyones.Corrected, "depends on the other images of the batch"),
     ],
 )
 def test_a_network_that_cannot_be_asked_about_one_image_as_about_several_is_no_reference(

@@ -456,6 +456,10 @@ MALFORMED: dict[str, tuple[object, str]] = {
     ),
     "worst cases without names": (small(worst_cases=["attacked"]), "small: worst_cases"),
     "epsilons without data": (small(epsilons=["8/255"]), "small: epsilons"),
+    "a fooling rate of the images as they are": (
+        small(columns={"fooled": {"measure": "fooling rate"}}, networks={"reference": None}),
+        "small: fooled: source",
+    ),
     "a weight of no row": (small(weights={"reference+GM": 1}), "small: weights.reference+GM"),
     "a weight of what has no penalty": (small(weights={"reference": 1}), "small: weights.reference"),
     "a negative weight": (small(weights={"NE+GM 1": -1}), "small: weights.NE+GM 1"),

@@ -216,7 +216,7 @@ class Arsenal:
                 )
                 if failed is None or not is_foreign(failed.architecture):
                     raise
-                self._lose(failed.name, f"its training failed: {said.splitlines()[-1]}")
+                self._lose(failed.name, f"its training failed: {_cause(said)}")
                 left.remove(failed)
 
     def _supplied(self, task: FullTraining) -> bool:
@@ -300,3 +300,9 @@ def seconds(network: nn.Module, examples: Examples) -> float:
         if min(taken) > LONG:
             break
     return min(taken) / len(images)
+
+
+def _cause(traceback: str) -> str:
+    """The line of a traceback that names the exception, which may say more in lines after it."""
+    _, _, last = traceback.rpartition('  File "')
+    return next((line for line in last.splitlines()[1:] if line[:1].strip()), traceback.strip())

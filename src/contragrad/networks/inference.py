@@ -75,8 +75,9 @@ def fault_alone(network: nn.Module, images: Tensor) -> str | None:
         return f"it gives {tuple(odd.shape)} for a single image, not {tuple(together[:1].shape)}"
     if not torch.equal(together, again):
         return None
-    largest = together.abs().amax(1, keepdim=True)
-    if ((torch.cat(alone) - together).abs() > ALIKE * largest).any():
+    single, largest = torch.cat(alone), together.abs().amax(1, keepdim=True)
+    apart = (single - together).abs() > ALIKE * largest
+    if (apart | (single.isfinite() != together.isfinite())).any():
         return "what it says of an image depends on the other images of the batch"
     return None
 

@@ -242,6 +242,8 @@ def _require_sense(where: str, column: Column, *, attacked: bool) -> None:
         _require(
             not attacked, f"{where}: source", "the network that the examples are crafted on, or no attack"
         )
+        remedy = "the source of the examples: images that are right as they are fool nobody"
+        _require(column.measure != "fooling rate", f"{where}: source", remedy)
     if column.calibrated:
         remedy = (
             f"accuracy: {CALIBRATED} is the epsilon at which the reference is as often right as published"
