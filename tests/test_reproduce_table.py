@@ -293,7 +293,7 @@ def test_what_is_no_table_is_read_as_none(written: bytes | None, tmp_path: Path)
 
 def line(name: str, text: str) -> list[str]:
     """A network's line, cell by cell."""
-    (found,) = [each for each in text.splitlines() if each.startswith(f"│ {name} ")]
+    (found,) = [each for each in text.splitlines() if each[1:].partition("│")[0].strip() == name]
     return [cell.strip() for cell in found.strip("│").split("│")]
 
 
