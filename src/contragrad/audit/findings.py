@@ -44,10 +44,9 @@ class Findings(Measured):
         own = tuple(each for each in self.tried.get(key, ()) if each.norm == "linf")
         if key != WHITE_BOX or not own:
             return own
-        every = (*(each for tried in self.tried.values() for each in tried), *self.extra)
         return tuple(
             each
-            for each in every
+            for each in self.every
             if each.norm == "linf" and each.attempt.attack.epsilon <= self.settings.epsilon
         )
 

@@ -107,32 +107,25 @@ def _rival(measured: Measured, name: str, tried: Sequence[Tried], margin: float)
     )
 
 
-def curve(measured: Measured) -> list[Tried]:
-    """PGD on the network itself by growing epsilon."""
-    steps = measured.settings.steps
-    found = measured.find(TARGET, name="linf-pgd", way="gradient", restart=0, steps=steps)
-    return sorted(found, key=lambda each: each.attempt.attack.epsilon)
-
-
 def heights(measured: Measured) -> list[Share]:
-    """The accuracy at each place of the curve."""
-    return [Share.of(measured.clean & each.held.right) for each in curve(measured)]
+    """The accuracy under PGD on the network itself by growing epsilon."""
+    return [Share.of(measured.clean & each.held.right) for each in measured.by_epsilon(TARGET)]
 
 
-def rise(measured: Measured) -> float:
+def rise(accuracies: Sequence[Share]) -> float:
     """By how much accuracy grows with epsilon where it grows most."""
-    every = [each.share or 0.0 for each in heights(measured)]
+    every = [each.share or 0.0 for each in accuracies]
     return max((after - before for before, after in pairwise(every)), default=0.0)
 
 
 def out_of_reach(measured: Measured) -> str:
     """What the curve says against PGD on the network itself; empty if it says nothing."""
-    tried = curve(measured)
+    tried, accuracies = measured.by_epsilon(TARGET), heights(measured)
     if not tried:
         return ""
-    last = heights(measured)[-1]
+    last = accuracies[-1]
     if tried[-1].attempt.attack.epsilon >= 1 and (last.share or 0.0) > NEARLY_NONE:
         return f"with the whole range of a pixel PGD leaves {said(last)} right"
-    if rise(measured) > SLACK:
-        return f"accuracy grows by {100 * rise(measured):.1f} points with epsilon"
+    if (most := rise(accuracies)) > SLACK:
+        return f"accuracy grows by {100 * most:.1f} points with epsilon"
     return ""

@@ -128,12 +128,16 @@ class Measured:
                 break
         return self.fooled(so_far)
 
+    @property
+    def every(self) -> tuple[Tried, ...]:
+        """All attempts, those that only checks need too."""
+        return (*(each for tried in self.tried.values() for each in tried), *self.extra)
+
     def find(self, source: str, **what: object) -> list[Tried]:
         """All attempts on a source whose attempt or attack has these values."""
-        every = (*(each for tried in self.tried.values() for each in tried), *self.extra)
         return [
             each
-            for each in every
+            for each in self.every
             if each.attempt.source == source
             and all(
                 getattr(each.attempt if hasattr(each.attempt, name) else each.attempt.attack, name) == value
@@ -145,3 +149,9 @@ class Measured:
         """PGD on a source with the audit's epsilon and steps, from its first start."""
         found = self.find(source, attack=pgd(self.settings), way="gradient", restart=0)
         return found[0] if found else None
+
+    def by_epsilon(self, source: str) -> list[Tried]:
+        """PGD on a source with the audit's steps, from its first start, by growing epsilon."""
+        steps = self.settings.steps
+        found = self.find(source, name="linf-pgd", way="gradient", restart=0, steps=steps)
+        return sorted(found, key=lambda each: each.attempt.attack.epsilon)

@@ -74,11 +74,9 @@ def draw_curves(findings: Findings, path: Path) -> None:
 
 def curve(findings: Findings, source: str) -> list[tuple[float, float]]:
     """Epsilon and accuracy under PGD on a source, from 0 on."""
-    steps = findings.settings.steps
-    tried = findings.find(source, name="linf-pgd", way="gradient", restart=0, steps=steps)
     points = {
         float(each.attempt.attack.epsilon): Share.of(findings.clean & each.held.right).share or 0.0
-        for each in tried
+        for each in findings.by_epsilon(source)
     }
     return sorted({0.0: Share.of(findings.clean).share or 0.0, **points}.items())
 

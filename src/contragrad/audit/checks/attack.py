@@ -15,7 +15,7 @@ from contragrad.audit.checks.check import (
     unknown,
 )
 from contragrad.audit.findings import Findings
-from contragrad.audit.masked import SLACK, curve, heights, out_of_reach, rise, starts
+from contragrad.audit.masked import SLACK, heights, out_of_reach, rise, starts
 from contragrad.audit.statistics import SIGNIFICANT, difference, mcnemar, said
 from contragrad.audit.strength import transferred_on
 
@@ -53,13 +53,13 @@ def conduct(findings: Findings) -> Result:
 
 def monotone(findings: Findings) -> Result:
     """More epsilon fools more, the whole range of a pixel fools all, many steps fool more than one."""
-    tried = curve(findings)
+    tried, accuracies = findings.by_epsilon(TARGET), heights(findings)
     largest = tried[-1].attempt.attack.epsilon if tried else Fraction(0)
     if len(tried) < 3 or largest < 1:
         return unknown("accuracy by epsilon was not measured")
-    last = heights(findings)[-1]
+    last = accuracies[-1]
     figure = (
-        f"largest rise {100 * rise(findings):.1f} points; at epsilon {largest} still right on {said(last)}"
+        f"largest rise {100 * rise(accuracies):.1f} points; at epsilon {largest} still right on {said(last)}"
     )
     holds = not out_of_reach(findings)
     single = findings.find(TARGET, name="fgsm")
