@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 
+from contragrad import evaluate
 from contragrad.cli import main
 from contragrad.errors import UserError
 from contragrad.evolution import search
@@ -17,6 +18,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Trial
 from contragrad.fingerprint import canonical_json
 from contragrad.jobs.coevolution import following
+from contragrad.reference import members_of
 from contragrad.run_folder import history
 from contragrad.run_folder.workspace import Workspace, source_architecture
 from contragrad.settings import config_file
@@ -181,6 +183,13 @@ def test_rounds_go_on_where_they_were_left(
     assert "a later round follows from 1 generations of this one" in capsys.readouterr().err
     assert main([*words, "--rounds", "2"]) == 0
 
+    # The networks may be deployed with whom they were trained apart from: the best of the round before.
+    assert main([*words, "--rounds", "2", "--refine.together", "true"]) == 0
+    networks = {row.name: row.architecture for row in evaluate.read(out / "round-2/table.json")}
+    both = members_of(networks["NE+orthogonal 1, together"])
+    assert both[1:] == (str(best.trial.genome),)
+    assert both[0] in [str(member.trial.genome) for member in second.state.population]
+
     # Its test images were looked at: a third round would be chosen by them.
     assert main([*words, "--rounds", "3"]) == 2
     assert "planned before the test images were looked at" in capsys.readouterr().err
@@ -190,6 +199,7 @@ def test_rounds_go_on_where_they_were_left(
     ("words", "what"),
     [
         (("--rounds", "0"), "--rounds"),
+        (("--rounds", "1", "--refine.together", "true"), "refine.together"),
         (("--training.objective", "cross-entropy"), "training.objective"),
         (("--training.objective", "fast-adversarial"), "training.objective"),
         (('--training.sources=["reference","surrogate conv(4,2) fc(8)"]',), "training.sources"),

@@ -179,6 +179,7 @@ VALUES = {
     "fitness_split": "validation",
     "training.objective": "orthogonal",
     "search.variation": "random",
+    "refine.together": "true",
     "attack.name": "fgsm",
 }
 

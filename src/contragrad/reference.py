@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.shapes import Problem
 from contragrad.legible import first_line
+from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.inference import fault_alone
 from contragrad.networks.misalignment import losses, reference_directions
 from contragrad.networks.network import Normalisation, Normalised, build
@@ -37,6 +38,9 @@ HAND_ENGINEERED: dict[str, Genome] = {
 Source: appendix A; the counts of its text.
 Deviates: the paper prints neither channels nor kernels nor which blocks the skips join.
 """
+
+ENSEMBLE, JOINT = "ensemble ", " | "
+"""What the text of an ensemble begins with, and what stands between its members'."""
 
 SMALLEST_EDGE = 32
 """Edge in pixels below which torchvision's deeper networks halve an image to nothing."""
@@ -72,11 +76,22 @@ def text_of(name: str) -> str:
     return str(HAND_ENGINEERED[name]) if name in HAND_ENGINEERED else f"torchvision {name}"
 
 
+def ensemble_of(texts: Sequence[str]) -> str:
+    """An ensemble of networks of these architectures, as the text that `construct` takes."""
+    return ENSEMBLE + JOINT.join(texts)
+
+
+def members_of(text: str) -> tuple[str, ...]:
+    """The architectures of an ensemble; of another network, its own alone."""
+    return tuple(text.removeprefix(ENSEMBLE).split(JOINT)) if text.startswith(ENSEMBLE) else (text,)
+
+
 def construct(text: str, problem: Problem, normalisation: Normalisation, seed: int) -> nn.Module:
     """An untrained network for images in [0, 1].
 
     Args:
-        text: a genome's canonical text, `torchvision NAME` or `factory PACKAGE.MODULE:FUNCTION`.
+        text: a genome's canonical text, `torchvision NAME`, `factory PACKAGE.MODULE:FUNCTION`, or
+            `ensemble TEXT | TEXT` and so on.
         problem: what the network is for.
         normalisation: of the training images; a factory's network does its own.
         seed: names the stream the weights are drawn from.
@@ -84,6 +99,8 @@ def construct(text: str, problem: Problem, normalisation: Normalisation, seed: i
     Raises:
         UserError: if a factory cannot be called, or its network does not fit the problem.
     """
+    if text.startswith(ENSEMBLE):
+        return Ensemble([construct(member, problem, normalisation, seed) for member in members_of(text)])
     kind, _, name = text.partition(" ")
     if kind == "torchvision":
         with isolated(seed, "initialise"):

@@ -24,7 +24,7 @@ from contragrad.fingerprint import stream_seed
 from contragrad.jobs import full_trainings
 from contragrad.jobs.material import make_material, missing_sources
 from contragrad.jobs.refine import FullTraining
-from contragrad.jobs.tasks import against, task_name
+from contragrad.jobs.tasks import against, deployed_architecture, deployed_name, task_name
 from contragrad.networks.inference import device_of
 from contragrad.networks.objectives import OBJECTIVES, PLAIN_STEP, step_cost
 from contragrad.reference import architecture, construct
@@ -131,12 +131,20 @@ class Arsenal:
             return self.networks[name].fingerprint
         if name == sources.DISTILLED:
             return distilled_name(self.workspace, self.target, self.settings)
-        return task_name(self.tasks[name], self.workspace)
+        return deployed_name(self.tasks[name], self.workspace)
+
+    def _trained_as(self, name: str) -> str:
+        """Of the weights that its training leaves, without those that it may be deployed with."""
+        return (
+            task_name(self.tasks[name], self.workspace) if name in self.tasks else self.fingerprint_of(name)
+        )
 
     def seconds_to_have(self, name: str) -> float:
         """How long it will take to come by the source, and by those that its training is against."""
-        known = self.fingerprint_of(name)
-        if name in self.networks or self.workspace.artefacts.find("network", known) is not None:
+        if (
+            name in self.networks
+            or self.workspace.artefacts.find("network", self._trained_as(name)) is not None
+        ):
             return 0.0
         if name == sources.DISTILLED:
             asked = self.workspace.config.reference.epochs * self.settings.distilled
@@ -161,7 +169,9 @@ class Arsenal:
         return self._pace(known.fingerprint, lambda: known.network)
 
     def _pace_of_training(self, name: str) -> float:
-        return self._pace_of(COPY if name == sources.DISTILLED else self.tasks[name].architecture)
+        if name == sources.DISTILLED:
+            return self._pace_of(COPY)
+        return self._pace_of(deployed_architecture(self.tasks[name], self.workspace))
 
     def _pace_of(self, text: str) -> float:
         return self._pace(text, lambda: untrained(text, self.workspace.problem))
@@ -196,8 +206,8 @@ class Arsenal:
         for task in tasks:
             if task in trained:
                 network = full_trainings.trained_network(self.workspace, normal, task).requires_grad_(False)
-                name = task_name(task, self.workspace)
-                foreign = is_foreign(task.architecture)
+                name = deployed_name(task, self.workspace)
+                foreign = is_foreign(deployed_architecture(task, self.workspace))
                 self.networks[task.name] = Named(braced(network, self.splits.test), name, foreign)
             elif task.name not in self.lost:
                 self._lose(task.name, "its training diverged")

@@ -114,7 +114,7 @@ def facts(
         target=chosen.name,
         reference=config.reference.factory or config.reference.architecture,
         reference_made=_made(config.reference),
-        architecture=chosen.architecture,
+        architecture=chosen.text,
         objective=chosen.objective,
         epochs=chosen.epochs,
         recipe_known=chosen.recipe_known,

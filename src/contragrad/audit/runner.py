@@ -21,6 +21,7 @@ from contragrad.audit.probes import probe
 from contragrad.data.dataset import Examples, pixels
 from contragrad.errors import UserError
 from contragrad.fingerprint import fingerprint
+from contragrad.jobs.tasks import deployed_architecture
 from contragrad.networks.inference import device_of, fault_alone, predict
 from contragrad.networks.randomness import generator
 from contragrad.watch.events import Ended, Stage, Working
@@ -300,7 +301,7 @@ class Runner:
                 Compared(
                     clean=clean[name],
                     adversarial=held.right,
-                    architecture=task.architecture,
+                    architecture=deployed_architecture(task, self.arsenal.workspace),
                     objective=task.objective,
                     epochs=task.epochs,
                 ),

@@ -84,6 +84,7 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
             # To choose an undefended network's weights by adversarial accuracy would be a defence.
             keep=target.keep if as_target and objective != "cross-entropy" else "last",
             source_seed=his if as_target else None,
+            together=bool(target.surrogates) and as_target and objective != "cross-entropy",
         )
 
     seen = acquainted(config, target)

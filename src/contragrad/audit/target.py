@@ -10,9 +10,9 @@ from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
 from contragrad.jobs import full_trainings
 from contragrad.jobs.refine import FullTraining
-from contragrad.jobs.tasks import task_name
+from contragrad.jobs.tasks import deployed_architecture, deployed_name
 from contragrad.networks.network import Normalisation
-from contragrad.reference import architecture
+from contragrad.reference import architecture, ensemble_of, members_of
 from contragrad.run_folder import history
 from contragrad.run_folder.contents import load_reference, normalisation
 from contragrad.run_folder.workspace import Workspace
@@ -32,7 +32,8 @@ class Target:
         name: what it is called.
         network: maps images in [0, 1], float32 (B, C, H, W), to logits (B, classes).
         fingerprint: names it: its weights and, where they are not all, what else its answers depend on.
-        architecture: the text that `reference.construct` takes; None if it cannot be built anew.
+        architecture: the text that `reference.construct` takes; None if it cannot be built anew. Of an
+            ensemble, that of the network that was trained to be deployed with the others.
         objective: what it was trained for, as far as an attacker who knows the recipe knows.
         epochs: for how long.
         keep: which of its weights were kept.
@@ -42,6 +43,7 @@ class Target:
             architecture's text says it all.
         refused: objectives that its architecture cannot be trained for, and why.
         weights: the file that it was read from.
+        surrogates: of an ensemble, the architectures of those that it is deployed with.
     """
 
     name: str
@@ -56,16 +58,24 @@ class Target:
     recipe_known: bool = True
     code: str = ""
     refused: Mapping[Objective, str] = field(default_factory=dict)
+    surrogates: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str | None:
+        """The text of what is deployed, all of it."""
+        if self.architecture is None or not self.surrogates:
+            return self.architecture
+        return ensemble_of([self.architecture, *self.surrogates])
 
     @property
     def foreign(self) -> bool:
         """Whether its code is somebody else's, so that it may fail anywhere."""
-        return self.architecture is None or is_foreign(self.architecture)
+        return self.text is None or is_foreign(self.text)
 
 
 def is_foreign(architecture: str) -> bool:
-    """Whether such a network is made by somebody else's code."""
-    return architecture.startswith("factory ")
+    """Whether such a network, or a member of such an ensemble, is made by somebody else's code."""
+    return any(member.startswith("factory ") for member in members_of(architecture))
 
 
 def training_of(workspace: Workspace, name: str | None) -> FullTraining | None:
@@ -95,7 +105,7 @@ def training_of(workspace: Workspace, name: str | None) -> FullTraining | None:
             where="--network",
             remedy=f"one of: {', '.join([REFERENCE, *tasks])}",
         )
-    weights = task_name(chosen, workspace)
+    weights = deployed_name(chosen, workspace)
     if workspace.artefacts.find("network", weights) is None:
         raise UserError(
             f"the weights of {chosen.name} are not there",
@@ -126,7 +136,7 @@ def _reference(workspace: Workspace, splits: Splits) -> Target:
 
 
 def _trained(workspace: Workspace, splits: Splits, task: FullTraining) -> Target:
-    name = task_name(task, workspace)
+    name = deployed_name(task, workspace)
     return Target(
         name=task.name,
         network=full_trainings.trained_network(workspace, normalisation(splits.train), task),
@@ -137,4 +147,5 @@ def _trained(workspace: Workspace, splits: Splits, task: FullTraining) -> Target
         keep=task.keep,
         seed=task.seed,
         weights=workspace.artefacts.path("network", name),
+        surrogates=members_of(deployed_architecture(task, workspace))[1:],
     )

@@ -25,6 +25,7 @@ from contragrad.export.source import source, source_weights
 from contragrad.export.text import text
 from contragrad.legible import first_line
 from contragrad.networks.network import Normalisation
+from contragrad.reference import ENSEMBLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,14 @@ class Format:
 
 
 def _write_safetensors(target: Target, problem: Problem, path: Path) -> None:
-    description = Description(target.name, str(target.architecture), problem)
+    text = str(target.text)
+    if target.surrogates and target.foreign:
+        raise UserError(
+            f"{target.name} has members that a factory makes, which such a file cannot have",
+            where="--format",
+            remedy="onnx or torch-export",
+        )
+    description = Description(target.name, text, problem)
     network_file.write(description, _state(target.network), path)
 
 
@@ -118,8 +126,8 @@ def genome_of(target: Target) -> Genome:
     Raises:
         UserError: if it has none.
     """
-    architecture = str(target.architecture)
-    if architecture.startswith(("torchvision ", "factory ")):
+    architecture = str(target.text)
+    if architecture.startswith(("torchvision ", "factory ", ENSEMBLE)):
         raise UserError(
             f"{target.name} is no genome, it is of {architecture}",
             where="--format",

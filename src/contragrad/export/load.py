@@ -8,7 +8,7 @@ from contragrad.audit.target import REFERENCE, training_of
 from contragrad.errors import UserError
 from contragrad.export import network_file
 from contragrad.export.network_file import Description, Factory
-from contragrad.jobs.tasks import task_name
+from contragrad.jobs.tasks import deployed_architecture, deployed_name
 from contragrad.onnx.model import load_onnx
 from contragrad.reference import architecture
 from contragrad.run_folder.history import stored_workspace
@@ -62,6 +62,7 @@ def _of_run(folder: Path, network: str | None, factory: Factory | None) -> nn.Mo
     if task is None:
         name, text, weights = REFERENCE, architecture(workspace.config.reference), workspace.reference_name
     else:
-        name, text, weights = task.name, task.architecture, task_name(task, workspace)
+        name, text = task.name, deployed_architecture(task, workspace)
+        weights = deployed_name(task, workspace)
     tensors = workspace.artefacts.load("network", weights)
     return network_file.assembled(Description(name, text, workspace.problem), tensors, str(folder), factory)

@@ -113,7 +113,7 @@ def _network(workspace: Workspace, target: Target, reference: str) -> Iterator[s
     steps = "" if attack.name in ("fgsm", "autoattack") else f", {attack.steps} steps"
     yield f"- Attack on the reference: {code(attack.name)}, epsilon {radius(attack.epsilon)}{steps}"
     yield f"- Training: {_training(workspace, target)}"
-    yield f"- Architecture: {code(str(target.architecture))}"
+    yield f"- Architecture: {code(str(target.text))}"
     yield f"- Weights: fingerprint {code(target.fingerprint)}"
     yield f"- Parameters: {parameter_count(target.network):,}"
     yield f"- FLOPs of one image, a multiply-add counted as two: {counter.get_total_flops():,}"

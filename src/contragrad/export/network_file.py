@@ -19,7 +19,7 @@ from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem, cost, problem_from_json
 from contragrad.networks.network import Normalisation
 from contragrad.outside import from_json
-from contragrad.reference import HAND_ENGINEERED, construct
+from contragrad.reference import HAND_ENGINEERED, construct, members_of
 from contragrad.settings.choices import ReferenceArchitecture
 
 KEY = "contragrad"
@@ -28,6 +28,8 @@ KEY = "contragrad"
 VERSION = 1
 LARGEST_FILE = 2**32
 LONGEST_DESCRIPTION = 2**16
+MOST_MEMBERS = 64
+"""Of an ensemble: each takes time to build."""
 LONGEST_NAME = 100
 """Letters of a file's that stand in a message."""
 
@@ -151,20 +153,33 @@ def assembled(
 def _untrained(description: Description, tensors: Mapping[str, Tensor], where: str) -> nn.Module:
     """The network without memory for its weights: who damages a file may ask for any amount."""
     text, problem = description.architecture, description.problem
+    if len(members := members_of(text)) > MOST_MEMBERS:
+        raise UserError(f"an ensemble of {len(members):,}", where=where, remedy=f"at most {MOST_MEMBERS}")
+    parameters = sum(_parameters(member, problem, where) for member in members)
+    if parameters > sum(tensor.numel() for tensor in tensors.values()):
+        raise UserError("the weights are another network's", where=where, remedy=REMEDY)
+    unchanged = Normalisation((0.0,) * problem.channels, (1.0,) * problem.channels)
+    with torch.device("meta"):
+        return construct(text, problem, unchanged, seed=0)
+
+
+def _parameters(text: str, problem: Problem, where: str) -> int:
+    """How many a genome's network has at least; 0 for torchvision's, of which each name is one size."""
     kind, _, name = text.partition(" ")
     if kind == "torchvision":
         if name in HAND_ENGINEERED or name not in get_args(ReferenceArchitecture):
             raise UserError(f"there is no architecture {name[:LONGEST_NAME]!r}", where=where, remedy=REMEDY)
-    else:
-        try:
-            parameters = cost(parse(text), problem).parameters
-        except ValueError as error:
-            raise UserError(f"the genome cannot be read: {error}", where=where, remedy=REMEDY) from error
-        if parameters > sum(tensor.numel() for tensor in tensors.values()):
-            raise UserError("the weights are another network's", where=where, remedy=REMEDY)
-    unchanged = Normalisation((0.0,) * problem.channels, (1.0,) * problem.channels)
-    with torch.device("meta"):
-        return construct(text, problem, unchanged, seed=0)
+        return 0
+    if kind == "factory":
+        raise UserError(
+            f"a member of the ensemble is of the factory {name[:LONGEST_NAME]!r}, which is not called",
+            where=where,
+            remedy="contragrad export --format onnx or torch-export",
+        )
+    try:
+        return cost(parse(text), problem).parameters
+    except ValueError as error:
+        raise UserError(f"the genome cannot be read: {error}", where=where, remedy=REMEDY) from error
 
 
 def _require_fitting(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

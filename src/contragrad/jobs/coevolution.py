@@ -41,6 +41,7 @@ def coevolve(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -> tup
     """
     if rounds > 1:
         config = following(*search_rounds(config, rounds - 1, out, watch))
+    run.require_deployable(config)
     return run.complete(*_entered(config, rounds, out, watch), watch)
 
 

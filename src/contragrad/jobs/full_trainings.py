@@ -13,9 +13,15 @@ from contragrad.engine import executors, study
 from contragrad.engine.work import Result
 from contragrad.evolution.search import State
 from contragrad.fingerprint import Plain
-from contragrad.jobs.recipes import Found, main_job, refined
+from contragrad.jobs.recipes import Found, main_job_of
 from contragrad.jobs.refine import FullTraining, diverged
-from contragrad.jobs.tasks import against, deployed_name, surrogate_names, task_name
+from contragrad.jobs.tasks import (
+    against,
+    deployed_architecture,
+    deployed_name,
+    surrogate_names,
+    task_name,
+)
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.network import Normalisation, placed
 from contragrad.reference import architecture, construct
@@ -36,7 +42,7 @@ from contragrad.watch.scene import counted
 def planned_trainings(workspace: Workspace, state: State) -> tuple[FullTraining, ...]:
     """The trainings of the networks of the paper's Table 4: the baselines', then the evolved networks'."""
     config, found = workspace.config, Found(state.population)
-    recipes = main_job(config.training.objective, refined(config, state.population))
+    recipes = main_job_of(config, state.population)
     trainings = (recipe.training(name, config, found) for name, recipe in recipes.items())
     return tuple(training for training in trainings if training is not None)
 
@@ -104,7 +110,7 @@ def names(workspace: Workspace, trained: Sequence[FullTraining]) -> dict[str, st
 def measure(
     workspace: Workspace, splits: Splits, trained: Sequence[FullTraining]
 ) -> tuple[evaluate.Row, ...]:
-    """The table: the reference first, then the trained networks."""
+    """The table: the reference first, then what was trained, each with all its weights in one file."""
     attacked = adversarial(workspace, splits, "test")
     text = architecture(workspace.config.reference)
     reference = load_reference(workspace, splits)
@@ -116,9 +122,11 @@ def measure(
     rows = [evaluate.row("reference", text, own, reference, splits.test, attacked)]
     normal = normalisation(splits.train)
     for task in trained:
-        network = trained_network(workspace, normal, task)
-        own = weights(task_name(task, workspace))
-        rows.append(evaluate.row(task.name, task.architecture, own, network, splits.test, attacked))
+        network, name = trained_network(workspace, normal, task), deployed_name(task, workspace)
+        if workspace.artefacts.find("network", name) is None:  # an ensemble, whose members lie apart
+            workspace.artefacts.save("network", name, dict(network.state_dict()))
+        text = deployed_architecture(task, workspace)
+        rows.append(evaluate.row(task.name, text, weights(name), network, splits.test, attacked))
     return tuple(rows)
 
 

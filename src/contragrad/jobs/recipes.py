@@ -127,6 +127,11 @@ def refined(config: StudyConfig, population: Sequence[Member]) -> int:
     return min(config.refine.networks, bearable)
 
 
+def main_job_of(config: StudyConfig, population: Sequence[Member]) -> dict[str, Recipe]:
+    """The networks of a study whose search ends with that population, by name."""
+    return main_job(config.training.objective, refined(config, population), config.refine.together)
+
+
 def label(objective: Objective) -> str:
     """What an objective is called in a network's name."""
     return "GM" if objective == "gm" else objective
@@ -147,23 +152,32 @@ def ordinary(config: StudyConfig) -> FullTraining:
     )
 
 
-def main_job(own: Objective, networks: int) -> dict[str, Recipe]:
+def main_job(own: Objective, networks: int, together: bool = False) -> dict[str, Recipe]:
     """The networks of the paper's Table 4, by name, trained for a study's own objective.
+
+    Args:
+        own: that objective.
+        networks: how many evolved ones there are.
+        together: whether those trained for it are deployed with the surrogates among their sources.
 
     Source: section 4, NE+GM networks and baselines; section 4.2.1.
     Deviates: beside them stands an ordinary network of the reference's architecture, which tells what of a
         resistance to transferred examples needs no defence.
     """
     suffix = label(own)
-    evolved = {
-        f"NE+{suffix} {rank}": Recipe(of="evolved", rank=rank, objective=own)
-        for rank in range(1, networks + 1)
-    }
-    return {
-        "reference": Recipe(of="reference"),
+    defended = {
         f"reference+{suffix}": Recipe(of="reference", objective=own),
         f"hand-engineered+{suffix}": Recipe(of="hand-engineered", objective=own),
-        **evolved,
+        **{
+            f"NE+{suffix} {rank}": Recipe(of="evolved", rank=rank, objective=own)
+            for rank in range(1, networks + 1)
+        },
+    }
+    if together:
+        defended = {f"{name}, together": replace(each, together=True) for name, each in defended.items()}
+    return {
+        "reference": Recipe(of="reference"),
+        **defended,
         UNDEFENDED: Recipe(of="another", objective="cross-entropy"),
     }
 

@@ -28,7 +28,7 @@ from contragrad.fitness import measure
 from contragrad.jobs import full_trainings, workers
 from contragrad.jobs.material import make_reference, make_sources
 from contragrad.networks.inference import resolve_device
-from contragrad.networks.objectives import joined
+from contragrad.networks.objectives import OBJECTIVES, joined
 from contragrad.reference import architecture, require_usable
 from contragrad.report import outcome_text
 from contragrad.run_folder.contents import (
@@ -43,7 +43,7 @@ from contragrad.run_folder.history import stored_config, stored_path
 from contragrad.run_folder.notes import LOOKS, note_look, note_origin, require_continuation
 from contragrad.run_folder.workspace import CONFIGURATION, DATABASE, TABLE, Workspace, source_architecture
 from contragrad.settings import config_file
-from contragrad.settings.choices import surrogate_genome
+from contragrad.settings.choices import is_surrogate, surrogate_genome
 from contragrad.settings.config import StudyConfig
 from contragrad.watch.announcing import Announcing
 from contragrad.watch.events import (
@@ -66,6 +66,7 @@ def create(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[evaluate.
         UserError: if the folder exists, or for whatever in the configuration or the data is wrong; the
             folder is made only once the data are sound.
     """
+    require_deployable(config)
     if folder.exists():
         raise UserError(
             "the run folder exists", where=str(folder), remedy=f"contragrad resume {folder}, or another --out"
@@ -84,8 +85,25 @@ def resume(folder: Path, overrides: Sequence[str], watch: Watcher) -> tuple[eval
             data have changed.
     """
     config = config_file.read(stored_path(folder), overrides)
+    require_deployable(config)
     dataset, workspace = entered(config, folder, watch)
     return complete(workspace, dataset, watch)
+
+
+def require_deployable(config: StudyConfig) -> None:
+    """Refuses a study whose networks are to be deployed with surrogates that it has not.
+
+    Raises:
+        UserError: if there is none among its sources.
+    """
+    training = config.training
+    there = any(map(is_surrogate, training.sources)) and OBJECTIVES[training.objective].takes_sources
+    if config.refine.together and not there:
+        raise UserError(
+            f"{training.objective} against {', '.join(training.sources)} has no surrogate to deploy with it",
+            where="refine.together",
+            remedy="training.objective: orthogonal and training.sources: [reference, surrogate], or coevolve",
+        )
 
 
 def entered(

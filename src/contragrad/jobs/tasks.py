@@ -12,9 +12,9 @@ from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Context, Report, evaluate, measure
 from contragrad.jobs.refine import FullTraining, Origin, train_fully
 from contragrad.networks.objectives import OBJECTIVES
-from contragrad.reference import construct
+from contragrad.reference import construct, ensemble_of
 from contragrad.run_folder.contents import context, material
-from contragrad.run_folder.workspace import Workspace, directions_name
+from contragrad.run_folder.workspace import Workspace, directions_name, source_architecture
 from contragrad.settings.choices import Objective, is_surrogate
 
 Task = Trial | FullTraining
@@ -118,6 +118,16 @@ def deployed_name(task: FullTraining, workspace: Workspace) -> str:
     own = task_name(task, workspace)
     surrogates = surrogate_names(task, workspace)
     return fingerprint("ensemble/1", [own, *surrogates.values()]) if surrogates else own
+
+
+def deployed_architecture(task: FullTraining, workspace: Workspace) -> str:
+    """The architecture of what is deployed, as the text that `construct` takes."""
+    own = against(task, workspace).config
+    joined = [
+        source_architecture(own.reference, own.training.sources[place])
+        for place in surrogate_names(task, workspace)
+    ]
+    return ensemble_of([task.architecture, *joined]) if joined else task.architecture
 
 
 def surrogate_names(task: FullTraining, workspace: Workspace) -> dict[int, str]:

@@ -15,7 +15,7 @@ from contragrad.evolution.search import State
 from contragrad.evolution.shapes import Problem
 from contragrad.jobs import full_trainings
 from contragrad.jobs.refine import FullTraining
-from contragrad.jobs.tasks import task_name
+from contragrad.jobs.tasks import deployed_name
 from contragrad.networks.inference import predict
 from contragrad.page.blocks import Picture
 from contragrad.pictures import draw, explain
@@ -133,7 +133,7 @@ def _measured(workspace: Workspace, state: State, rows: Iterable[Row]) -> list[F
     measured = {(row.name, Path(row.weights)) for row in rows}
     tasks = []
     for task in full_trainings.final_trainings(workspace, state):
-        weights = workspace.artefacts.path("network", task_name(task, workspace))
+        weights = workspace.artefacts.path("network", deployed_name(task, workspace))
         own = (task.name, weights.relative_to(workspace.folder))
         if own in measured and not task.name.startswith("hand-engineered"):
             tasks.append(task)

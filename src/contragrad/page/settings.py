@@ -2,7 +2,7 @@
 
 import shlex
 
-from contragrad.jobs.recipes import Found, main_job, refined
+from contragrad.jobs.recipes import Found, main_job_of
 from contragrad.page.blocks import Block, Code, Folded, Grid, Section, Words
 from contragrad.page.cards import Card
 from contragrad.page.cost import Tally
@@ -78,7 +78,7 @@ def _trainings(story: Story) -> list[str]:
     if story.outlived:
         done.append("training the networks of the table, which is of an earlier end, in full")
     elif story.rows and state is not None:
-        recipes = main_job(config.training.objective, refined(config, state.population))
+        recipes = main_job_of(config, state.population)
         found = Found(state.population)
         tasks = [recipe.training(name, config, found) for name, recipe in recipes.items()]
         epochs = sorted({task.epochs for task in tasks if task is not None})

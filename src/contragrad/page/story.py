@@ -85,7 +85,8 @@ class Story:
         """Whether the table is of an earlier end of the search, which then went on."""
         now = {name: str(step.trial.genome) for name, step in self.winners.items()}
         return bool(self.rows) and (
-            not self.finished or any(row.architecture != now[row.name] for row in self.best_rows)
+            not self.finished
+            or any(reference.members_of(row.architecture)[0] != now[row.name] for row in self.best_rows)
         )
 
     def earlier(self, card: Card) -> bool:
@@ -103,7 +104,7 @@ class Story:
 
 def evolved(config: StudyConfig, state: State) -> tuple[str, ...]:
     """What a table calls the networks that a search has found."""
-    named = recipes.main_job(config.training.objective, recipes.refined(config, state.population))
+    named = recipes.main_job_of(config, state.population)
     return tuple(name for name, recipe in named.items() if recipe.of == "evolved")
 
 

@@ -46,6 +46,7 @@ ELSEWHERE = {
     "fitness_split": "--protocol",
     "training.objective": "the tables as they are: other objectives are rows of theirs, and NE+GM is GM's",
     "search.variation": "the tables as they are: random search is a row of theirs, and NE is evolved",
+    "refine.together": "the tables as they are: networks deployed together are rows of theirs",
     "attack.name": "the tables as they are: the other attacks are columns of table 5, named by them",
 }
 """Settings that reproduce has options of its own for, or that would make names lie; what to do instead."""

@@ -58,6 +58,7 @@ PAPER: dict[str, Plain] = {
     "search.limits.flops": None,
     "refine.epochs": 1000,
     "refine.keep": "last",
+    "refine.together": False,
     "refine.networks": "all 4 or 5",
 }
 """What the paper says of a setting; None where it has no such thing. It leaves all others open.

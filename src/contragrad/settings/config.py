@@ -206,12 +206,15 @@ class RefineSettings:
         epochs: additional training epochs.
         keep: of a network trained in full, the weights after the `last` epoch, as in the paper, or those of
             the epoch with the `best` fitness on the validation images.
+        together: whether a network is deployed with the surrogates among `training.sources`, whose gradients
+            it was trained apart from, as an ensemble.
         checkpoint_every: epochs between two checkpoints, which is what a kill can cost at most.
     """
 
     networks: int = 2
     epochs: int = 1000
     keep: Keep = field(default="last", metadata={LATER: True})
+    together: bool = field(default=False, metadata={LATER: True})
     checkpoint_every: int = field(default=5, metadata={EXCLUDED: False})
 
     def __post_init__(self) -> None:
