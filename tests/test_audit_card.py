@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from contragrad.audit import card, sources, verdict
+from contragrad.audit import card, shown, sources, verdict
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.every import judged
@@ -96,7 +96,7 @@ def test_the_verdict_says_of_every_attacker_how_it_stands_with_him(standings: di
     real = {key: found.standing(key) for key in KEYS}
     told = {
         "weakened": r"weakened by: (.*?)\.(?= [A-Z]|$)",
-        "inconclusive": r"Inconclusive: (.*?)\.(?= [A-Z]|$)",
+        "inconclusive": r"Inconclusive, [^:]*: (.*?)\.(?= [A-Z]|$)",
         "not run": r"Not run, [^:]*: (.*?)\.(?= [A-Z]|$)",
     }
     for standing, pattern in told.items():
@@ -124,9 +124,24 @@ def test_the_verdict_says_what_its_strongest_attacker_did_not_try_and_who_is_not
     assert "Of 7 weaker than that nothing is known." in text
     assert "nothing is known." not in verdict.verdict(figures({"reference": 10}))
     part = replace(found, tried={**found.tried, "queries": found.tried["queries"][:1]})
-    assert "Inconclusive: queries (fools 1.1 % [0.6, 1.9], but not tried: queries: hop-skip-jump)." in (
-        verdict.verdict(part)
-    )
+    told = "Inconclusive, each for a reason that the card gives: queries (fools 1.1 % [0.6, 1.9])."
+    assert told in verdict.verdict(part)
+    assert "inconclusive, queries: not tried: queries: hop-skip-jump\n" in shown.notes(part)
+    assert "inconclusive" not in shown.notes(found)
+
+
+def test_a_network_without_gradients_has_no_cosines(tmp_path: Path) -> None:
+    none = probed(sound(), zero_gradients=0.75, broken_gradients=0.25)
+    assert alignment(none) == {}
+    console = Console(width=120, file=io.StringIO())
+    with console.capture() as text:
+        console.print(shown.alignment_table(none))
+    assert "none: the network has no gradient at any image" in text.get()
+    draw_alignment(none, tmp_path / "none.png")
+    draw_alignment(sound(), tmp_path / "some.png")
+    with Image.open(tmp_path / "none.png") as nothing, Image.open(tmp_path / "some.png") as some:
+        assert 0 < nothing.height < some.height
+    assert alignment(probed(sound(), zero_gradients=0.75))
 
 
 def test_the_verdict_says_when_the_attacks_are_in_doubt() -> None:

@@ -643,7 +643,9 @@ def test_what_does_not_fit_is_named_with_its_time_and_its_source_is_not_made(are
     found._round([("recipe", bout("stranger")), ("undefended twin", bout("twin"))], arena)
     assert prepared.asked == ["twin"]
     assert list(prepared.missing) == ["stranger"]
-    assert prepared.missing["stranger"].startswith("it would take about 2.2 minutes, and 1.0 were left")
+    assert prepared.missing["stranger"].startswith(
+        "it would take about 2.2 minutes, and 60 seconds were left"
+    )
     assert not found.tried["recipe"]
 
 

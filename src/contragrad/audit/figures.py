@@ -57,7 +57,12 @@ def tenfold(points: Sequence[Sequence[float]]) -> list[tuple[int, float]]:
 
 
 def alignment(findings: Findings) -> dict[str, dict[str, float]]:
-    """The cosines between the target's input gradient and each source's: their mean, quantiles and number."""
+    """The cosines between the target's input gradient and each source's: their mean, quantiles and number.
+
+    Nothing where the target has no gradient at any image.
+    """
+    if findings.probes.zero_gradients + findings.probes.broken_gradients >= 1:
+        return {}
     return {
         name: {
             "mean": float(cosines.mean()),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from contragrad.audit.attackers import REFERENCE, TARGET
-from contragrad.audit.figures import asked, attacks_of, by_queries, matrix
+from contragrad.audit.figures import alignment, asked, attacks_of, by_queries, matrix
 from contragrad.audit.findings import Findings
 from contragrad.audit.sources import ANOTHER, TWIN, stranger, surrogate
 from contragrad.evaluate import Share
@@ -69,6 +69,7 @@ def draw_curves(findings: Findings, path: Path) -> None:
         axes.set(
             xlabel="ε in grey levels (of 255); dashed: the stated one", ylabel="accuracy in %", ylim=(0, 100)
         )
+        axes.set_title(f"{findings.facts.target} under PGD", fontsize=9)
         axes.legend(fontsize=8)
 
 
@@ -107,10 +108,13 @@ def draw_queries(findings: Findings, path: Path) -> None:
 
 def draw_alignment(findings: Findings, path: Path) -> None:
     """Writes histograms of the cosine between the target's input gradient and a few sources'."""
-    every = findings.probes.aligned
-    aligned = {name: every[name] for name in SHOWN if name in every}
+    aligned = {name: findings.probes.aligned[name] for name in SHOWN if name in alignment(findings)}
     with picture(path) as figure:
         figure.set_layout_engine("constrained")
+        if not aligned:
+            figure.set_size_inches(6.4, 1)
+            figure.suptitle(f"{findings.facts.target} has no input gradient at any image", fontsize=9)
+            return
         figure.set_size_inches(6.4, 1.4 * len(aligned) + 0.6)
         panels = figure.subplots(len(aligned), squeeze=False, sharex=True)
         for axes, (name, cosines) in zip(panels[:, 0], aligned.items(), strict=True):
@@ -118,7 +122,7 @@ def draw_alignment(findings: Findings, path: Path) -> None:
             axes.axvline(0, color="grey", linewidth=0.8)
             axes.set_title(f"{name}: mean {float(cosines.mean()):+.2f}", fontsize=9)
             axes.set_yticks([])
-        panels[-1, 0].set_xlabel("cosine between input gradients")
+        panels[-1, 0].set_xlabel(f"cosine between input gradients of {findings.facts.target} and the source")
 
 
 PICTURES = {

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -207,7 +208,7 @@ class Runner:
             # Of a source that is not there it is said once that it is not.
             if not fit and not (bout.late and bout.source not in arsenal.networks):
                 arsenal.missing[what] = (
-                    f"it would take about {cost / 60:.1f} minutes, and {max(0.0, left or 0.0) / 60:.1f} "
+                    f"it would take about {_duration(cost)}, and {_duration(max(0.0, left or 0.0))} "
                     "were left, for others too"
                 )
         chosen = [pair for pair, fit in zip(there, fits, strict=True) if fit]
@@ -257,7 +258,7 @@ class Runner:
             cost = self._crafting(Bout(source=source, attempts=attempts), arena)
             if not affordable([cost], self.left())[0]:
                 arsenal.missing[f"more steps or other epsilons on {source}"] = (
-                    f"it would take about {cost / 60:.1f} minutes"
+                    f"it would take about {_duration(cost)}"
                 )
                 continue
             for attempt in attempts:
@@ -324,6 +325,11 @@ def attempted(
         if not any(each is not None and each.foreign for each in (source, arena.target, arena.ordinary)):
             raise
         return fault_of(error)
+
+
+def _duration(seconds: float) -> str:
+    """Minutes, or seconds where they are few."""
+    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{ceil(seconds)} seconds"
 
 
 def sample(test: Examples, count: int, seed: int) -> Examples:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +27,7 @@ from contragrad.audit.figures import (
 from contragrad.audit.findings import Findings, Standing
 from contragrad.audit.plots import PICTURES
 from contragrad.audit.statistics import said
-from contragrad.audit.verdict import rule, title, verdict
+from contragrad.audit.verdict import rule, sentences, title
 from contragrad.evaluate import Share
 from contragrad.files import named, write_text
 
@@ -46,7 +46,7 @@ WORDS: dict[Standing, str] = {
 def printed(findings: Findings, console: Console) -> None:
     """Shows the card."""
     console.rule(Text(title(findings)), align="left")
-    console.print(Text(verdict(findings)))
+    console.print(Text("\n".join(sentences(findings))))
     console.print(attackers_table(findings))
     console.print(Text(notes(findings)))
     console.print(Text(measured(findings)))
@@ -118,10 +118,15 @@ def _strength(share: Share) -> float:
 
 
 def notes(findings: Findings) -> str:
-    """What each attacker knows and does, and what was left out and why, a line each."""
+    """Why an attacker is inconclusive, what each knows and does, what was left out and why, a line each."""
+    doubts = [
+        f"inconclusive, {attacker.key}: {findings.doubt(attacker.key)}"
+        for attacker in ATTACKERS
+        if findings.standing(attacker.key) == "inconclusive"
+    ]
     threats = [f"{attacker.key}: {attacker.threat(findings.settings)}" for attacker in ATTACKERS]
     left = [f"left out, {what}: {why}" for what, why in findings.missing.items()]
-    return "\n".join([*threats, *left])
+    return "\n".join([*doubts, *threats, *left])
 
 
 def measured(findings: Findings) -> str:
@@ -137,32 +142,37 @@ def measured(findings: Findings) -> str:
     return "\n".join(lines)
 
 
-def matrix_table(findings: Findings) -> Table:
-    """A row for each source and a narrow column for each attack, numbered, for there are many."""
+def matrix_table(findings: Findings) -> Group:
+    """A row for each source and a narrow column for each attack, numbered, under what the numbers are."""
     found = matrix(findings)
     attacks = attacks_of(found)
     legend = "; ".join(f"{number} {name}" for number, name in enumerate(attacks, start=1))
-    table = _narrow(f"accuracy in % by source and attack: {legend or 'no attack was run'}")
+    table = _narrow()
     for number in range(1, len(attacks) + 1):
         table.add_column(str(number), justify="right", no_wrap=True)
     for source, row in found.items():
         table.add_row(source, *(f"{100 * row[name]:.0f}" if name in row else "" for name in attacks))
-    return table
+    return Group(Text(f"accuracy in % by source and attack: {legend or 'none was run'}"), table)
 
 
-def alignment_table(findings: Findings) -> Table:
+def alignment_table(findings: Findings) -> Group:
     """A row for each source: how its input gradients lie to the network's."""
-    table = _narrow("cosine between the network's input gradient and a source's, over images")
+    found = alignment(findings)
+    over = "over images" if found else "none: the network has no gradient at any image"
+    table = _narrow()
     for name in ("mean", *QUANTILES):
         table.add_column(name, justify="right", no_wrap=True)
-    for source, row in alignment(findings).items():
+    for source, row in found.items():
         table.add_row(source, *(f"{row[name]:+.2f}" for name in ("mean", *QUANTILES)))
-    return table
+    return Group(Text(f"cosine between the network's input gradient and a source's, {over}"), table)
 
 
-def _narrow(title: str) -> Table:
-    """A table whose first column has sources, with little room between the others."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+def _narrow() -> Table:
+    """A table whose first column has sources, with little room between the others.
+
+    It has no title, which would be broken to its width.
+    """
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("source", overflow="fold", max_width=32)
     return table
 

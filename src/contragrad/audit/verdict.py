@@ -39,6 +39,11 @@ def rule(findings: Findings) -> str:
 
 def verdict(findings: Findings) -> str:
     """What the audit comes to, in a few sentences."""
+    return " ".join(sentences(findings))
+
+
+def sentences(findings: Findings) -> list[str]:
+    """Those of the verdict, one or two for each thing that it says."""
     facts, strongest = findings.facts, findings.withstood
     clean = Share.of(findings.clean)
     run = any(findings.tried.values())
@@ -55,7 +60,7 @@ def verdict(findings: Findings) -> str:
         [key for key, standing in standings.items() if standing == wanted]
         for wanted in ("weakened", "inconclusive", "not run")
     )
-    sentences: tuple[tuple[object, str], ...] = (
+    every: tuple[tuple[object, str], ...] = (
         (
             True,
             f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
@@ -90,10 +95,8 @@ def verdict(findings: Findings) -> str:
         ),
         (
             doubted,
-            "Inconclusive: "
-            + "; ".join(
-                f"{key} (fools {_fooled(findings, key)}, but {findings.doubt(key)})" for key in doubted
-            )
+            "Inconclusive, each for a reason that the card gives: "
+            + "; ".join(f"{key} (fools {_fooled(findings, key)})" for key in doubted)
             + ".",
         ),
         (
@@ -114,7 +117,7 @@ def verdict(findings: Findings) -> str:
             f"{', '.join(broken)}.",
         ),
     )
-    return " ".join(sentence for holds, sentence in sentences if holds and sentence)
+    return [sentence for holds, sentence in every if holds and sentence]
 
 
 def _of_l2(findings: Findings) -> str:

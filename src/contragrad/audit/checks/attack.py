@@ -29,12 +29,9 @@ ROUNDING = 1e-6
 def conduct(findings: Findings) -> Result:
     """The network answers the same twice, with logits; no example leaves its ball."""
     probes = findings.probes
+    made = [each for tried in (*findings.tried.values(), findings.extra) for each in tried]
     beyond = max(
-        (
-            float((getattr(each.held, each.norm) - float(each.attempt.attack.epsilon)).max())
-            for tried in (*findings.tried.values(), findings.extra)
-            for each in tried
-        ),
+        (float((getattr(each.held, each.norm) - float(each.attempt.attack.epsilon)).max()) for each in made),
         default=0.0,
     )
     faults = [
@@ -46,6 +43,8 @@ def conduct(findings: Findings) -> Result:
         )
         if wrong
     ]
+    if not faults and not made:
+        return unknown("deterministic, logits; no example was made")
     return decided(
         not faults, "; ".join(faults) or f"deterministic, logits, at most {max(beyond, 0.0):.1g} outside"
     )
@@ -91,10 +90,11 @@ def converged(findings: Findings) -> Result:
         parts.append(f"twice the steps on {source}: {100 * change:+.1f} points")
         holds = holds and abs(change) <= SLACK
     own = starts(findings)
-    if len(own) > 1:
-        change = (findings.fooled(own).share or 0.0) - (findings.fooled(own[:1]).share or 0.0)
-        parts.append(f"{len(own)} starts: {100 * change:+.1f} points")
-        holds = holds and change <= SLACK
+    change = (findings.fooled(own).share or 0.0) - (findings.fooled(own[:1]).share or 0.0)
+    parts.append(f"{len(own)} starts: {100 * change:+.1f} points")
+    holds = holds and change <= SLACK
+    if holds and len(own) < 2:
+        return unknown(f"PGD on the network itself had one start alone; {parts[0]}; {parts[1]}")
     return decided(holds, "; ".join(parts))
 
 

@@ -36,11 +36,14 @@ def threat_models(findings: Findings) -> Result:
 
 
 def clean_accuracy(findings: Findings) -> Result:
-    """Clean accuracy is known, and above chance."""
+    """Clean accuracy stands beside what attackers leave of it, and is above chance."""
     share = Share.of(findings.clean)
     chance = findings.facts.chance
     above = share.interval is not None and share.interval[0] > chance
-    return decided(above, f"{said(share)}; chance is {100 * chance:.1f} %")
+    figure = f"{said(share)}; chance is {100 * chance:.1f} %"
+    if above and not any(findings.tried.values()):
+        return unknown(f"{figure}; no adversarial accuracy stands beside it")
+    return decided(above, figure)
 
 
 def denominators(findings: Findings) -> Result:
