@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contragrad.reproduce.definition import ITSELF, SURROGATE
+from contragrad.reproduce.trainings import source_of
 
 RECORDS = Path(__file__).parent.parent / "records"
 
@@ -80,7 +80,7 @@ def test_a_recorded_tables_figures_are_those_of_its_studies(path: Path) -> None:
                     source = "reference"
                 else:
                     source = column["source"] or "reference"
-                    source = {ITSELF: network, SURROGATE: f"{SURROGATE} of {network}"}.get(source, source)
+                    source = source_of(network, source)
                     right = asked[network, examples_of(column, place, source)]
                 rights[name] = right
                 measured = row[name]["measured"][place]

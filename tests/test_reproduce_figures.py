@@ -354,6 +354,24 @@ def test_a_worst_case_counts_the_images_that_hold_in_each_of_its_columns(world: 
     assert definition.shown == ("white box", "adaptive", "worst of two")
 
 
+def test_an_attacker_may_train_several_surrogates(world: World) -> None:
+    more = "  second: {source: surrogate 2}\n  third: {source: surrogate 3}\n"
+    text = OWN.replace("networks:", f"{more}networks:")
+    definition = definitions.parse("own", text + "worst_cases: {all three: [adaptive, second, third]}")
+    found, place = measured(definition), world.place("own")
+    labels = place.splits.test.labels
+    for name in definition.networks:
+        training = RECIPES[name].training(name, CONFIG, FOUND)
+        tasks = [surrogate(name, training, CONFIG, number) for number in (1, 2, 3)]
+        assert tasks[0] == surrogate(name, training, CONFIG), "the first is what it was when there was one"
+        assert len({task.seed for task in tasks}) == 3
+        assert len({task.source_seed for task in tasks}) == (3 if training else 1)
+        each = [answers(name, place, on(made_by(task, "own"), CONFIG.attack)) == labels for task in tasks]
+        for column, right in zip(("adaptive", "second", "third"), each, strict=True):
+            assert found.figures[name][column] == Share(int(right.sum()), IMAGES)
+        assert found.figures[name]["all three"] == Share(int(torch.stack(each).all(0).sum()), IMAGES)
+
+
 def test_a_worst_case_without_one_of_its_columns_is_missing(world: World) -> None:
     definition = definitions.parse("own", OWN + "worst_cases: {worst of two: [white box, adaptive]}")
     world.diverged = ("surrogate of reference+GM",)

@@ -15,16 +15,16 @@ DataName = Literal["cifar10", "mnist", "fashion-mnist", "kmnist"]
 ITSELF = "itself"
 """The source of a column whose examples are crafted on the row's own network."""
 
-SURROGATE = "surrogate"
-"""The source of a column whose examples are crafted on what an attacker trains by the row's recipe."""
+ROW_SURROGATES = ("surrogate", "surrogate 2", "surrogate 3")
+"""Sources of columns whose examples are crafted on what an attacker trains by the row's recipe, each from
+other seeds."""
 
-ROW_SOURCES = (ITSELF, SURROGATE)
+ROW_SOURCES = (ITSELF, *ROW_SURROGATES)
 """Sources that each row has for itself."""
 
 SOURCES = (
     "reference",
-    ITSELF,
-    SURROGATE,
+    *ROW_SOURCES,
     *(name for name in get_args(ReferenceArchitecture) if "hand" not in name),
 )
 """What examples may be crafted on."""
@@ -39,7 +39,7 @@ class Column:
         measure: `accuracy`, or a fooling rate, of the images that the source and the network classify
             correctly (section 4.2.2), or that the reference does (section 4.2.3).
         source: the network on which the examples are crafted: `reference`, a torchvision architecture,
-            `itself` or a `surrogate` of the row's network; None measures the clean images.
+            `itself`, or one of three surrogates of the row's network; None measures the clean images.
         data: the data set that the networks are retrained on; None is the one they were evolved on.
         attack: what it has other than the study's attack.
         calibrated: its epsilon is calibrated.
