@@ -90,7 +90,9 @@ def test_a_seed_without_a_figure_is_left_out_of_both() -> None:
 def test_without_any_figure_there_is_no_difference() -> None:
     tables = by_both({"reference+GM": (None, None)}, {"reference+GM": (1, 2)})
     assert difference(*tables)["networks"]["reference+GM"]["clean"]["mean"] is None
-    assert "–" in said(*tables)
+    assert "–: no seed has a figure in both tables" in said(*tables)
+    assert "no seed has a figure" not in said(*TABLES)
+    assert "of 100 test images" in said(*TABLES)
 
 
 def test_a_table_without_a_baseline_has_the_differences_alone() -> None:

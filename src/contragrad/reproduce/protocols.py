@@ -138,7 +138,8 @@ def as_text(found: Content) -> Group:
     spread = "" if len(found["seeds"]) == 1 else ", ± standard deviation"
     more = f"; [how much more than to {baseline}]" if baseline else ""
     title = f"{found['table']}, scale {found['scale']}: what the paper's protocol adds"
-    caption = f"percentage points, seeds {', '.join(map(str, found['seeds']))}{spread}{more}"
+    tested = f"of {found['images']['separate']['test']:,} test images"
+    caption = f"percentage points {tested}, seeds {', '.join(map(str, found['seeds']))}{spread}{more}"
     shown = Table(
         title=Text(legible(title), "table.title"),
         caption=Text(legible(caption), "table.caption"),
@@ -158,6 +159,8 @@ def as_text(found: Content) -> Group:
     lines = [f"what differs: {', '.join(changed)}"]
     for column, whys in found["left_out"].items():
         lines.append(f"left out: {column}, {', '.join(f'seed {seed} ({why})' for seed, why in whys.items())}")
+    if any(entry["mean"] is None for row in found["networks"].values() for entry in row.values()):
+        lines.append("–: no seed has a figure in both tables, whose notes say why")
     return Group(shown, Text(legible("\n".join([*lines, CAUSES]), lines=True)))
 
 
