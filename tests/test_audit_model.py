@@ -166,7 +166,10 @@ ATTACKED = "the network cannot be attacked"
 @pytest.mark.parametrize(
     ("factory", "what"),
     [
-        ("Unlucky", "the network fails at the data's images: ZeroDivisionError: black"),
+        (
+            "Unlucky",
+            "the network fails at the data's images or at noise of their size: ZeroDivisionError: black",
+        ),
         ("Logarithmic", "the network's answers to the data's images are NaN or infinite"),
         ("Squeezed", f"{ATTACKED}: it gives (10,) for a single image, not (1, 10)"),
         ("Together", f"{ATTACKED}: what it says of an image depends on the other images of the batch"),

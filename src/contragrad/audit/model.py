@@ -171,7 +171,8 @@ def answers(network: nn.Module, test: Examples, where: str) -> Tensor:
             logits: Tensor = network.eval()(images := torch.cat([drawn, real]))
         fault = fault_alone(network, images)
     except Exception as error:  # a user's code may raise anything
-        what = f"the network fails at the data's images: {type(error).__name__}: {first_line(error)}"
+        said = f"{type(error).__name__}: {first_line(error)}"
+        what = f"the network fails at the data's images or at noise of their size: {said}"
         raise UserError(what, where=where, remedy=REMEDY) from error
     finally:
         torch.set_num_threads(threads)
