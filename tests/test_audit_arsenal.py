@@ -22,6 +22,7 @@ from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target
 from contragrad.engine.executors import InProcess, TaskFailedError
 from contragrad.engine.work import Work
+from contragrad.errors import UnusableSourceError, UserError
 from contragrad.jobs import full_trainings
 from contragrad.jobs.recipes import UNDEFENDED, main_job, ordinary
 from contragrad.jobs.refine import FullTraining
@@ -107,6 +108,23 @@ def test_an_attackers_source_that_diverges_is_left_out_and_the_audit_goes_on(
     assert arsenal.missing[FIRST] == "the training of another-seed diverged: in epoch 1"
     assert not arsenal.reachable(FIRST)
     assert arsenal.reachable(sources.TWIN)
+
+
+@pytest.mark.parametrize("error", [UserError("a file is damaged"), UnusableSourceError("no gradients")])
+def test_only_a_source_that_cannot_serve_is_left_out(
+    arsenal: Arsenal, monkeypatch: pytest.MonkeyPatch, error: UserError
+) -> None:
+    def fail(*what: object) -> None:
+        raise error
+
+    monkeypatch.setattr("contragrad.audit.arsenal.make_material", fail)
+    if isinstance(error, UnusableSourceError):
+        arsenal.get([FIRST])
+        assert arsenal.missing[FIRST] == "no gradients"
+        return
+    with pytest.raises(UserError, match="damaged"):
+        arsenal.get([FIRST])
+    assert FIRST not in arsenal.missing
 
 
 # The ordinary network.

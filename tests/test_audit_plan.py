@@ -708,7 +708,8 @@ def test_an_attempt_that_meets_gradients_that_are_not_finite_is_missing_and_othe
     queries = Attempt(source=TARGET, attack=pgd(SETTINGS), way="queries")
     mixed = Bout(source=TARGET, attempts=(*bout(TARGET).attempts, *bout(TARGET, steps=3).attempts, queries))
     found._round([("white box", mixed), ("reference", bout(REFERENCE))], arena)
-    assert prepared.missing == {"white box: linf-pgd, square": "linf-pgd met gradients that are not finite"}
+    own = "white box: linf-pgd on the network itself"
+    assert prepared.missing == {own: "linf-pgd met gradients that are not finite"}
     assert [each.attempt for each in found.tried["white box"]] == [queries]
     assert len(found.tried["reference"]) == 1
 
@@ -722,9 +723,39 @@ def test_gradients_are_not_asked_of_a_network_that_has_none(arena: Field) -> Non
     noise = replace(turned, way="noise")
     mixed = Bout(source=TARGET, attempts=(*bout(TARGET).attempts, turned, noise))
     found._round([("white box", mixed)], arena)
-    (why,) = prepared.missing.values()
-    assert why == "linf-pgd needs gradients, and the network has none"
+    why = "linf-pgd needs gradients, and the network has none"
+    names = ("linf-pgd", "linf-pgd, reversed")
+    assert prepared.missing == {f"white box: {name} on the network itself": why for name in names}
     assert [each.attempt for each in found.tried["white box"]] == [noise]
+
+
+@dataclass(kw_only=True)
+class Joining(Reachable):
+    """Sources that can be joined only once they are `enough`."""
+
+    enough: bool = False
+
+    def join(self, name: str, members: Sequence[str]) -> bool:
+        if self.enough:
+            self.get([name])
+        return self.enough
+
+
+@pytest.mark.usefixtures("no_probes")
+def test_sources_that_can_be_joined_only_late_are_attacked_by_all_that_was_to_be_tried(arena: Field) -> None:
+    joining = [attacker for attacker in ATTACKERS if attacker.joined and attacker.joined_bouts(SETTINGS)]
+    assert {bout.late for attacker in joining for bout in attacker.joined_bouts(SETTINGS)} == {False, True}
+    late, early = Joining(SETTINGS), Joining(SETTINGS, enough=True)
+    for prepared in (late, early):
+        found = runner(prepared)
+        found._together(arena, False)
+        assert prepared.enough == any(found.tried.values())
+        prepared.enough = True
+        found._together(arena, True)
+        for attacker in joining:
+            planned = [each for bout in attacker.joined_bouts(SETTINGS) for each in bout.attempts]
+            tried = [each.attempt for each in found.tried[attacker.key]]
+            assert sorted(map(str, tried)) == sorted(map(str, planned)), "each once"
 
 
 @pytest.mark.usefixtures("no_probes")

@@ -372,6 +372,37 @@ def test_an_attacker_may_train_several_surrogates(world: World) -> None:
         assert found.figures[name]["all three"] == Share(int(torch.stack(each).all(0).sum()), IMAGES)
 
 
+def test_a_source_without_examples_is_a_gap_of_its_columns(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "reference+GM"
+    broken = made_by(surrogate(name, RECIPES[name].training(name, CONFIG, FOUND), CONFIG), "own")
+
+    def fails(network: Known, *what: Any, **how: Any) -> Tensor:
+        if network.made_by == broken:
+            raise FloatingPointError("linf-pgd met gradients that are not finite")
+        return craft(network, *what, **how)
+
+    monkeypatch.setattr(contents, "craft", fails)
+    for _ in range(2):  # the second time it is remembered
+        rows = measured(definitions.parse("own", OWN)).figures
+        why = rows[name]["adaptive"]
+        assert isinstance(why, str)
+        assert "no examples can be crafted at the test images" in why
+        assert isinstance(rows[name]["white box"], Share)
+        assert isinstance(rows["NE 1 without GM"]["adaptive"], Share)
+    assert len(set(world.trained)) == len(world.trained)
+
+
+def test_no_network_but_the_reference_stays_in_memory(world: World) -> None:
+    definition = definitions.parse("own", OWN)
+    with world.opened(None, "", None, nobody) as place:
+        asked = asking.Asking(definition, definition.columns, place, FOUND, nobody)
+        asked.ask()
+    assert list(asked.networks) == ["reference"]
+    assert len(world.trained) == 5
+
+
 def test_a_worst_case_without_one_of_its_columns_is_missing(world: World) -> None:
     definition = definitions.parse("own", OWN + "worst_cases: {worst of two: [white box, adaptive]}")
     world.diverged = ("surrogate of reference+GM",)

@@ -92,7 +92,10 @@ def test_without_any_figure_there_is_no_difference() -> None:
     assert difference(*tables)["networks"]["reference+GM"]["clean"]["mean"] is None
     assert "–: no seed has a figure in both tables" in said(*tables)
     assert "no seed has a figure" not in said(*TABLES)
-    assert "of 100 test images" in said(*TABLES)
+    assert "percentage points of 100 images, seeds" in said(*TABLES)
+    fewer = deepcopy(TABLES)
+    fewer[1]["networks"]["NE+GM 1"]["clean"]["measured"][1] = {"hits": 30, "count": 50}
+    assert "percentage points of 50 to 100 images, seeds" in said(*fewer)
 
 
 def test_a_table_without_a_baseline_has_the_differences_alone() -> None:

@@ -27,6 +27,7 @@ from contragrad.jobs.tasks import against, deployed_architecture, deployed_name,
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.network import Normalisation, parameter_count
 from contragrad.reference import architecture, construct, ensemble_of, members_of
+from contragrad.run_folder import history
 from contragrad.run_folder.contents import load_source, load_splits
 from contragrad.run_folder.history import stored_workspace
 from contragrad.run_folder.workspace import TABLE, Workspace
@@ -117,7 +118,9 @@ def test_it_is_found_again_and_can_be_taken_apart(made: Workspace) -> None:
         without_workers(patch)
         run.resume(made.folder, [], nobody)
         assert (made.folder / TABLE).read_bytes() == before
+        assert history.load(made.folder).looks == 1
         alone = run.resume(made.folder, ["--refine.together=false"], nobody)
+        assert history.load(made.folder).looks == 2, "the test images were seen before that was chosen"
         again = run.resume(made.folder, ["--refine.together=true"], nobody)
     assert [row.name for row in alone][1:-1] == [
         "reference+orthogonal",
@@ -160,13 +163,15 @@ def test_who_knows_the_recipe_has_an_ensemble_with_surrogates_of_his_own(made: W
     assert target.name == BEST
     assert target.fingerprint == deployed_name(task, made) != task_name(task, made)
     assert isinstance(target.network, Ensemble)
-    tasks = sources.trainings(made, target, 1)
-    alike = [sources.surrogate(1), sources.stranger(1)]
+    tasks = sources.trainings(made, target, 2)
+    alike = [name(number) for name in (sources.surrogate, sources.stranger) for number in (1, 2)]
     assert [name for name, each in tasks.items() if each.together] == alike
     his = tasks[alike[0]]
     assert deployed_architecture(his, made) == target.text
     theirs = {deployed_name(his, made), against(his, made).source_names()[1]}
     assert theirs.isdisjoint({target.fingerprint, made.source_names()[1]}), "none of his is the study's"
+    second = against(tasks[alike[1]], made).source_names()[1]
+    assert second not in theirs | {made.source_names()[1]}, "the second has other sources than the first"
 
 
 def test_its_card_is_of_the_ensemble(made: Workspace) -> None:

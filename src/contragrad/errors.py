@@ -31,6 +31,13 @@ class UserError(Exception):
         return legible("\n".join(line for line in lines if line), lines=True)
 
 
+class UnusableSourceError(UserError):
+    """A network that others are trained or attacked by cannot serve, and would not if it were tried again.
+
+    Its training diverged, or its gradients or examples are not finite.
+    """
+
+
 def require(holds: bool, key: str, what: str, remedy: str) -> None:
     """Raises a UserError about the setting `key` unless something holds."""
     if not holds:

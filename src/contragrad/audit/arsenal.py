@@ -18,7 +18,7 @@ from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import UNCHANGED, Target, is_foreign
 from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.engine.executors import Executor, TaskFailedError
-from contragrad.errors import UserError
+from contragrad.errors import UnusableSourceError
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import stream_seed
 from contragrad.jobs import full_trainings
@@ -194,6 +194,7 @@ class Arsenal:
         if len(there) < 2:
             self.missing[name] = "there are no two sources to join"
             return False
+        self.missing.pop(name, None)
         self.networks[name] = sources.ensemble(there)
         return True
 
@@ -233,16 +234,10 @@ class Arsenal:
         """Makes what the training is against; False, noted, if that cannot be had."""
         try:
             make_material(self.workspace, self.splits, [task], self.watch)
-        except UserError as error:
-            self._lose_by(error, task.name)
+        except UnusableSourceError as error:
+            self._lose(task.name, error.what)
             return False
         return True
-
-    def _lose_by(self, error: UserError, name: str) -> None:
-        """Notes that a source diverged or has no finite gradients; raises what says nothing of it."""
-        if not isinstance(error.__cause__, FloatingPointError | None):
-            raise error
-        self._lose(name, error.what)
 
     def _lose(self, name: str, why: str) -> None:
         """Notes that a source cannot be had."""
@@ -260,8 +255,8 @@ class Arsenal:
                 self.settings,
                 lambda message: self.watch(epoch_of(name, name, message)),
             )
-        except UserError as error:
-            self._lose_by(error, name)
+        except UnusableSourceError as error:
+            self._lose(name, error.what)
             self.watch(Ended(name))
             return
         except Exception as error:  # a user's network may fail at a question

@@ -51,14 +51,15 @@ def fitting(bout: Bout, architectures: Mapping[str, str]) -> Bout:
     return replace(bout, attempts=attempts, late=bout.late and text != "")
 
 
-def left_out_as(key: str, bout: Bout) -> str:
-    """What a bout is called where it is said to have been left out.
+def left_out_as(key: str, bout: Bout, only: Sequence[Attempt] | None = None) -> str:
+    """What a bout is called where it is said to have been left out, or some of its attempts.
 
     A source is named by itself, unless it is there: one that is always, as those whose attacks on it fit have
-    it, or one on which something else was tried before. Then the attacks are named.
+    it, or one on which something else was tried. Then the attacks are named.
     """
-    attacks = ", ".join(dict.fromkeys(attempt.label for attempt in bout.attempts))
-    if bout.late:
+    attempts = bout.attempts if only is None else only
+    attacks = ", ".join(dict.fromkeys(attempt.label for attempt in attempts))
+    if bout.late or len(attempts) < len(bout.attempts):
         return f"{key}: {attacks} on {bout.source}"
     return f"{key}: {attacks}" if bout.source in (REFERENCE, TARGET) else bout.source
 

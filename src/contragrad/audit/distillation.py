@@ -10,7 +10,7 @@ from contragrad.audit.settings import AuditSettings
 from contragrad.audit.sources import DISTILLED
 from contragrad.audit.target import Target
 from contragrad.data.dataset import Examples, Splits, pixels
-from contragrad.errors import UserError
+from contragrad.errors import UnusableSourceError
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.jobs.refine import FullTraining, train_fully
 from contragrad.networks.inference import answers, are_probabilities, predict
@@ -42,7 +42,7 @@ def distilled(
     is trained as the reference is, by the cross-entropy with the probabilities that he is told.
 
     Raises:
-        UserError: if its training diverges.
+        UnusableSourceError: if its training diverges.
 
     Source: Papernot et al., "Practical black-box attacks against machine learning", 2017.
     Deviates: noise in the place of their Jacobian-based augmentation; logits in the place of classes, as in
@@ -76,7 +76,7 @@ def distilled(
             report=report,
         )
         if "infeasible" in result:
-            raise UserError(f"the distilled copy's training {result['infeasible']}", where="audit")
+            raise UnusableSourceError(f"the distilled copy's training {result['infeasible']}", where="audit")
     network.load_state_dict(artefacts.load("network", name))
     return Named(placed(network.requires_grad_(False).eval(), workspace.device), name)
 

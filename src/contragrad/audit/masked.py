@@ -57,7 +57,7 @@ class Rival:
 
     @property
     def clearly(self) -> bool:
-        """Whether that is no chance either, by the lower end of the share's interval: one image may be."""
+        """Whether the lower end of the share's interval exceeds that too, and more than one image does."""
         interval = self.beyond.interval
         return self.beyond.hits > 1 and interval is not None and interval[0] > self.margin
 
@@ -72,7 +72,7 @@ def starts(measured: Measured) -> list[Tried]:
 
 
 def rivals(measured: Measured) -> list[Rival]:
-    """Whoever was run beside PGD on the network itself, who reaches farthest beyond it first.
+    """Whoever was run beside PGD on the network itself: who clearly reaches beyond it first, the farthest.
 
     Examples in another ball count for nobody: a larger one says nothing of gradients.
     """
@@ -91,7 +91,8 @@ def rivals(measured: Measured) -> list[Rival]:
     auto = [each for each in measured.tried.get(WHITE_BOX, ()) if each.attempt.attack.name == "autoattack"]
     if auto:
         found.append(_rival(measured, AUTOATTACK, auto, BEYOND_BY_AUTOATTACK))
-    return sorted(found, key=lambda rival: (rival.exceeds, rival.beyond.hits), reverse=True)
+    # Each has a margin of his own, so that who reaches farther may do so less clearly.
+    return sorted(found, key=lambda rival: (rival.clearly, rival.exceeds, rival.beyond.hits), reverse=True)
 
 
 def asking(measured: Measured) -> Rival | None:

@@ -104,14 +104,18 @@ class Measured:
         tried = {each.attempt for each in self.tried.get(key, ())}
         # SGM is tried on some architectures alone, and nobody says so of the others.
         bouts = (*attacker.bouts(self.settings), *attacker.joined_bouts(self.settings))
-        always = {bout: fitting(bout, {}) for bout in bouts}
-        named = {bout: [left_out_as(key, each) for each in (bout, always[bout])] for bout in bouts}
-        untried = [
-            next((name for name in named[bout] if name in self.missing), named[bout][0])
-            for bout in bouts
-            if not tried >= set(always[bout].attempts)
-        ]
-        return [name for name in untried if self.missing.get(name) not in NO_STRANGER]
+        untried: list[str] = []
+        for bout in bouts:
+            always = fitting(bout, {})
+            if tried.isdisjoint(bout.attempts):
+                named = [left_out_as(key, each) for each in (bout, always)]
+                untried.append(next((name for name in named if name in self.missing), named[0]))
+                continue
+            for attempt in bout.attempts:
+                name = left_out_as(key, bout, [attempt])
+                if attempt not in tried and (attempt in always.attempts or name in self.missing):
+                    untried.append(name)
+        return [name for name in dict.fromkeys(untried) if self.missing.get(name) not in NO_STRANGER]
 
     def fooled_so_far(self, key: str) -> Share | None:
         """Of the images that the target classifies correctly, what he and all weaker ones fool, in L_inf.

@@ -175,11 +175,12 @@ class Runner:
         for attacker in ATTACKERS:
             if attacker.joined is None or not attacker.joined_bouts(settings):
                 continue
-            # Who joins later does not, so that all examples are of one ensemble.
+            # A source that is had later is left out, so that all examples are of one ensemble.
             there = attacker.joined in arsenal.networks
             if there or arsenal.join(attacker.joined, attacker.sources(settings)):
                 for bout in attacker.joined_bouts(settings):
-                    if bout.late == late:
+                    # Of sources that could be joined only now, nothing was tried before.
+                    if bout.late == late or (late and not there):
                         self._round([(attacker.key, bout)], arena)
 
     def _field(self, examples: Examples, target: Named) -> Field:
@@ -220,16 +221,19 @@ class Runner:
 
     def _fight(self, key: str, bout: Bout, arena: Field) -> None:
         watch, source = self.arsenal.watch, self.arsenal.networks[bout.source]
-        failed = []
+        failed: dict[Attempt, str] = {}
         for attempt in bout.attempts:
             watch(Working(key, f"{key}: {attempt.label} on {bout.source}"))
             held = attempted(attempt, source, arena)
             if isinstance(held, str):
-                failed.append(held)
+                failed[attempt] = held
             else:
                 self.tried[key].append(Tried(attempt, held))
-        if failed:
-            self.arsenal.missing[left_out_as(key, bout)] = "; ".join(dict.fromkeys(failed))
+        if len(failed) == len(bout.attempts):
+            self.arsenal.missing[left_out_as(key, bout)] = "; ".join(dict.fromkeys(failed.values()))
+        else:
+            for attempt, why in failed.items():
+                self.arsenal.missing[left_out_as(key, bout, [attempt])] = why
         watch(Ended(key, text=f"{key}: {len(bout.attempts) - len(failed)} attempts on {bout.source}"))
 
     def _crafting(self, bout: Bout, arena: Field) -> float:
@@ -246,26 +250,25 @@ class Runner:
     def _extra(self, arena: Field) -> Iterator[Tried]:
         """What only checks need: noise, more steps, and PGD at other epsilons."""
         settings, arsenal = self.arsenal.settings, self.arsenal
-        wanted: list[tuple[str, tuple[Attempt, ...]]] = [
-            (TARGET, (attackers.noise(settings),)),
-            (TARGET, attackers.single_step(TARGET, settings)),
-            *((name, attackers.longer(name, settings)) for name in (REFERENCE, TARGET)),
-            *((name, attackers.curve(name, settings)) for name in (TARGET, REFERENCE, sources.surrogate(1))),
+        curved = (TARGET, REFERENCE, sources.surrogate(1))
+        wanted: list[tuple[str, str, tuple[Attempt, ...]]] = [
+            ("noise", TARGET, (attackers.noise(settings),)),
+            ("one step", TARGET, attackers.single_step(TARGET, settings)),
+            *(("more steps", name, attackers.longer(name, settings)) for name in (REFERENCE, TARGET)),
+            *(("other epsilons", name, attackers.curve(name, settings)) for name in curved),
         ]
-        for source, attempts in wanted:
+        for what, source, attempts in wanted:
             if source not in arsenal.networks:
                 continue
             cost = self._crafting(Bout(source=source, attempts=attempts), arena)
             if not affordable([cost], self.left())[0]:
-                arsenal.missing[f"more steps or other epsilons on {source}"] = (
-                    f"it would take about {_duration(cost)}"
-                )
+                arsenal.missing[f"{what} on {source}"] = f"it would take about {_duration(cost)}"
                 continue
             for attempt in attempts:
                 arsenal.watch(Working("more", f"{attempt.attack.name} on {source}"))
                 held = attempted(attempt, arsenal.networks[source], arena)
                 if isinstance(held, str):
-                    arsenal.missing[f"more steps or other epsilons on {source}"] = held
+                    arsenal.missing[f"{what} on {source}"] = held
                 else:
                     yield Tried(attempt, held)
             arsenal.watch(Ended("more"))

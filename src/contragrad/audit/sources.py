@@ -64,17 +64,18 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
 
     Left out are those that need an unknown architecture, and those that are no strangers to the target; not
     the ordinary network, with which it is compared.
-    Sources without a defence are trained as the reference is, surrogates as the target, against sources of
-    the attacker's own where the target was trained against several.
+    Sources without a defence are trained as the reference is, surrogates as the target, each against other
+    sources of the attacker's own where the target was trained against several.
     """
     config = workspace.config
-    his = stream_seed(config.seed, "attacker")
     own = architecture(config.reference)
     epochs = config.reference.epochs
 
     def training(
-        name: str, text: str, objective: Objective = "cross-entropy", *, as_target: bool = False
+        name: str, text: str, objective: Objective = "cross-entropy", *, as_target: int = 0
     ) -> FullTraining:
+        # Whoever trains several surrogates has other sources for each, and another key.
+        his = ("attacker",) if as_target < 2 else ("attacker", as_target)
         return FullTraining(
             name=name,
             architecture=text,
@@ -83,8 +84,8 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
             seed=stream_seed(config.seed, "audit", name),
             # To choose an undefended network's weights by adversarial accuracy would be a defence.
             keep=target.keep if as_target and objective != "cross-entropy" else "last",
-            source_seed=his if as_target else None,
-            together=bool(target.surrogates) and as_target and objective != "cross-entropy",
+            source_seed=stream_seed(config.seed, *his) if as_target else None,
+            together=bool(target.surrogates and as_target) and objective != "cross-entropy",
         )
 
     seen = acquainted(config, target)
@@ -97,14 +98,14 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
         found.append(training(ADVERSARIAL, own, "fast-adversarial"))
     numbers = range(1, surrogates + 1)
     if target.architecture is not None:
-        found.append(training(TWIN, target.architecture, as_target=True))
+        found.append(training(TWIN, target.architecture, as_target=1))
         found += [
-            training(surrogate(number), target.architecture, target.objective, as_target=True)
+            training(surrogate(number), target.architecture, target.objective, as_target=number)
             for number in numbers
         ]
     drawn = strangers(config.search, workspace.problem, config.seed, surrogates)
     found += [
-        training(stranger(number), text, target.objective, as_target=True)
+        training(stranger(number), text, target.objective, as_target=number)
         for number, text in zip(numbers, drawn, strict=True)
     ]
     return {task.name: task for task in found}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from contragrad.data.dataset import Splits
-from contragrad.errors import UserError
+from contragrad.errors import UnusableSourceError
 from contragrad.fingerprint import stream_seed
 from contragrad.jobs.refine import FullTraining, train_fully
 from contragrad.jobs.tasks import against
@@ -17,15 +17,11 @@ from contragrad.settings.choices import is_surrogate
 from contragrad.watch.events import Ended, Planned, Stage, Watcher, epoch_of
 
 
-class SourceDivergedError(UserError):
-    """The training of a network that others are trained against diverged, and would do so again."""
-
-
 def make_reference(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     """Trains the reference, or stores the weights that are given, if it is not there.
 
     Raises:
-        SourceDivergedError: if the training diverges.
+        UnusableSourceError: if the training diverges.
     """
     artefacts, name = workspace.artefacts, workspace.reference_name
     if artefacts.find("network", name) is not None:
@@ -58,7 +54,7 @@ def make_material(
     """Makes what trainings take beside the images, where workers find it.
 
     Raises:
-        SourceDivergedError: if the training of a source diverges.
+        UnusableSourceError: if the training of a source diverges, or its gradients are not finite.
     """
     for task in tasks:
         own = against(task, workspace)
@@ -71,7 +67,7 @@ def make_sources(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     """Trains the networks beside the reference that the objective takes, as far as they are not there.
 
     Raises:
-        SourceDivergedError: if a training diverges.
+        UnusableSourceError: if a training diverges.
     """
     for place, task in missing_sources(workspace).items():
         name, text = workspace.source_names()[place], f"training source {place + 1}, {task.name}"
@@ -121,6 +117,6 @@ def _train_here(
     )
     watch(Ended(name))
     if "infeasible" in result:
-        raise SourceDivergedError(
+        raise UnusableSourceError(
             f"the training of {task.name} {result['infeasible']}", where=task.name, remedy="another seed"
         )

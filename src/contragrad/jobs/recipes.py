@@ -137,6 +137,9 @@ def label(objective: Objective) -> str:
     return "GM" if objective == "gm" else objective
 
 
+TOGETHER = ", together"
+"""What the name of a network ends with that is deployed as an ensemble with its surrogates."""
+
 UNDEFENDED = "reference, another seed"
 """An ordinary network: what transfer is without any defence."""
 
@@ -174,7 +177,7 @@ def main_job(own: Objective, networks: int, together: bool = False) -> dict[str,
         },
     }
     if together:
-        defended = {f"{name}, together": replace(each, together=True) for name, each in defended.items()}
+        defended = {f"{name}{TOGETHER}": replace(each, together=True) for name, each in defended.items()}
     return {
         "reference": Recipe(of="reference"),
         **defended,

@@ -27,6 +27,7 @@ from contragrad.fingerprint import file_fingerprint
 from contragrad.fitness import measure
 from contragrad.jobs import full_trainings, workers
 from contragrad.jobs.material import make_reference, make_sources
+from contragrad.jobs.recipes import TOGETHER
 from contragrad.networks.inference import resolve_device
 from contragrad.networks.objectives import OBJECTIVES, joined
 from contragrad.reference import architecture, require_usable
@@ -201,7 +202,9 @@ def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[ev
             trained = full_trainings.train(workspace, tasks, executor, watch)
         watch(Stage("measuring on the test images"))
         rows = full_trainings.measure(workspace, splits, trained)
-        looks = note_look(memo, full_trainings.names(workspace, trained))
+        # An ensemble in the place of a network is another choice, and so another look.
+        names = full_trainings.names(workspace, trained)
+        looks = note_look(memo, {name.removesuffix(TOGETHER): own for name, own in names.items()})
         evaluate.write(rows, workspace.folder / TABLE)
     if looks > 1:
         watch(Said(LOOKS.format(looks)))

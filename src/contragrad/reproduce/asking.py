@@ -5,15 +5,16 @@ the study's database, and a table that was killed goes on from there, on another
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from contragrad.defences import FILTERS, Filtered
+from contragrad.errors import UnusableSourceError
 from contragrad.fingerprint import fingerprint
 from contragrad.jobs import full_trainings
-from contragrad.jobs.material import SourceDivergedError, make_material
+from contragrad.jobs.material import make_material
 from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.refine import FullTraining, diverged
 from contragrad.jobs.tasks import task_name
@@ -142,8 +143,16 @@ class Asking:
             self.watch(Stage(f"measuring on the test images: {', '.join(group)}"))
             for name in group:
                 self._ask(name, wanted.get(name, []))
-                if name in self.tasks and name in self.definition.networks:
+                self._craft_on(name, missing)
+                if name in self.tasks:
                     self.networks.pop(name, None)
+
+    def _craft_on(self, source: str, missing: Mapping[str, Sequence[Shown]]) -> None:
+        """Crafts what somebody is to be shown of a source, which need not stay in memory then."""
+        wanted = dict.fromkeys(each for shown in missing.values() for each in shown if each.source == source)
+        for each in wanted:
+            if self.there(source):
+                self._examples(each)
 
     def _calibrate(self) -> None:
         for column in self.columns:
@@ -189,10 +198,10 @@ class Asking:
                 self._remember_gap(task, reason or "diverged")
 
     def _made_material(self, task: FullTraining) -> bool:
-        """Makes what a training is against; it will not take place if the training of a source diverged."""
+        """Makes what a training is against; it will not take place if a source cannot serve."""
         try:
             make_material(self.place.workspace, self.place.splits, [task], self.watch)
-        except SourceDivergedError as error:
+        except UnusableSourceError as error:
             why = f"was not begun: {error.what}"
             self.watch(Said(f"{task.name} is left out: its training {why}"))
             self._remember_gap(task, why)
@@ -206,7 +215,9 @@ class Asking:
         labels = self.place.splits.test.labels.cpu()
         for each in self._unasked(network, shown):
             begun = time.monotonic()
-            images = self.place.splits.test.images if each.source is None else self._examples(each)
+            images = self._examples(each)
+            if images is None:
+                continue
             right = predict(self.networks[network], images) == labels
             answers.remember(
                 self.place.memo,
@@ -227,15 +238,24 @@ class Asking:
     def _crafted(self, shown: Shown) -> bool:
         return self.place.workspace.artefacts.find("adversarial", self._images(shown)) is not None
 
-    def _examples(self, shown: Shown) -> Tensor:
-        source = str(shown.source)
-        return adversarial_of(
-            self.place.workspace,
-            self.place.splits,
-            "test",
-            source=(self.names[source], lambda: self.networks[source]),
-            attack=shown.attack,
-        )
+    def _examples(self, shown: Shown) -> Tensor | None:
+        """What is shown; None, remembered as a gap, if no examples can be crafted on the source."""
+        if (source := shown.source) is None:
+            return self.place.splits.test.images
+        try:
+            return adversarial_of(
+                self.place.workspace,
+                self.place.splits,
+                "test",
+                source=(self.names[source], lambda: self.networks[source]),
+                attack=shown.attack,
+            )
+        except UnusableSourceError as error:
+            if source == REFERENCE:
+                raise
+            self.watch(Said(f"{source} is left out: {error.what}"))
+            answers.remember_gap(self.place.memo, self.names[source], error.what, what=source)
+            return None
 
 
 def _crafted_by(shown: Shown) -> str:

@@ -47,6 +47,7 @@ def difference(separate: Content, paper: Content) -> Content:
             for key, ours, theirs in _settings(separate, paper)
             if ours != theirs
         },
+        "counted": [min(counts), max(counts)] if (counts := _counts(separate, paper, columns)) else [],
         "images": {"separate": separate["data"][0]["images"], "paper": paper["data"][0]["images"]},
         "left_out": {
             name: {str(seed): why for seed, why in zip(separate["seeds"], whys, strict=True) if why}
@@ -116,6 +117,18 @@ def _added(
     ]
 
 
+def _counts(separate: Content, paper: Content, columns: Sequence[str]) -> list[int]:
+    """How many images each figure counts."""
+    return [
+        cell["count"]
+        for table in (separate, paper)
+        for row in table["networks"].values()
+        for name in columns
+        for cell in row[name]["measured"]
+        if cell.get("count")
+    ]
+
+
 def _summary(added: Sequence[float | None], baseline: Sequence[float | None] | None) -> Content:
     there = [each for each in added if each is not None]
     summary: Content = {
@@ -138,8 +151,11 @@ def as_text(found: Content) -> Group:
     spread = "" if len(found["seeds"]) == 1 else ", ± standard deviation"
     more = f"; [how much more than to {baseline}]" if baseline else ""
     title = f"{found['table']}, scale {found['scale']}: what the paper's protocol adds"
-    tested = f"of {found['images']['separate']['test']:,} test images"
-    caption = f"percentage points {tested}, seeds {', '.join(map(str, found['seeds']))}{spread}{more}"
+    counted = " to ".join(f"{count:,}" for count in dict.fromkeys(found["counted"]))
+    caption = (
+        f"percentage points{counted and f' of {counted} images'}, "
+        f"seeds {', '.join(map(str, found['seeds']))}{spread}{more}"
+    )
     shown = Table(
         title=Text(legible(title), "table.title"),
         caption=Text(legible(caption), "table.caption"),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from contragrad.attacks.examples import craft
 from contragrad.data.dataset import Dataset, Examples, Splits, pixels, split
-from contragrad.errors import UserError
+from contragrad.errors import UnusableSourceError, UserError
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import Context
 from contragrad.networks.inference import all_reference_directions
@@ -144,7 +144,7 @@ def directions(workspace: Workspace, splits: Splits, place: int = 0) -> Tensor:
     """A source's unit gradients (N, C, H, W) at the training images, computed once.
 
     Raises:
-        UserError: if some are not finite.
+        UnusableSourceError: if some are not finite.
     """
     source = workspace.source_names()[place]
 
@@ -152,7 +152,7 @@ def directions(workspace: Workspace, splits: Splits, place: int = 0) -> Tensor:
         found = all_reference_directions(load_source(workspace, splits, place), splits.train)
         # With one of them in it, every batch's loss is NaN, and every evaluation would be called diverged.
         if lost := int((~found.isfinite().flatten(1).all(1)).sum()):
-            raise UserError(
+            raise UnusableSourceError(
                 f"the input gradients are not finite at {lost:,} of {len(found):,} training images",
                 where=_called(workspace, source),
                 remedy="a network that can be differentiated at every image, those of one shade too",
@@ -186,7 +186,8 @@ def adversarial_of(
         attack: None is the study's.
 
     Raises:
-        UserError: if a gradient or an example is not finite, or if the attack cannot be made.
+        UnusableSourceError: if a gradient or an example is not finite.
+        UserError: if the attack cannot be made.
     """
     name = workspace.reference_name if source is None else source[0]
 
@@ -198,7 +199,7 @@ def adversarial_of(
         try:
             crafted = craft(network, examples.images, examples.labels, settings, seed=seed)
         except FloatingPointError as error:
-            raise UserError(
+            raise UnusableSourceError(
                 f"no examples can be crafted at the {part} images: {error}",
                 where=_called(workspace, name),
                 remedy="a network with finite gradients at every image, those of one shade too",

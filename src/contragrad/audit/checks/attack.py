@@ -90,11 +90,12 @@ def converged(findings: Findings) -> Result:
         parts.append(f"twice the steps on {source}: {100 * change:+.1f} points")
         holds = holds and abs(change) <= SLACK
     own = starts(findings)
-    change = (findings.fooled(own).share or 0.0) - (findings.fooled(own[:1]).share or 0.0)
-    parts.append(f"{len(own)} starts: {100 * change:+.1f} points")
-    holds = holds and change <= SLACK
-    if holds and len(own) < 2:
-        return unknown(f"PGD on the network itself had one start alone; {parts[0]}; {parts[1]}")
+    if len(own) > 1:
+        change = (findings.fooled(own).share or 0.0) - (findings.fooled(own[:1]).share or 0.0)
+        parts.append(f"{len(own)} starts: {100 * change:+.1f} points")
+        holds = holds and change <= SLACK
+    elif holds:
+        return unknown(f"{'; '.join(parts)}; PGD on the network itself had one start alone")
     return decided(holds, "; ".join(parts))
 
 
