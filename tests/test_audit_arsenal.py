@@ -81,7 +81,7 @@ def arsenal(tmp_path: Path) -> Iterator[Arsenal]:
 
 def test_an_estimate_counts_the_sources_that_the_attacker_must_train_first(arsenal: Arsenal) -> None:
     own = architecture(arsenal.workspace.config.reference)
-    arsenal.paces |= {TEXT: 2.0, own: 3.0}
+    arsenal.paces.known.update({TEXT: 2.0, own: 3.0})
     steps = PLAIN_STEP * len(arsenal.splits.train)
     cores = torch.get_num_threads() / arsenal.executor.slots
     penalised = step_cost("orthogonal")
@@ -92,7 +92,7 @@ def test_an_estimate_counts_the_sources_that_the_attacker_must_train_first(arsen
     arsenal.get([FIRST])
     assert arsenal.seconds_to_have(FIRST) == 0
     # Others of the same recipe take the same ones.
-    arsenal.paces |= {arsenal.tasks[sources.stranger(1)].architecture: 2.0}
+    arsenal.paces.known.update({arsenal.tasks[sources.stranger(1)].architecture: 2.0})
     assert arsenal.seconds_to_have(sources.stranger(1)) == pytest.approx(alone)
 
 
@@ -160,8 +160,8 @@ def test_the_ordinary_network_leaves_most_of_the_budget_to_attackers(arsenal: Ar
     own = architecture(arsenal.workspace.config.reference)
     for minutes, there in ((1000.0, True), (2.0, False)):
         timed = armed(arsenal, minutes=minutes)
-        timed.paces |= {own: 60.0 / len(arsenal.splits.train), timed.target.fingerprint: 1e-9}
-        timed.paces |= {timed.workspace.reference_name: 1e-9}
+        timed.paces.known.update({own: 60.0 / len(arsenal.splits.train), timed.target.fingerprint: 1e-9})
+        timed.paces.known.update({timed.workspace.reference_name: 1e-9})
         found = Runner(arsenal=timed, begun=time.monotonic())._ordinary()
         assert (found is not None) == there
         arsenal.workspace.artefacts.remove(

@@ -1,11 +1,9 @@
 """The sources that an audit has, and how it comes by those that it has not."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import nn
 from torchvision.models import ResNet
 
 from contragrad.attacks.transfer import with_skips
@@ -14,29 +12,22 @@ from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
 from contragrad.audit.braced import braced, fault_of
 from contragrad.audit.distillation import COPY, agreement, distilled, distilled_name
+from contragrad.audit.pace import Paces
 from contragrad.audit.settings import AuditSettings
-from contragrad.audit.target import UNCHANGED, Target, is_foreign
-from contragrad.data.dataset import Examples, Splits, pixels
+from contragrad.audit.target import Target, is_foreign
+from contragrad.data.dataset import Splits
 from contragrad.engine.executors import Executor, TaskFailedError
 from contragrad.errors import UnusableSourceError
-from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import stream_seed
 from contragrad.jobs import full_trainings
 from contragrad.jobs.material import make_material, missing_sources
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import against, deployed_architecture, deployed_name, task_name
-from contragrad.networks.inference import device_of
 from contragrad.networks.objectives import OBJECTIVES, PLAIN_STEP, step_cost
-from contragrad.reference import architecture, construct
+from contragrad.reference import architecture
 from contragrad.run_folder.contents import load_reference, normalisation
 from contragrad.run_folder.workspace import Workspace
 from contragrad.watch.events import Ended, Stage, Watcher, epoch_of
-
-TIMED = (2, 50)
-"""Images on which a gradient is timed: more where few take little time."""
-
-LONG = 0.05
-"""Seconds for few images from which on more are not asked."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +45,7 @@ class Arsenal:
         networks: the sources that are there.
         missing: what was left out, and why.
         lost: sources that cannot be had.
-        paces: seconds for an image's gradient, by the network's architecture or fingerprint.
+        paces: how long an image's gradient takes.
     """
 
     workspace: Workspace
@@ -67,9 +58,10 @@ class Arsenal:
     networks: dict[str, Named] = field(init=False)
     missing: dict[str, str] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
-    paces: dict[str, float] = field(default_factory=dict)
+    paces: Paces = field(init=False)
 
     def __post_init__(self) -> None:
+        self.paces = Paces(self.workspace.problem, self.splits.test)
         self.tasks = {
             name: _of_this_code(task, self.target)
             for name, task in sources.trainings(self.workspace, self.target, self.settings.surrogates).items()
@@ -159,27 +151,19 @@ class Arsenal:
     def _seconds_to_train(self, task: FullTraining) -> float:
         """With all cores; a step has its weights' gradients too."""
         work = task.epochs * len(self.splits.train) * step_cost(task.objective)
-        return work * PLAIN_STEP * self._pace_of(task.architecture)
+        return work * PLAIN_STEP * self.paces.of_architecture(task.architecture)
 
     def seconds_for_gradient(self, name: str) -> float:
         """How long an input gradient of the source takes for an image."""
         if name not in self.networks:
             return self._pace_of_training(name)
         known = self.networks[name]
-        return self._pace(known.fingerprint, lambda: known.network)
+        return self.paces.of(known.fingerprint, lambda: known.network)
 
     def _pace_of_training(self, name: str) -> float:
         if name == sources.DISTILLED:
-            return self._pace_of(COPY)
-        return self._pace_of(deployed_architecture(self.tasks[name], self.workspace))
-
-    def _pace_of(self, text: str) -> float:
-        return self._pace(text, lambda: untrained(text, self.workspace.problem))
-
-    def _pace(self, of: str, network: Callable[[], nn.Module]) -> float:
-        if of not in self.paces:
-            self.paces[of] = seconds(braced(network(), self.splits.test), self.splits.test)
-        return self.paces[of]
+            return self.paces.of_architecture(COPY)
+        return self.paces.of_architecture(deployed_architecture(self.tasks[name], self.workspace))
 
     def get(self, names: Sequence[str]) -> None:
         """Comes by the sources, those that are trained all at once; notes why if one cannot be had."""
@@ -284,27 +268,6 @@ def _of_this_code(task: FullTraining, target: Target) -> FullTraining:
     if not (target.code and _anew(task, target)):
         return task
     return replace(task, seed=stream_seed(task.seed, target.code))
-
-
-def untrained(text: str, problem: Problem) -> nn.Module:
-    """A network to be timed; what the pixels are scaled by takes no other time."""
-    return construct(text, problem, UNCHANGED, 0)
-
-
-def seconds(network: nn.Module, examples: Examples) -> float:
-    """How long an image's input gradient takes here, in a batch if it is short."""
-    device = device_of(network)
-    for count in TIMED:
-        images = pixels(examples.images[:count]).to(device)
-        taken = []
-        for _ in range(2):  # the first time is slower
-            begun = time.monotonic()
-            part = images.clone().requires_grad_()
-            torch.autograd.grad(network.eval()(part).sum(), part)
-            taken.append(time.monotonic() - begun)
-        if min(taken) > LONG:
-            break
-    return min(taken) / len(images)
 
 
 def _cause(traceback: str) -> str:

@@ -13,6 +13,15 @@ from contragrad.settings.config import AttackSettings
 REFERENCE = "reference"
 TARGET = "the network itself"
 
+STRONGER_TRANSFER = "stronger transfer"
+"""The key of who has attacks that were made to transfer."""
+
+UNDEFENDED_TWIN = "undefended twin"
+"""The key of who trains the same architecture the ordinary way."""
+
+DISTILLATION = "distillation"
+"""The key of who trains a copy on the network's answers."""
+
 UNSEEN = "unseen sources"
 """The key of who has networks that the target was never trained against."""
 
@@ -183,7 +192,7 @@ def _numbered(name: Callable[[int], str]) -> Callable[[AuditSettings], tuple[str
 
 ATTACKERS: tuple[Attacker, ...] = (
     Attacker(
-        key="reference",
+        key=REFERENCE,
         threat=lambda settings: (
             "Has the public reference, not the network; crafts on it with FGSM, L_inf-PGD and L_2-PGD of "
             f"{settings.steps} steps."
@@ -201,7 +210,7 @@ ATTACKERS: tuple[Attacker, ...] = (
         attempts=_reversed,
     ),
     Attacker(
-        key="stronger transfer",
+        key=STRONGER_TRANSFER,
         threat=lambda settings: (
             f"Has the public reference and attacks of {settings.steps} steps that were made to transfer: MI, "
             "towards a class too, NI, DI, TI, VMI and, if it is a ResNet or DenseNet, SGM."
@@ -227,7 +236,7 @@ ATTACKERS: tuple[Attacker, ...] = (
         joined=sources.ORDINARY,
     ),
     Attacker(
-        key="undefended twin",
+        key=UNDEFENDED_TWIN,
         threat=lambda _: (
             "Knows the architecture and the training data, not the recipe; trains it the ordinary way once, "
             "and crafts on that."
@@ -236,7 +245,7 @@ ATTACKERS: tuple[Attacker, ...] = (
         attempts=_own,
     ),
     Attacker(
-        key="distillation",
+        key=DISTILLATION,
         threat=lambda settings: (
             "Has images without labels and may ask the network for its logits, "
             f"{settings.distilled:,} answers in all; trains a copy on them."

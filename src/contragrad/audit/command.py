@@ -7,11 +7,12 @@ from typing import Any
 
 from contragrad.audit import model as models
 from contragrad.audit import target
-from contragrad.audit.arsenal import Arsenal, seconds, untrained
+from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.asked import depth_of, is_run, require_fitting, require_named
 from contragrad.audit.braced import braced
 from contragrad.audit.facts import Facts
 from contragrad.audit.findings import Findings
+from contragrad.audit.pace import seconds, untrained
 from contragrad.audit.place import place_of, require_as_deep
 from contragrad.audit.runner import Runner, sample
 from contragrad.audit.shown import write

@@ -142,7 +142,7 @@ class Findings(Measured):
     @property
     def mean_cosine(self) -> tuple[float, float]:
         """The 95 % interval of the mean cosine of the target's input gradients with the reference's."""
-        return mean_interval(self.probes.aligned["reference"])
+        return mean_interval(self.probes.aligned[REFERENCE])
 
     @property
     def turned(self) -> bool:

@@ -1,5 +1,7 @@
 """What an audit comes to, in words."""
 
+from collections.abc import Iterator, Sequence
+
 from contragrad.audit.attackers import ATTACKERS
 from contragrad.audit.checks.claim import gain
 from contragrad.audit.checks.every import judged
@@ -44,80 +46,79 @@ def verdict(findings: Findings) -> str:
 
 def sentences(findings: Findings) -> list[str]:
     """Those of the verdict, one or two for each thing that it says."""
-    facts, strongest = findings.facts, findings.withstood
     clean = Share.of(findings.clean)
-    run = any(findings.tried.values())
-    right = run and clean.hits > 0
-    untried = findings.untried(strongest) if strongest else []
-    masked = order(findings)
-    broken = [
-        str(check.number)
-        for check, result in judged(findings)
-        if check.number in OF_THE_ATTACKS and result.verdict == "FAIL"
+    every = [
+        f"{findings.facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
+        f"what follows is of those, at L_inf {radius(findings.settings.epsilon)}."
     ]
+    if clean.interval is None or clean.interval[0] <= findings.facts.chance:
+        every.append("That is not above chance: what it withstands says nothing.")
+    if not any(findings.tried.values()):
+        every.append("No attacker was run, so nothing is known of what it withstands.")
+    elif not clean.hits:
+        every.append("No image is classified correctly, so none is left to fool.")
+    else:
+        every += _strongest(findings)
+        every += _weakest(findings)
+    every += _others(findings)
+    if any(findings.tried.values()) and clean.hits:
+        every.append(_of_l2(findings))
+    return [sentence for sentence in (*every, gain(findings), *_in_doubt(findings)) if sentence]
+
+
+def _strongest(findings: Findings) -> Iterator[str]:
+    """Who is withstood, and what nobody knows of him and of weaker ones."""
+    if (strongest := findings.withstood) is None:
+        yield "There is no attacker whom it is shown to withstand together with all weaker ones."
+        return
+    yield f"The strongest attacker it withstands: {_told(findings, strongest)}"
+    if untried := findings.untried(strongest):
+        yield f"Of that attacker's plan this was not tried: {', '.join(untried)}."
+    if unknown := findings.unknown_below:
+        yield f"Of {len(unknown)} weaker than that nothing is known."
+
+
+def _weakest(findings: Findings) -> Iterator[str]:
+    """Who defeats it."""
+    if (weakest := findings.defeated_by) is None:
+        yield "None of the attackers who were run defeats it."
+    else:
+        yield f"The weakest attacker who defeats it: {_told(findings, weakest)}"
+
+
+def _others(findings: Findings) -> Iterator[str]:
+    """Who weakens it, of whom nothing is shown, and what the recipe's attackers are taken to know."""
+    facts = findings.facts
     standings = {attacker.key: findings.standing(attacker.key) for attacker in ATTACKERS}
     weakened, doubted, left = (
         [key for key, standing in standings.items() if standing == wanted]
         for wanted in ("weakened", "inconclusive", "not run")
     )
-    every: tuple[tuple[object, str], ...] = (
-        (
-            True,
-            f"{facts.target} classifies {said(clean)} of {findings.images:,} test images correctly; "
-            f"what follows is of those, at L_inf {radius(findings.settings.epsilon)}.",
-        ),
-        (
-            clean.interval is None or clean.interval[0] <= facts.chance,
-            "That is not above chance: what it withstands says nothing.",
-        ),
-        (not run, "No attacker was run, so nothing is known of what it withstands."),
-        (run and not right, "No image is classified correctly, so none is left to fool."),
-        (
-            right and strongest is None,
-            "There is no attacker whom it is shown to withstand together with all weaker ones.",
-        ),
-        (strongest, f"The strongest attacker it withstands: {_told(findings, strongest)}"),
-        (
-            untried,
-            f"Of that attacker's plan this was not tried: {', '.join(untried)}.",
-        ),
-        (findings.unknown_below, f"Of {len(findings.unknown_below)} weaker than that nothing is known."),
-        (right and findings.defeated_by is None, "None of the attackers who were run defeats it."),
-        (
-            right and findings.defeated_by,
-            f"The weakest attacker who defeats it: {_told(findings, findings.defeated_by)}",
-        ),
-        (
-            weakened,
-            "It is weakened by: "
-            + "; ".join(f"{key} (fools {_fooled(findings, key)})" for key in weakened)
-            + ".",
-        ),
-        (
-            doubted,
-            "Inconclusive, each for a reason that the card gives: "
-            + "; ".join(f"{key} (fools {_fooled(findings, key)})" for key in doubted)
-            + ".",
-        ),
-        (
-            not facts.recipe_known,
+    if weakened:
+        yield f"It is weakened by: {_each(findings, weakened)}."
+    if doubted:
+        yield f"Inconclusive, each for a reason that the card gives: {_each(findings, doubted)}."
+    if not facts.recipe_known:
+        yield (
             "How it was trained is not known: attackers who know the recipe are taken to know "
-            f"{facts.objective}, {facts.epochs} epochs, which says little if it was another.",
-        ),
-        (left, f"Not run, so nothing is known of: {', '.join(left)}."),
-        (right, _of_l2(findings)),
-        (True, gain(findings)),
-        (
-            masked.verdict == "FAIL",
-            f"Its gradients mislead the white-box attack ({masked.figure}), whose figure is too good.",
-        ),
-        (
-            broken,
-            "The attacks themselves are in doubt, and what it withstands with them: see "
-            f"{', '.join(broken)}.",
-        ),
-    )
-    return [sentence for holds, sentence in every if holds and sentence]
+            f"{facts.objective}, {facts.epochs} epochs, which says little if it was another."
+        )
+    if left:
+        yield f"Not run, so nothing is known of: {', '.join(left)}."
+
+
+def _each(findings: Findings, keys: Sequence[str]) -> str:
+    return "; ".join(f"{key} (fools {_fooled(findings, key)})" for key in keys)
+
+
+def _in_doubt(findings: Findings) -> Iterator[str]:
+    """What speaks against the attacks themselves."""
+    masked = order(findings)
+    if masked.verdict == "FAIL":
+        yield f"Its gradients mislead the white-box attack ({masked.figure}), whose figure is too good."
+    failed = [check.number for check, result in judged(findings) if result.verdict == "FAIL"]
+    if broken := ", ".join(str(number) for number in failed if number in OF_THE_ATTACKS):
+        yield f"The attacks themselves are in doubt, and what it withstands with them: see {broken}."
 
 
 def _of_l2(findings: Findings) -> str:
@@ -137,8 +138,7 @@ def _fooled(findings: Findings, key: str) -> str:
     return said(every) if every == own else f"{said(every)} with what others found, {said(own)} alone"
 
 
-def _told(findings: Findings, key: str | None) -> str:
-    if key is None:
-        return ""
+def _told(findings: Findings, key: str) -> str:
+    """Who an attacker is, and how many he fools."""
     (attacker,) = (each for each in ATTACKERS if each.key == key)
     return f"{key}, who fools {_fooled(findings, key)}. {attacker.threat(findings.settings)}"

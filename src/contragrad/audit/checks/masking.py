@@ -1,6 +1,6 @@
 """Checks 13 to 16: whether gradients are hidden, and what the architecture alone is worth."""
 
-from contragrad.audit.attackers import QUERIES
+from contragrad.audit.attackers import QUERIES, UNDEFENDED_TWIN
 from contragrad.audit.checks.check import (
     AUTOATTACK,
     CARLINI,
@@ -89,7 +89,7 @@ def present(findings: Findings) -> Result:
 
 def twin(findings: Findings) -> Result:
     """An undefended network of the same architecture does not give the network away."""
-    return attackers_result(findings, "undefended twin")
+    return attackers_result(findings, UNDEFENDED_TWIN)
 
 
 CHECKS: tuple[Check, ...] = (

@@ -4,7 +4,15 @@ import torch
 from torch import Tensor
 
 from contragrad.audit import sources
-from contragrad.audit.attackers import RECIPE, REFERENCE, REVERSED, UNSEEN, pgd
+from contragrad.audit.attackers import (
+    DISTILLATION,
+    RECIPE,
+    REFERENCE,
+    REVERSED,
+    STRONGER_TRANSFER,
+    UNSEEN,
+    pgd,
+)
 from contragrad.audit.checks.check import (
     BLACK_BOX,
     LOTOS,
@@ -61,13 +69,13 @@ def _unseen(findings: Findings) -> dict[str, list[Tried]]:
 
 def stronger(findings: Findings) -> Result:
     """Attacks made to transfer are withstood on the reference."""
-    return attackers_result(findings, "stronger transfer")
+    return attackers_result(findings, STRONGER_TRANSFER)
 
 
 def around(findings: Findings) -> Result:
     """The gradients are misaligned at the images and around them, by the intervals of mean cosines."""
     probes = findings.probes
-    at, nearby, path = probes.aligned["reference"], probes.aligned_nearby, probes.aligned_on_path
+    at, nearby, path = probes.aligned[REFERENCE], probes.aligned_nearby, probes.aligned_on_path
     figure = (
         f"mean cosine with the reference's gradient {_mean(at)} at the images, {_mean(nearby)} in noise "
         f"around them, {_mean(path)} along its attack's path"
@@ -98,7 +106,7 @@ def sign(findings: Findings) -> Result:
     turned, straight = findings.tried.get(REVERSED, ()), findings.tried.get(REFERENCE, ())
     if not turned or not straight:
         return unknown("the reference was not attacked both ways")
-    cosines = findings.probes.aligned["reference"]
+    cosines = findings.probes.aligned[REFERENCE]
     quarters = torch.quantile(cosines.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
     down, up = findings.fooled(turned), findings.fooled(straight)
     p = mcnemar(findings.survivors(turned), findings.survivors(straight))
@@ -125,7 +133,7 @@ def adaptive(findings: Findings) -> Result:
 
 def copied(findings: Findings) -> Result:
     """A copy trained on the network's answers is withstood."""
-    return attackers_result(findings, "distillation")
+    return attackers_result(findings, DISTILLATION)
 
 
 def disjoint(findings: Findings) -> Result:
