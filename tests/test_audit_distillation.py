@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from audits import CONFIG, SETTINGS
-from contragrad.audit.distillation import agreement, distilled, distilled_name, probabilities, questions
+from contragrad.audit.distillation import distilled, distilled_name, probabilities, questions
+from contragrad.audit.probes import _agreement
+from contragrad.audit.sources import DISTILLED, TWIN
 from contragrad.audit.target import Target
 from contragrad.data.dataset import Examples, Splits, pixels
+from contragrad.evaluate import Share
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.inference import predict
 from contragrad.run_folder.workspace import Workspace
@@ -85,8 +88,9 @@ def test_a_network_agrees_with_itself_and_with_a_reversed_one_never() -> None:
             return -super().forward(images)
 
     images = torch.rand(100, 1, 8, 8)
-    assert agreement(Linear(), Linear(), images) == 1
-    assert agreement(Linear(), Opposite(), images) == 0
+    assert _agreement(Linear(), {DISTILLED: Linear()}, images) == Share(100, 100)
+    assert _agreement(Linear(), {DISTILLED: Opposite()}, images) == Share(0, 100)
+    assert _agreement(Linear(), {TWIN: Linear()}, images) is None
 
 
 def copied(folder: Path, network: nn.Module) -> tuple[Workspace, Splits, Target]:

@@ -103,7 +103,7 @@ CASES: list[tuple[list[float] | None, int]] = [
 def test_the_last_or_the_first_best_epoch_is_kept(
     scores: list[float] | None, kept: int, tmp_path: Path
 ) -> None:
-    assert train(tmp_path, scores) == {"network": "a", "parameters": 4 * 9 + 8 + 4 * 49 * 8 + 8 + 8 * 10 + 10}
+    assert train(tmp_path, scores) is None
     assert_equal(stored(tmp_path), weights_by_epoch()[kept])
     assert not list(tmp_path.glob("checkpoint-*"))
 
@@ -146,15 +146,15 @@ def test_a_training_that_diverges_is_infeasible_and_is_not_begun_again(tmp_path:
         )
 
     reason = "diverged: the loss was not finite in epoch 2"
-    assert trained(float("nan"), 3) == {"infeasible": reason}
+    assert trained(float("nan"), 3) == reason
     assert heard == [1]
     assert [path.name for path in tmp_path.iterdir()] == ["diverged-a.safetensors"]
     assert diverged(artefacts, "a") == reason
-    assert trained(None, 3) == {"infeasible": reason}
+    assert trained(None, 3) == reason
     assert heard == [1]
     assert diverged(artefacts, "b") is None
     artefacts.remove("diverged", "a")
-    assert trained(None, 3) == {"network": "a", "parameters": 4 * 9 + 8 + 4 * 49 * 8 + 8 + 8 * 10 + 10}
+    assert trained(None, 3) is None
 
 
 def test_a_file_of_something_else_is_no_reason(tmp_path: Path) -> None:

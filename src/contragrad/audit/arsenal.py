@@ -11,7 +11,7 @@ from contragrad.audit import sources
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
 from contragrad.audit.braced import braced, fault_of
-from contragrad.audit.distillation import COPY, agreement, distilled, distilled_name
+from contragrad.audit.distillation import COPY, distilled, distilled_name
 from contragrad.audit.pace import Paces
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target, is_foreign
@@ -249,13 +249,7 @@ class Arsenal:
             self._lose(name, fault_of(error))
             self.watch(Ended(name))
             return
-        images = self.splits.test.images[: self.settings.images]
-        share = agreement(self.networks[name].network, self.target.network, images)
-        self.watch(
-            Ended(
-                name, text=f"{name}: agrees with the network on {100 * share:.1f} % of {len(images)} images"
-            )
-        )
+        self.watch(Ended(name))
 
 
 def _anew(task: FullTraining, target: Target) -> bool:

@@ -13,7 +13,7 @@ from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.errors import UnusableSourceError
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.jobs.refine import FullTraining, train_fully
-from contragrad.networks.inference import answers, are_probabilities, predict
+from contragrad.networks.inference import answers, are_probabilities
 from contragrad.networks.network import placed
 from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import generator
@@ -63,7 +63,7 @@ def distilled(
             epochs=config.reference.epochs,
             seed=seed,
         )
-        result = train_fully(
+        why = train_fully(
             network,
             task,
             name=name,
@@ -75,8 +75,8 @@ def distilled(
             artefacts=artefacts,
             report=report,
         )
-        if "infeasible" in result:
-            raise UnusableSourceError(f"the distilled copy's training {result['infeasible']}", where="audit")
+        if why is not None:
+            raise UnusableSourceError(f"the distilled copy's training {why}", where="audit")
     network.load_state_dict(artefacts.load("network", name))
     return Named(placed(network.requires_grad_(False).eval(), workspace.device), name)
 
@@ -113,8 +113,3 @@ def probabilities(network: nn.Module, images: Tensor) -> Tensor:
     """What the network in evaluation mode takes for each class's probability, (N, classes), on the CPU."""
     said = answers(network, images)
     return said if are_probabilities(said) else said.softmax(1)
-
-
-def agreement(network: nn.Module, other: nn.Module, images: Tensor) -> float:
-    """The share of images that both networks give the same class."""
-    return float((predict(network, images) == predict(other, images)).double().mean())

@@ -15,7 +15,7 @@ from contragrad.networks.randomness import generator, isolated
 
 
 def _with_none(network: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The network with one class more, that of images whose answer is no number, else out of the question."""
+    """The network with one class more, given to images whose answer is no number, and to no other."""
 
     def answered(images: Tensor) -> Tensor:
         logits = network(images)

@@ -139,7 +139,7 @@ class Runner:
         return arsenal.networks.get(name)
 
     def _require_answers(self, examples: Examples) -> None:
-        """All asks these two: no audit, and no hour of attacks, where they fail at the images as they are."""
+        """Everything asks reference and target: no audit where they fail at the images as they are."""
         for name in (REFERENCE, TARGET):
             found = self.arsenal.networks[name]
             if not found.foreign:

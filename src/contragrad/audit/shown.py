@@ -130,7 +130,7 @@ def notes(findings: Findings) -> str:
 
 
 def measured(findings: Findings) -> str:
-    """Of what the figures are that stand in no table, a line each."""
+    """The figures that stand in no table, a line each."""
     lines = [f"the reference: {findings.facts.reference}, {findings.facts.reference_made}"]
     for each in asked(findings):
         told = ", ".join(

@@ -7,9 +7,10 @@ from contragrad.audit.target import Target
 from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.shapes import Problem
-from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.fingerprint import stream_seed
 from contragrad.jobs.recipes import UNDEFENDED, ordinary
 from contragrad.jobs.refine import FullTraining
+from contragrad.jobs.tasks import ensemble_name
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.reference import architecture, text_of
@@ -165,6 +166,6 @@ def strangers(settings: SearchSettings, problem: Problem, seed: int, count: int)
 
 def ensemble(members: Sequence[Named]) -> Named:
     """The members as one source."""
-    names = [member.fingerprint for member in members]
+    name = ensemble_name([member.fingerprint for member in members])
     network = Ensemble([member.network for member in members]).eval()
-    return Named(network, fingerprint("ensemble/1", names), any(member.foreign for member in members))
+    return Named(network, name, any(member.foreign for member in members))

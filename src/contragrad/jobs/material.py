@@ -104,7 +104,7 @@ def _train_here(
 ) -> None:
     """Trains a network in the driver, with all cores."""
     config = workspace.config
-    result = train_fully(
+    why = train_fully(
         network.to(workspace.device),
         task,
         name=name,
@@ -116,7 +116,7 @@ def _train_here(
         report=lambda message: watch(epoch_of(name, task.name, message)),
     )
     watch(Ended(name))
-    if "infeasible" in result:
+    if why is not None:
         raise UnusableSourceError(
-            f"the training of {task.name} {result['infeasible']}", where=task.name, remedy="another seed"
+            f"the training of {task.name} {why}", where=task.name, remedy="another seed"
         )

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
 from contragrad.data.dataset import Examples
-from contragrad.fingerprint import Plain, fingerprint
+from contragrad.fingerprint import fingerprint
 from contragrad.fitness import Report
 from contragrad.networks.inference import device_of
-from contragrad.networks.network import parameter_count
 from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.training import DivergedError, begin, restore, snapshot, train_epoch
 from contragrad.settings.choices import Keep, Objective, Source
@@ -147,7 +146,7 @@ def train_fully(
     artefacts: Artefacts,
     report: Report,
     score: Callable[[nn.Module], float] | None = None,
-) -> dict[str, Plain]:
+) -> str | None:
     """Trains the network and stores its weights as the artefact `network-<name>`.
 
     A checkpoint every so many epochs holds weights and optimiser: training that was interrupted goes on
@@ -156,14 +155,14 @@ def train_fully(
     would again: it is not begun a second time.
 
     Returns:
-        The artefact's name and the number of the network's parameters, or why the training is infeasible.
+        None, or why the training is infeasible.
 
     Source: section 4, implementation details: the refinement of the evolved networks.
     Deviates: the refinement goes on in one training, the optimiser's state kept; the paper does not say. The
         epoch with the best score may be kept, the paper's networks are those after the last.
     """
     if (reason := diverged(artefacts, name)) is not None:
-        return {"infeasible": reason}
+        return reason
     training = replace(task.weighted(training), objective=task.objective)
     session, best = begin(network, training), Best()
     if (saved := artefacts.find("checkpoint", name)) is not None:
@@ -184,7 +183,7 @@ def train_fully(
         text = torch.tensor(list(reason.encode()), dtype=torch.uint8)
         artefacts.save("diverged", name, {"reason": text})
         artefacts.remove("checkpoint", name)
-        return {"infeasible": reason}
+        return reason
     artefacts.save("network", name, best.weights or dict(network.state_dict()))
     artefacts.remove("checkpoint", name)
-    return {"network": name, "parameters": parameter_count(network)}
+    return None

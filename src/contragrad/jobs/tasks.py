@@ -1,6 +1,6 @@
 """What a worker can be asked to do: evaluate a trial, or train a network in full."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -49,7 +49,7 @@ def _train(task: FullTraining, workspace: Workspace, shared: Context, report: Re
     def fitness(trained: nn.Module) -> float:
         return measure(trained, shared.fitness, shared.adversarial).fitness
 
-    return train_fully(
+    why = train_fully(
         network.to(shared.device),
         task,
         name=task_name(task, workspace),
@@ -65,6 +65,7 @@ def _train(task: FullTraining, workspace: Workspace, shared: Context, report: Re
         report=report,
         score=fitness if task.keep == "best" else None,
     )
+    return {} if why is None else {"infeasible": why}
 
 
 def reads(task: Task, workspace: Workspace) -> tuple[str, ...]:
@@ -117,7 +118,12 @@ def deployed_name(task: FullTraining, workspace: Workspace) -> str:
     """The fingerprint of what is deployed: the trained network, or it together with its surrogates."""
     own = task_name(task, workspace)
     surrogates = surrogate_names(task, workspace)
-    return fingerprint("ensemble/1", [own, *surrogates.values()]) if surrogates else own
+    return ensemble_name([own, *surrogates.values()]) if surrogates else own
+
+
+def ensemble_name(members: Sequence[str]) -> str:
+    """The fingerprint of an ensemble, by those of its members."""
+    return fingerprint("ensemble/1", list(members))
 
 
 def deployed_architecture(task: FullTraining, workspace: Workspace) -> str:

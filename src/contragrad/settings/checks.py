@@ -16,7 +16,7 @@ from contragrad.outside import LONGEST_NUMBER, from_yaml, require_plain
 from contragrad.settings.config import TRUSTING, StudyConfig
 
 LONGEST_KEY = 60
-"""Letters of a key that is none that are shown, and compared with those that are."""
+"""Letters of an unknown key that are shown, and matched against the known ones."""
 
 
 def kinds(record: type = StudyConfig, prefix: str = "") -> dict[str, Any]:
@@ -32,7 +32,7 @@ def kinds(record: type = StudyConfig, prefix: str = "") -> dict[str, Any]:
 
 
 LISTS: dict[type, str] = {int: "[1, 3]", float: "[0.25, 0.5]", str: '["conv(16,3) fc(64)"]'}
-"""Of what a list may be -> one; otherwise it is of sources."""
+"""What a list setting may hold -> an example; any other list is of sources."""
 
 
 def kind_text(kind: Any) -> str:
