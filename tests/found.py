@@ -147,6 +147,7 @@ def compared(right: int, architecture: str = ARCHITECTURE, objective: Objective 
 FACTS = Facts(
     recipe_known=True,
     target=NAME,
+    data="digits, fingerprint 0011223344556677",
     reference="hand-engineered-a",
     reference_made="trained here from scratch, 20 epochs",
     architecture=ARCHITECTURE,

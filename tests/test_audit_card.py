@@ -107,7 +107,7 @@ def test_the_verdict_says_of_every_attacker_how_it_stands_with_him(standings: di
     withstood = [key for key in KEYS[:first] if real[key] == "withstood" and key != "reversed"]
     defeating = [key for key in KEYS if real[key] == "defeated"]
     run = any(found.tried.values())
-    assert ("There is no attacker whom it is shown to withstand together" in text) == (run and not withstood)
+    assert ("It is not shown to withstand any attacker together with" in text) == (run and not withstood)
     assert ("No attacker was run, so nothing is known" in text) == (not run)
     assert ("None of the attackers who were run defeats it." in text) == (run and not defeating)
     if withstood:
@@ -166,17 +166,21 @@ def test_the_numbers_of_what_was_withstood_stand_in_the_threats() -> None:
 
 
 def test_the_verdict_says_of_l2_what_such_examples_do_and_whether_that_says_anything() -> None:
-    said = "In the L_2 ball of 1/2 the reference's examples, turned or not, fool 2.1 % [1.4, 3.2]."
-    assert said in verdict.verdict(sound())
-    assert "That says nothing" not in verdict.verdict(sound())
+    said = (
+        "In the L_2 ball of 1/2 the reference's examples, made up or down its loss, fool 2.1 % [1.4, 3.2]: "
+    )
+    assert f"{said}it withstands them." in verdict.verdict(sound())
+    assert sound().l2_standing == "withstood"
     tried = tuple(
         came(each, 20, own=100 if each.attack.name == "l2-pgd" else IMAGES) for each in planned("reference")
     )
     weak = replace(sound(), tried={**sound().tried, "reference": tried})
-    assert f"{said} That says nothing: sources are fooled on at most 10.2 %" in verdict.verdict(weak)
+    assert f"{said}that says nothing: sources are fooled on at most 10.2 %" in verdict.verdict(weak)
+    assert weak.l2_standing == "inconclusive"
     assert weak.standing("reference") == "withstood"
     alone = {key: tuple(each for each in found if each.norm == "linf") for key, found in weak.tried.items()}
     assert "L_2" not in verdict.verdict(replace(weak, tried=alone)).replace("L_2-PGD", "")
+    assert replace(weak, tried=alone).l2_standing == "not run"
 
 
 def test_what_l2_examples_do_decides_nothing_in_the_other_ball() -> None:
@@ -184,7 +188,23 @@ def test_what_l2_examples_do_decides_nothing_in_the_other_ball() -> None:
     found = replace(sound(), tried={**sound().tried, "reference": tried})
     assert found.standing("reference") == "withstood"
     assert found.withstood == sound().withstood
-    assert "turned or not, fool 31.6 %" in verdict.verdict(found)
+    told = verdict.verdict(found)
+    assert "made up or down its loss, fool 31.6 % [28.7, 34.6]: it is weakened by them." in told
+    # What decides is what the row shows.
+    (row,) = (line for line in text_of(found, width=300).splitlines() if line.startswith("│ reference "))
+    assert "2.1 % [1.4, 3.2]" in row
+    assert "31.6 %" not in row
+
+
+def test_a_network_that_many_l2_examples_fool_is_not_told_that_they_say_nothing() -> None:
+    tried = tuple(
+        came(each, 500 if each.attack.name == "l2-pgd" else 20, own=100) for each in planned("reference")
+    )
+    weak = replace(sound(), tried={**sound().tried, "reference": tried})
+    assert weak.l2_doubt
+    assert weak.l2_standing == "weakened"
+    assert "it is weakened by them" in verdict.verdict(weak)
+    assert "that says nothing" not in verdict.verdict(weak)
 
 
 def test_where_no_image_is_right_nobody_is_said_to_fool_or_to_be_withstood() -> None:
@@ -197,7 +217,7 @@ def test_where_no_image_is_right_nobody_is_said_to_fool_or_to_be_withstood() -> 
 def test_what_others_found_is_told_of_the_white_box_beside_his_own() -> None:
     found = figures({"queries": 500, "white box": 300})
     assert "white box (fools 52.6 %" in verdict.verdict(found)
-    assert "with what others found, 31.6 % [28.7, 34.6] alone)" in verdict.verdict(found)
+    assert "31.6 % [28.7, 34.6] by examples of his own)" in verdict.verdict(found)
 
 
 @pytest.mark.parametrize("path", sorted(RECORDS.rglob("card.json")), ids=lambda path: str(path.parent))
@@ -373,6 +393,32 @@ def test_what_was_left_out_stands_with_the_attacker_whose_it_was_and_with_all() 
     }
 
 
+def test_what_there_was_no_time_for_is_listed_once_with_the_budget_that_has_time_for_it() -> None:
+    short = replace(
+        sound(),
+        settings=replace(SETTINGS, minutes=5.0),
+        missing={"resnet18": "it would take about 18.0 minutes", "vgg16_bn": "no gradients"},
+        too_long={"resnet18": 1080.0},
+    )
+    text = shown.notes(short)
+    assert "left out, vgg16_bn: no gradients" in text
+    assert "left out, resnet18" not in text
+    assert (
+        "the same command with --budget 25 goes on and has time for all of it: resnet18 (18.0 minutes)"
+        in text
+    )
+    assert "for lack of time" not in shown.notes(sound())
+
+
+def test_the_card_says_of_which_images_it_is_and_what_made_it() -> None:
+    text, made = text_of(sound()), card.content(sound())
+    assert made["data"] == "digits, fingerprint 0011223344556677"
+    assert made["made_with"].keys() == {"contragrad", "torch"}
+    assert made["data"] in text
+    assert f"contragrad {made['made_with']['contragrad']} and torch" in text
+    assert "the reference: hand-engineered-a, trained here from scratch, 20 epochs; it classifies 9" in text
+
+
 def test_the_rule_has_the_numbers_that_decide() -> None:
     text = verdict.rule(replace(sound(), settings=replace(SETTINGS, tolerated=0.15)))
     for word in ("at most 15 %", "95 % Wilson", "half", "90 %"):
@@ -509,7 +555,7 @@ def test_markup_in_a_name_is_printed_as_it_is(name: str) -> None:
     assert f"robust {name} classifies" in text
     assert f"the network is called robust {name};" in text
     assert f"folder/{name}; weights" in text
-    assert f"Left out: {name} y." in text
+    assert f"left out, {name} y: no time" in text
 
 
 def test_the_verdicts_words_are_coloured_on_a_terminal() -> None:

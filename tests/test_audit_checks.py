@@ -782,9 +782,9 @@ def test_a_source_that_is_lacking_is_named() -> None:
     assert verdict(17, weak) == "FAIL"
 
 
-def test_what_was_left_out_is_named_with_what_checks_are_not() -> None:
+def test_what_was_left_out_is_counted_with_what_checks_are_not() -> None:
     found = result(29, missing(densenet121="no time", vgg16_bn="no time")(sound()))
-    assert found.figure == f"{NEITHER} Left out: densenet121, vgg16_bn."
+    assert found.figure == f"{NEITHER} Left out, as the card lists: 2."
     assert result(29, sound()).figure == NEITHER
 
 

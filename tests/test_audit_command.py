@@ -382,7 +382,7 @@ def test_an_unknown_network_is_told_which_there_are(ended: Path, capsys: pytest.
     err = told([ended, "--network", "NE+GM 7"], capsys)
     assert "the study has no network NE+GM 7" in err
     assert "at: --network" in err
-    assert "try: one of: reference, reference+GM, hand-engineered+GM, NE+GM 1" in err
+    assert "try: one of: reference; reference+GM; hand-engineered+GM; NE+GM 1" in err
 
 
 def test_a_study_without_a_refined_network_says_which_there_are(
@@ -397,7 +397,7 @@ def test_a_study_without_a_refined_network_says_which_there_are(
     err = told([ended], capsys)
     assert "the study has refined no evolved network" in err
     assert "at: --network" in err
-    assert "try: one of: reference, reference+GM, hand-engineered+GM" in err
+    assert "try: one of: reference; reference+GM; hand-engineered+GM" in err
 
 
 def test_weights_that_are_gone_are_named(ended: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -561,6 +561,7 @@ class Prepared:
     settings: AuditSettings
     seconds: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    too_long: dict[str, float] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     watch: Watcher = nobody
     networks: dict[str, Named] = field(
@@ -643,9 +644,8 @@ def test_what_does_not_fit_is_named_with_its_time_and_its_source_is_not_made(are
     found._round([("recipe", bout("stranger")), ("undefended twin", bout("twin"))], arena)
     assert prepared.asked == ["twin"]
     assert list(prepared.missing) == ["stranger"]
-    assert prepared.missing["stranger"].startswith(
-        "it would take about 2.2 minutes, and 60 seconds were left"
-    )
+    assert prepared.missing["stranger"] == "it would take about 2.2 minutes"
+    assert prepared.too_long["stranger"] == pytest.approx(132, abs=1)
     assert not found.tried["recipe"]
 
 

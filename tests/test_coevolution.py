@@ -75,7 +75,7 @@ def test_any_genome_can_be_a_surrogates(genome: Genome) -> None:
     assert source_architecture(StudyConfig().reference, source) == str(genome)
 
 
-@pytest.mark.parametrize("source", ["surrogates", "surrogate", "surrogate conv(4,3) fc(8)"])
+@pytest.mark.parametrize("source", ["surrogate", "surrogate conv(4,3) fc(8)"])
 def test_a_surrogate_is_never_the_first(source: str) -> None:
     with pytest.raises(UserError, match="cannot be used"):
         TrainingSettings(sources=(source, "reference"))

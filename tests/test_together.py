@@ -193,14 +193,22 @@ def test_its_card_is_of_the_ensemble(made: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "why"),
     [
-        {"training__sources": '["reference", "another-seed"]'},
-        {"training__objective": "mixed-adversarial"},
+        (
+            {"training__sources": '["reference", "another-seed"]'},
+            "orthogonal against reference, another-seed has no surrogate to deploy with it",
+        ),
+        (
+            {"training__objective": "mixed-adversarial"},
+            "mixed-adversarial is trained against no source that could be deployed with it",
+        ),
     ],
 )
-def test_there_must_be_somebody_to_be_deployed_with(tmp_path: Path, changes: dict[str, str]) -> None:
-    with pytest.raises(UserError, match="has no surrogate to deploy with it") as raised:
+def test_there_must_be_somebody_to_be_deployed_with(
+    tmp_path: Path, changes: dict[str, str], why: str
+) -> None:
+    with pytest.raises(UserError, match=why) as raised:
         run.create(joined(tmp_path, **changes), tmp_path / "run", nobody)
     assert raised.value.where == "refine.together"
     assert not (tmp_path / "run").exists()

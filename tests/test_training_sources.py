@@ -82,6 +82,21 @@ def test_sources_that_cannot_be_used_are_refused(sources: tuple[Source, ...]) ->
     assert error.value.where == "training.sources"
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("surogate", "surogate is no source; surrogate?"),
+        ("resnet50", "resnet50 is no source"),
+        ("x", "x is no source"),
+    ],
+)
+def test_what_is_no_source_is_named(source: Source, said: str) -> None:
+    with pytest.raises(UserError, match="is no source") as error:
+        TrainingSettings(sources=("reference", source))
+    assert error.value.what.startswith(said)
+    assert error.value.where == "training.sources"
+
+
 def test_surrogates_may_come_again_and_the_reference_may_be_left_out() -> None:
     assert TrainingSettings(sources=("reference", "surrogate", "surrogate"))
     assert TrainingSettings(sources=("another-seed",))

@@ -1,10 +1,7 @@
 """The tutorial: its files and commands, as they stand on the page, from drawn pictures to an audit's card."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,52 +12,35 @@ from contragrad.evolution.shapes import Problem
 from contragrad.networks.network import Normalisation
 from contragrad.reference import construct, require_usable
 from contragrad.settings import config_file
+from tutorials import page
 
-ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs/tutorial-own-network.md").read_text()
-FILES = dict(re.findall(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```", PAGE, re.S | re.M))
-COMMANDS = re.findall(r"^\$ (.*)$", PAGE, re.M)
-SMALLER = {
-    "python scripts/make_shapes.py": " --train 12 --test 4",
-    "contragrad evolve": " --search.generations 1 --search.epochs 1 --refine.epochs 1 --attack.steps 2",
-    "contragrad audit": " --budget 0.1 --images 8 --steps 2 --restarts 1 --queries 5",
-}
-"""What is added to a command that would take long."""
+PAGE = page(
+    "tutorial-own-network.md",
+    {
+        "python scripts/make_shapes.py": " --train 12 --test 4",
+        "contragrad evolve": " --search.generations 1 --search.epochs 1 --refine.epochs 1 --attack.steps 2",
+        "contragrad audit": " --budget 0.1 --images 8 --steps 2 --restarts 1 --queries 5",
+    },
+)
 
 Run = dict[str, str]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the page's files, and what of a checkout it uses."""
-    folder = tmp_path_factory.mktemp("tutorial")
-    (folder / "scripts").symlink_to(ROOT / "scripts")
-    for name, content in FILES.items():
-        (folder / name).write_text(content)
-    return folder
+    return PAGE.laid_out(tmp_path_factory.mktemp("tutorial"))
 
 
 @pytest.fixture(scope="module")
 def done(place: Path) -> Run:
-    """What each command of the page printed, by the command."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    printed = {}
-    for command in COMMANDS:
-        small = re.sub(r"train\.py \d+", "train.py 1", command)
-        small += "".join(more for start, more in SMALLER.items() if command.startswith(start))
-        ended = subprocess.run(
-            small, shell=True, cwd=place, env=environment, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, f"{small}\n{ended.stderr}"
-        printed[command] = ended.stdout
-    return printed
+    return PAGE.run(place)
 
 
 def test_the_page_has_what_is_run() -> None:
-    assert set(FILES) == {"mine.py", "mine_timm.py", "train.py", "study.yaml"}
-    called = [command.split()[:2] for command in COMMANDS]
+    assert set(PAGE.files) == {"mine.py", "mine_timm.py", "train.py", "study.yaml"}
+    called = [command.split()[:2] for command in PAGE.commands]
     assert ["contragrad", "evolve"] in called
-    assert all(any(command.startswith(start) for command in COMMANDS) for start in SMALLER)
+    assert all(any(command.startswith(start) for command in PAGE.commands) for start in PAGE.smaller)
 
 
 def test_its_study_leaves_room_for_networks(place: Path) -> None:
@@ -83,7 +63,7 @@ def test_its_networks_can_be_references(module: str, place: Path, monkeypatch: p
 @pytest.mark.timeout(3000)
 def test_it_runs_from_pictures_to_a_card(done: Run, place: Path) -> None:
     said = done["contragrad data check shapes"]
-    shown = re.search(r"^```text\n(.*?)^```", PAGE, re.S | re.M)
+    shown = re.search(r"^```text\n(.*?)^```", PAGE.text, re.S | re.M)
     assert shown
     numbers = {"1,000": "60", "250": "20", "200 + 50": "12 + 4", "322.6 MB": "20.6 MB"}
     lines = re.sub("|".join(map(re.escape, numbers)), lambda found: numbers[found[0]], shown[1])

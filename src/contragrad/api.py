@@ -93,6 +93,7 @@ def audit(
     reference_weights: str | Path | None = None,
     config: str | Path | None = None,
     out: str | Path | None = None,
+    recipe_known: bool = False,
     settings: Settings | None = None,
     epsilon: str | Fraction | None = None,
     images: int | None = None,
@@ -119,6 +120,8 @@ def audit(
         reference_weights: safetensors file of the reference, which is trained if it is left out.
         config: study file for these and more.
         out: run folder of a model, made or gone on with.
+        recipe_known: whether a model was trained by `training.objective` for `reference.epochs`; else that is
+            assumed, and who knows the recipe is not shown to be withstood.
         settings: what differs from the study file.
         epsilon: radius of the L_inf attacks in pixel units, such as "16/255"; the study's if left out.
         images: test images to attack.
@@ -165,6 +168,7 @@ def audit(
                 if value is not None
             },
             watch=watch,
+            recipe_known=recipe_known,
         )
     return Audit(folder, findings)
 

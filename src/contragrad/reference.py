@@ -42,6 +42,9 @@ Deviates: the paper prints neither channels nor kernels nor which blocks the ski
 ENSEMBLE, JOINT = "ensemble ", " | "
 """What the text of an ensemble begins with, and what stands between its members'."""
 
+SAFETENSORS = "a safetensors file: safetensors.torch.save_file(network.state_dict(), 'mine.safetensors')"
+"""What weights are read from: torch's own files are pickles, which may run anything."""
+
 SMALLEST_EDGE = 32
 """Edge in pixels below which torchvision's deeper networks halve an image to nothing."""
 
@@ -225,9 +228,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
             raise OSError("there is no such file")
         tensors = load_file(path)
     except (OSError, SafetensorError, KeyError) as error:  # a key that is none of torch's types
-        raise UserError(
-            f"the weights cannot be read: {error}", where=where, remedy="a safetensors file"
-        ) from error
+        raise UserError(f"the weights cannot be read: {error}", where=where, remedy=SAFETENSORS) from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.float().isfinite().all():
             raise UserError(

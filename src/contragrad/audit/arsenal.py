@@ -44,6 +44,7 @@ class Arsenal:
         tasks: the trainings of sources, by name.
         networks: the sources that are there.
         missing: what was left out, and why.
+        too_long: of it, what there was no time for, and how many seconds it would take.
         lost: sources that cannot be had.
         paces: how long an image's gradient takes.
     """
@@ -57,6 +58,7 @@ class Arsenal:
     tasks: dict[str, FullTraining] = field(init=False)
     networks: dict[str, Named] = field(init=False)
     missing: dict[str, str] = field(default_factory=dict)
+    too_long: dict[str, float] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     paces: Paces = field(init=False)
 

@@ -70,6 +70,7 @@ def require_fitting(
     study_file: Path | None,
     out: Path | None,
     overrides: Sequence[str],
+    recipe_known: bool = False,
 ) -> None:
     """Refuses what belongs to the other kind of target.
 
@@ -82,6 +83,7 @@ def require_fitting(
             "--weights": weights,
             "--config": study_file,
             "--out": out,
+            "--recipe-known": recipe_known or None,
             " ".join(overrides): tuple(overrides) or None,
         }
         remedy = "leave it out: a run has its settings, data and weights"

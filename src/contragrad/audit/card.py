@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,14 @@ def content(findings: Findings) -> dict[str, Any]:
             "weights": facts.weights,
             "fingerprint": facts.fingerprint,
         },
+        "data": facts.data,
+        "made_with": {name: version(name) for name in ("contragrad", "torch")},
         "reference": facts.reference,
         "reference_made": facts.reference_made,
         "epsilon": radius(findings.settings.epsilon),
         "l2_epsilon": str(findings.settings.l2_epsilon),
         "l2_fooled": _optional(findings.l2_fooled),
+        "l2_standing": findings.l2_standing,
         "l2_doubt": findings.l2_doubt,
         "images": findings.images,
         "depth": {name: getattr(findings.settings, name) for name in DEPTH},

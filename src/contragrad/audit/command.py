@@ -42,6 +42,7 @@ def audit(
     overrides: Sequence[str],
     settings: Mapping[str, Any],
     watch: Watcher,
+    recipe_known: bool = False,
 ) -> tuple[Findings, Path]:
     """Audits a network of a study that has ended, or anyone's network, and writes its card.
 
@@ -56,6 +57,8 @@ def audit(
         overrides: settings that differ from the file's.
         settings: how deep, by the names of `AuditSettings`; radii as text.
         watch: who is told.
+        recipe_known: whether a model was trained as the settings say: `training.objective`, for as many
+            epochs as the reference.
 
     Returns:
         What was found, and the card's folder.
@@ -66,7 +69,7 @@ def audit(
     """
     begun = time.monotonic()
     of_run = is_run(given)
-    require_fitting(of_run, network, weights, study_file, out, overrides)
+    require_fitting(of_run, network, weights, study_file, out, overrides, recipe_known)
     if not of_run:
         models.require_file(given, weights)
         require_named(study_file, overrides)
@@ -79,7 +82,7 @@ def audit(
     if not of_run:
         watch(Stage("reading the data"))
         read = images, unmade = run.open_data(config, folder)
-        model = models.of_file(unmade, given, weights, images.test)
+        model = models.of_file(unmade, given, weights, images.test, recipe_known)
         models.require_reference(unmade, images.test)
         _require_time(unmade, images, depth.minutes)
     dataset, workspace = run.entered(config, folder, watch, read)
@@ -113,6 +116,7 @@ def facts(
     config = workspace.config
     return Facts(
         target=chosen.name,
+        data=f"{config.data.source}, fingerprint {workspace.data}",
         reference=config.reference.factory or config.reference.architecture,
         reference_made=_made(config.reference),
         architecture=chosen.text,

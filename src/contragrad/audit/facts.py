@@ -52,6 +52,7 @@ class Facts:
 
     Args:
         target: its name.
+        data: the source of the images, and their fingerprint.
         reference: what the reference is called.
         reference_made: whether its weights were given, or it was trained here, in words.
         architecture: the target's text; None if it is not known.
@@ -69,6 +70,7 @@ class Facts:
     """
 
     target: str
+    data: str
     reference: str
     reference_made: str
     architecture: str | None

@@ -35,13 +35,17 @@ NAMED = 3
 class Findings(Measured):
     """What was measured, and how the target stands by it."""
 
+    def in_linf(self, key: str) -> tuple[Tried, ...]:
+        """An attacker's own attempts in the L_inf ball: of L_2 see `l2_fooled`."""
+        return tuple(each for each in self.tried.get(key, ()) if each.norm == "linf")
+
     def deciding(self, key: str) -> tuple[Tried, ...]:
         """The examples that decide how the target stands against an attacker.
 
-        They are those in the L_inf ball: of L_2 see `l2_fooled`. Who has the network can do whatever others
-        can: against him count all that were found in his ball.
+        They are his own in the L_inf ball. Who has the network can do whatever others can: against him count
+        all that were found in his ball, by what only checks need too.
         """
-        own = tuple(each for each in self.tried.get(key, ()) if each.norm == "linf")
+        own = self.in_linf(key)
         if key != WHITE_BOX or not own:
             return own
         return tuple(
@@ -112,8 +116,16 @@ class Findings(Measured):
         return self.fooled(within) if within else None
 
     @property
+    def l2_standing(self) -> Standing:
+        """How the target stands against the reference's L_2 examples, turned or not."""
+        if (fooled := self.l2_fooled) is None:
+            return "not run"
+        found = standing(fooled, self.settings.tolerated)
+        return "inconclusive" if found == "withstood" and self.l2_doubt else found
+
+    @property
     def l2_doubt(self) -> str:
-        """Why nothing is said of L_2; empty if the reference's examples in that ball do say something."""
+        """Why it says nothing that the reference's L_2 examples fool few; empty if it does say something."""
         within = [each for each in self.tried.get(REFERENCE, ()) if each.norm == "l2"]
         return "; ".join(self._weak(REFERENCE, "l2")) if within else "not tried"
 

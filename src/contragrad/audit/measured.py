@@ -28,7 +28,8 @@ class Measured:
         tried: each attacker's attempts, by his key.
         extra: attempts that only checks need: more steps, other epsilons, noise.
         compared: other networks beside the target: its twin, others of the same recipe.
-        missing: the sources that were not had, and why.
+        missing: the sources that were not had, what was not tried, and why.
+        too_long: of them, those that there was no time for, and the seconds that each would take.
         probes: what was measured on the target itself.
     """
 
@@ -40,6 +41,7 @@ class Measured:
     extra: tuple[Tried, ...] = ()
     compared: Mapping[str, Compared] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    too_long: Mapping[str, float] = field(default_factory=dict)
     probes: Probes
 
     @property

@@ -23,7 +23,7 @@ from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import generator, isolated
 from contragrad.networks.training import DivergedError, begin, train_epoch
 from contragrad.onnx.model import load_onnx
-from contragrad.reference import architecture, construct, load_weights
+from contragrad.reference import SAFETENSORS, architecture, construct, load_weights
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.choices import Objective
 
@@ -50,9 +50,7 @@ def require_file(given: str, weights: Path | None) -> None:
             remedy="model.onnx, package.module:function with --weights, or a run folder",
         )
     elif weights is None:
-        raise UserError(
-            "the factory's network has no weights", where="--weights", remedy="a safetensors file"
-        )
+        raise UserError("the factory's network has no weights", where="--weights", remedy=SAFETENSORS)
     else:
         _require_there(weights.expanduser(), f"--weights: {weights}")
 
@@ -66,7 +64,9 @@ def _require_there(path: Path, where: str) -> None:
         raise UserError("there is no such file", where=where, remedy="its path")
 
 
-def of_file(workspace: Workspace, given: str, weights: Path | None, test: Examples) -> Target:
+def of_file(
+    workspace: Workspace, given: str, weights: Path | None, test: Examples, recipe_known: bool = False
+) -> Target:
     """Anyone's network: an ONNX file, or a factory `package.module:function` with its weights.
 
     The recipe an attacker knows is that of the settings: the objective, and as many epochs as the reference.
@@ -80,15 +80,19 @@ def of_file(workspace: Workspace, given: str, weights: Path | None, test: Exampl
         given: the file, or the factory.
         weights: the factory's, a safetensors file.
         test: images that it is tried on.
+        recipe_known: whether it was trained so, and not merely taken to be.
 
     Raises:
         UserError: if it cannot be had, or does not fit the data.
     """
     require_file(given, weights)
     with isolated(workspace.config.seed, "model"):  # a network that is tried may draw random numbers
-        if weights is None:
-            return _of_onnx(workspace, given, test)
-        return _of_factory(workspace, given, weights, test)
+        found = (
+            _of_onnx(workspace, given, test)
+            if weights is None
+            else _of_factory(workspace, given, weights, test)
+        )
+    return replace(found, recipe_known=recipe_known)
 
 
 def require_reference(workspace: Workspace, test: Examples) -> None:

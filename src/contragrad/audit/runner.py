@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from contragrad.audit.bouts import affordable, gradients, left_out_as, rounds
 from contragrad.audit.braced import FEW, Unfailing, fault_of, is_blind
 from contragrad.audit.facts import Compared, Facts, Tried
 from contragrad.audit.findings import Findings
+from contragrad.audit.pace import duration
 from contragrad.audit.probes import gradients as input_gradients
 from contragrad.audit.probes import probe
 from contragrad.data.dataset import Examples, pixels
@@ -114,6 +114,7 @@ class Runner:
             extra=extra,
             compared=dict(self._compared(examples, clean)),
             missing=arsenal.missing,
+            too_long=arsenal.too_long,
             probes=probe(
                 self._unfailing(arsenal.networks[TARGET]),
                 self._unfailing(arsenal.networks[REFERENCE]),
@@ -201,23 +202,25 @@ class Runner:
         arsenal = self.arsenal
         there = [(key, bout) for key, bout in bouts if arsenal.reachable(bout.source)]
         costs = [arsenal.seconds_to_have(bout.source) + self._crafting(bout, arena) for _, bout in there]
-        left = self.left()
-        fits = affordable(costs, left)
+        fits = affordable(costs, self.left())
         for (key, bout), cost, fit in zip(there, costs, fits, strict=True):
             what = left_out_as(key, bout)
             arsenal.missing.pop(what, None)
+            arsenal.too_long.pop(what, None)
             # Of a source that is not there it is said once that it is not.
             if not fit and not (bout.late and bout.source not in arsenal.networks):
-                arsenal.missing[what] = (
-                    f"it would take about {_duration(cost)}, and {_duration(max(0.0, left or 0.0))} "
-                    "were left, for others too"
-                )
+                self._leave_out(what, cost)
         chosen = [pair for pair, fit in zip(there, fits, strict=True) if fit]
         arsenal.get([bout.source for _, bout in chosen])
         for key, bout in chosen:
             if bout.source in arsenal.networks:
                 self._fight(key, bout, arena)
         return [pair for pair, fit in zip(there, fits, strict=True) if not fit]
+
+    def _leave_out(self, what: str, cost: float) -> None:
+        """Notes that there is no time for something."""
+        self.arsenal.missing[what] = f"it would take about {duration(cost)}"
+        self.arsenal.too_long[what] = cost
 
     def _fight(self, key: str, bout: Bout, arena: Field) -> None:
         watch, source = self.arsenal.watch, self.arsenal.networks[bout.source]
@@ -262,7 +265,7 @@ class Runner:
                 continue
             cost = self._crafting(Bout(source=source, attempts=attempts), arena)
             if not affordable([cost], self.left())[0]:
-                arsenal.missing[f"{what} on {source}"] = f"it would take about {_duration(cost)}"
+                self._leave_out(f"{what} on {source}", cost)
                 continue
             for attempt in attempts:
                 arsenal.watch(Working("more", f"{attempt.attack.name} on {source}"))
@@ -328,11 +331,6 @@ def attempted(
         if not any(each is not None and each.foreign for each in (source, arena.target, arena.ordinary)):
             raise
         return fault_of(error)
-
-
-def _duration(seconds: float) -> str:
-    """Minutes, or seconds where they are few."""
-    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{ceil(seconds)} seconds"
 
 
 def sample(test: Examples, count: int, seed: int) -> Examples:

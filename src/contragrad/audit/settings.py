@@ -46,10 +46,14 @@ class AuditSettings:
             raise UserError(
                 f"{self.tolerated} is no share that an attacker who is withstood may fool",
                 where="--tolerated",
-                remedy="more than 0, less than 0.5, from which on a network counts as defeated",
+                remedy="more than 0, less than 0.5, from which on a network counts as defeated; 0.2 for 20 %",
             )
         if not 0 < self.epsilon <= 1:
-            raise UserError(f"{self.epsilon} is no radius", where="--epsilon", remedy="more than 0, up to 1")
+            raise UserError(
+                f"{self.epsilon} is no radius",
+                where="--epsilon",
+                remedy="more than 0, up to 1; 8/255 if you meant 8 grey levels",
+            )
         if self.l2_epsilon <= 0:
             raise UserError(f"{self.l2_epsilon} is no radius", where="--l2-epsilon", remedy="more than 0")
         if self.minutes is not None and not 0 < self.minutes < inf:

@@ -2,7 +2,9 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from math import ceil
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -10,7 +12,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from contragrad.audit.attackers import ATTACKERS
+from contragrad.audit.attackers import ATTACKERS, REFERENCE
+from contragrad.audit.bouts import SHARE
 from contragrad.audit.card import CARD, content
 from contragrad.audit.checks.baselines import NEITHER
 from contragrad.audit.checks.check import Check, Result
@@ -25,6 +28,7 @@ from contragrad.audit.figures import (
     tenfold,
 )
 from contragrad.audit.findings import Findings, Standing
+from contragrad.audit.pace import duration
 from contragrad.audit.plots import PICTURES
 from contragrad.audit.statistics import said
 from contragrad.audit.verdict import rule, sentences, title
@@ -48,6 +52,7 @@ def printed(findings: Findings, console: Console) -> None:
     console.rule(Text(title(findings)), align="left")
     console.print(Text("\n".join(sentences(findings))))
     console.print(attackers_table(findings))
+    console.print(Text(rule(findings)))
     console.print(Text(notes(findings)))
     console.print(Text(measured(findings)))
     console.print(matrix_table(findings))
@@ -74,7 +79,7 @@ def write(findings: Findings, folder: Path) -> None:
 
 def attackers_table(findings: Findings) -> Table:
     """A row for each attacker, from weak to strong."""
-    table = Table(title="attackers, from weak to strong", title_justify="left", caption=rule(findings))
+    table = Table(title="attackers, from weak to strong", title_justify="left")
     for column in (
         "attacker",
         "sources",
@@ -94,16 +99,18 @@ def attackers_table(findings: Findings) -> Table:
         "not run": "dim",
     }
     for attacker in ATTACKERS:
+        own, decides = findings.in_linf(attacker.key), findings.deciding(attacker.key)
         tried, standing = findings.tried.get(attacker.key, ()), findings.standing(attacker.key)
-        sources = len({each.attempt.source for each in tried})
+        # Steps down a source's loss are not meant to fool it.
+        meant = [findings.source_fooled(each) for each in own if each.attempt.way != "reversed"]
         table.add_row(
             attacker.key,
-            str(sources),
-            said(max((findings.source_fooled(each) for each in tried), key=_strength)) if tried else "–",
-            said(Share.of(findings.survivors(tried))) if tried else "–",
-            said(findings.fooled(tried)) if tried else "–",
+            str(len({each.attempt.source for each in tried})),
+            said(max(meant, key=_strength)) if meant else "–",
+            said(Share.of(findings.survivors(decides))) if decides else "–",
+            said(findings.fooled(decides)) if decides else "–",
             _said(findings.fooled_so_far(attacker.key)),
-            _said(findings.ordinary_fooled(tried)),
+            _said(findings.ordinary_fooled(own)),
             f"[{colours[standing]}]{WORDS[standing]}[/]",
         )
     return table
@@ -125,13 +132,31 @@ def notes(findings: Findings) -> str:
         if findings.standing(attacker.key) == "inconclusive"
     ]
     threats = [f"{attacker.key}: {attacker.threat(findings.settings)}" for attacker in ATTACKERS]
-    left = [f"left out, {what}: {why}" for what, why in findings.missing.items()]
-    return "\n".join([*doubts, *threats, *left])
+    left = [
+        f"left out, {what}: {why}" for what, why in findings.missing.items() if what not in findings.too_long
+    ]
+    return "\n".join([*doubts, *threats, *left, *_too_long(findings)])
+
+
+def _too_long(findings: Findings) -> Iterator[str]:
+    """What there was no time for, and the budget that has time for it, by rough estimates."""
+    if long := findings.too_long:
+        budget = (findings.settings.minutes or 0.0) + sum(long.values()) / 60 / SHARE
+        each = "; ".join(f"{what} ({duration(cost)})" for what, cost in long.items())
+        yield (
+            f"left out for lack of time, by rough estimates; the same command with --budget {ceil(budget)} "
+            f"goes on and has time for all of it: {each}"
+        )
 
 
 def measured(findings: Findings) -> str:
     """The figures that stand in no table, a line each."""
-    lines = [f"the reference: {findings.facts.reference}, {findings.facts.reference_made}"]
+    facts, right = findings.facts, Share.of(findings.source_clean[REFERENCE])
+    lines = [
+        f"the reference: {facts.reference}, {facts.reference_made}; it classifies {said(right)} correctly",
+        f"the images: {facts.data}",
+        f"made with contragrad {version('contragrad')} and torch {version('torch')}",
+    ]
     for each in asked(findings):
         told = ", ".join(
             f"{100 * share:.1f} % within {budget:,}" for budget, share in tenfold(by_queries(findings, each))

@@ -103,7 +103,7 @@ def training_of(workspace: Workspace, name: str | None) -> FullTraining | None:
         raise UserError(
             f"the study has no network {name}" if name else "the study has refined no evolved network",
             where="--network",
-            remedy=f"one of: {', '.join([REFERENCE, *tasks])}",
+            remedy=f"one of: {'; '.join([REFERENCE, *tasks])}",
         )
     weights = deployed_name(chosen, workspace)
     if workspace.artefacts.find("network", weights) is None:

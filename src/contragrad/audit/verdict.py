@@ -22,20 +22,24 @@ def title(findings: Findings) -> str:
 
 
 def rule(findings: Findings) -> str:
-    """When an attacker is withstood, and when he defeats."""
+    """When an attacker is withstood, and when he defeats, a line each."""
     tolerated = 100 * findings.settings.tolerated
-    return (
-        f"withstood: the attacker's best L_inf example of each image fools at most {tolerated:g} % of those "
-        "that the network classifies correctly, by the upper end of the 95 % Wilson interval; defeated: at "
-        "least half of them, by its lower end; weakened: in between; inconclusive: so few images that the "
-        "interval leaves it open, or withstood, but he and all before him together are not, or not all of "
-        f"his plan was tried, or no source within {100 * NEAR:g} points of the accuracy of network and "
-        f"reference is fooled itself on {100 * STRONG:g} % of its images, or an ordinary network (the "
-        "reference's architecture from another seed) does as well or was not shown them, and the white box, "
-        "which bounds him, is not withstood; or the recipe that he is to know is not known; or no gradients "
-        f"were turned that he could turn back; or there were fewer than {ENOUGH_QUERIES:,} queries. Against "
-        "the white box, who can do whatever others can, count all examples in his ball; he is inconclusive "
-        "if not all was tried, or gradients mislead it"
+    return "\n".join(
+        (
+            f"withstood: his best L_inf example of each image fools at most {tolerated:g} % of those that "
+            "the network classifies correctly, by the upper end of the 95 % Wilson interval",
+            "defeated: he fools at least half of them, by its lower end; weakened: in between",
+            "inconclusive: so few images that the interval leaves it open; or he would be withstood, but he "
+            "and all before him together are not; or not all of his plan was tried; or the recipe that he is "
+            "to know is not known; or no gradients were turned that he could turn back; or there were fewer "
+            f"than {ENOUGH_QUERIES:,} queries",
+            "inconclusive too, unless the white box, which bounds him, is withstood: no source within "
+            f"{100 * NEAR:g} points of the accuracy of network and reference is fooled itself on "
+            f"{100 * STRONG:g} % of its images; or an ordinary network (the reference's architecture from "
+            "another seed) does as well or was not shown his examples",
+            "the white box can do whatever others can, so that against him count all examples in his ball; "
+            "he is inconclusive if not all was tried, or gradients mislead him",
+        )
     )
 
 
@@ -69,7 +73,7 @@ def sentences(findings: Findings) -> list[str]:
 def _strongest(findings: Findings) -> Iterator[str]:
     """Who is withstood, and what nobody knows of him and of weaker ones."""
     if (strongest := findings.withstood) is None:
-        yield "There is no attacker whom it is shown to withstand together with all weaker ones."
+        yield "It is not shown to withstand any attacker together with all weaker ones."
         return
     yield f"The strongest attacker it withstands: {_told(findings, strongest)}"
     if untried := findings.untried(strongest):
@@ -125,17 +129,22 @@ def _of_l2(findings: Findings) -> str:
     """What the reference's L_2 examples do, and what that says."""
     if (fooled := findings.l2_fooled) is None:
         return ""
-    claimed = f" That says nothing: {findings.l2_doubt}." if findings.l2_doubt else ""
+    said_of = {
+        "withstood": "it withstands them",
+        "inconclusive": f"that says nothing: {findings.l2_doubt or 'so few images leave it open'}",
+        "weakened": "it is weakened by them",
+        "defeated": "it is defeated by them",
+    }[findings.l2_standing]
     return (
-        f"In the L_2 ball of {radius(findings.settings.l2_epsilon)} the reference's examples, turned or not, "
-        f"fool {said(fooled)}.{claimed}"
+        f"In the L_2 ball of {radius(findings.settings.l2_epsilon)} the reference's examples, made up or "
+        f"down its loss, fool {said(fooled)}: {said_of}."
     )
 
 
 def _fooled(findings: Findings, key: str) -> str:
-    """What counts against an attacker, and how much of it is his own where others have found more."""
-    every, own = findings.fooled(findings.deciding(key)), findings.fooled(findings.tried.get(key, ()))
-    return said(every) if every == own else f"{said(every)} with what others found, {said(own)} alone"
+    """By how many an attacker is judged, and how many of them are his own where others have found more."""
+    every, own = findings.fooled(findings.deciding(key)), findings.fooled(findings.in_linf(key))
+    return said(every) if every == own else f"{said(every)}, {said(own)} by examples of his own"
 
 
 def _told(findings: Findings, key: str) -> str:

@@ -28,7 +28,8 @@ def _add(parser: argparse.ArgumentParser) -> None:
         help="a run folder, model.onnx, or a factory package.module:function, whose code is run",
     )
     parser.add_argument(
-        "--network", help="which of the run's networks, as its table calls it; its best if left out"
+        "--network",
+        help="which of the run's networks, as its table calls it; its best evolved one if left out",
     )
     model = parser.add_argument_group("for a model")
     model.add_argument("--weights", type=Path, help="safetensors file of a factory's network")
@@ -40,6 +41,12 @@ def _add(parser: argparse.ArgumentParser) -> None:
     )
     model.add_argument("--reference-weights", metavar="FILE", help="safetensors file; trained if left out")
     model.add_argument("--config", type=Path, help="study file (YAML), for these and more; options override")
+    model.add_argument(
+        "--recipe-known",
+        action="store_true",
+        help="it was trained by --training.objective for --reference.epochs; else that is assumed, and who "
+        "knows the recipe is not shown to be withstood",
+    )
     model.add_argument("--out", type=Path, help="run folder to make, or to go on with")
     _add_depth(parser.add_argument_group("how deep"))
     parser.add_argument("--json", action="store_true", help="for scripts")
@@ -75,6 +82,7 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
             overrides=[*of_model, *overrides],
             settings={name: value for name, value in given.items() if value is not None},
             watch=watch,
+            recipe_known=options.recipe_known,
         )
     if options.json:
         print(json.dumps(card.content(found)))

@@ -98,12 +98,20 @@ def require_deployable(config: StudyConfig) -> None:
         UserError: if there is none among its sources.
     """
     training = config.training
-    there = any(map(is_surrogate, training.sources)) and OBJECTIVES[training.objective].takes_sources
-    if config.refine.together and not there:
+    if not config.refine.together:
+        return
+    if not OBJECTIVES[training.objective].takes_sources:
+        takes = ", ".join(name for name, parts in OBJECTIVES.items() if parts.takes_sources)
+        raise UserError(
+            f"{training.objective} is trained against no source that could be deployed with it",
+            where="refine.together",
+            remedy=f"a new study with training.objective: {takes}",
+        )
+    if not any(map(is_surrogate, training.sources)):
         raise UserError(
             f"{training.objective} against {', '.join(training.sources)} has no surrogate to deploy with it",
             where="refine.together",
-            remedy="training.objective: orthogonal and training.sources: [reference, surrogate], or coevolve",
+            remedy="a new study with training.sources: [reference, surrogate], or coevolve --rounds 2",
         )
 
 

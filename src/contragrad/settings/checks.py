@@ -35,16 +35,26 @@ LISTS: dict[type, str] = {int: "[1, 3]", float: "[0.25, 0.5]", str: '["conv(16,3
 """What a list setting may hold -> an example; any other list is of sources."""
 
 
+WORDS: dict[type, str] = {
+    Fraction: "a number, or a fraction such as 8/255",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+}
+"""What a setting of that type takes."""
+
+
 def kind_text(kind: Any) -> str:
     """What a setting of that type takes, in words."""
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
     if get_origin(kind) is tuple:
         part = get_args(kind)[0]
-        return f"a list of {kind_text(part)}, such as {LISTS.get(part, '[reference, surrogate]')}"
+        return f"a list, such as {LISTS.get(part, '[reference, surrogate]')}"
     if parts := get_args(kind):
         return " or ".join("null" if part is NoneType else kind_text(part) for part in parts)
-    return "a number, or a fraction such as 8/255" if kind is Fraction else str(kind.__name__)
+    return WORDS.get(kind, str(kind.__name__))
 
 
 def fraction(value: object) -> Fraction:
@@ -193,6 +203,8 @@ def wrong_kind(message: str) -> UserError:
     kind = kinds().get(named[1]) if named else None
     if named is None or kind is None or is_dataclass(kind):
         remedy = "contragrad evolve --help lists every setting and what it takes"
+        if re.search(r": [^-]\S*\.ya?ml$", text):
+            remedy = "--config before the name of a study file"
         return UserError("the settings cannot be read", where=text, remedy=remedy)
     value = re.search(r" (?:Got|Given) value: (.*)$", text)
     given = f": {value[1]}" if value else ""

@@ -4,6 +4,7 @@ They have no slots because jsonargparse reads the defaults of nested records wit
 """
 
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import get_args
 
@@ -167,16 +168,22 @@ class TrainingSettings:
         require_at_least(2, "training", self, "batch_size")
         require_at_least(1, "training", self, "gm_every")
         single = [source for source in self.sources if not is_surrogate(source)]
+        strange = next((source for source in self.sources if not is_source(source)), "")
+        near = get_close_matches(strange, get_args(SourceName), 1)
         require(
-            all(map(is_source, self.sources))
-            and self.sources[:1] == tuple(single[:1])
+            not strange,
+            "training.sources",
+            f"{strange} is no source" + "".join(f"; {name}?" for name in near),
+            f"one or more of {', '.join(get_args(SourceName))} or `surrogate GENOME`",
+        )
+        require(
+            self.sources[:1] == tuple(single[:1])
             and self.sources[:1] not in ((), ("key",))
             and "key" not in self.sources[:-1]
             and len(single) == len(set(single)),
             "training.sources",
             f"{list(self.sources)} cannot be used",
-            f"one or more of {', '.join(get_args(SourceName))} or `surrogate GENOME`, "
-            "the first no surrogate, each but surrogates once, a key after the others",
+            "the first no surrogate and no key, each but surrogates once, a key after the others",
         )
         require(
             0 <= self.gm_weight < float("inf"),

@@ -177,7 +177,7 @@ def statement(findings: Findings) -> Result:
     known = [name for name, why in findings.missing.items() if why in NO_STRANGER]
     left_out = [name for name in findings.missing if name not in known]
     if left_out:
-        return unknown(f"{NEITHER} Left out: {', '.join(left_out)}.")
+        return unknown(f"{NEITHER} Left out, as the card lists: {len(left_out)}.")
     return decided(True, f"{NEITHER} Not unseen, so no sources: {', '.join(known)}." if known else NEITHER)
 
 

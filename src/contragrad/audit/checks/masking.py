@@ -93,7 +93,12 @@ def twin(findings: Findings) -> Result:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check(number=13, question="Nobody goes beyond the network's own gradients", source=CARLINI, judge=order),
+    Check(
+        number=13,
+        question="Nobody fools images that PGD on the network itself leaves right",
+        source=CARLINI,
+        judge=order,
+    ),
     Check(
         number=14, question="No attacker without gradients goes beyond it", source=AUTOATTACK, judge=hidden
     ),
