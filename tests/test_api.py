@@ -256,6 +256,7 @@ def test_audit_takes_what_the_command_takes(monkeypatch: pytest.MonkeyPatch) -> 
         Path("mine.onnx"),
         config="study.yaml",
         out="run",
+        recipe_known=True,
         settings={"seed": 1},
         budget=5,
         epsilon=Fraction(1, 16),
@@ -268,6 +269,7 @@ def test_audit_takes_what_the_command_takes(monkeypatch: pytest.MonkeyPatch) -> 
         "weights": None,
         "study_file": Path("study.yaml"),
         "out": Path("run"),
+        "recipe_known": True,
         "overrides": ["--seed=1"],
         "settings": {"minutes": 5, "epsilon": "1/16"},
     }
