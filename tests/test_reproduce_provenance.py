@@ -18,7 +18,9 @@ from contragrad.reproduce import provenance
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import names, parse, read
 from contragrad.reproduce.experiment import Setup
-from contragrad.reproduce.provenance import Ground, grounds, lines, told
+from contragrad.reproduce.grounds import TABLE, Ground, _names, grounds, stand_ins
+from contragrad.reproduce.grounds import identity as identity_of
+from contragrad.reproduce.provenance import lines, told
 from contragrad.run_folder import workspace
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
@@ -32,7 +34,7 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
 
 
 def identity(definition: Definition, setups: list[Setup]) -> str:
-    return provenance.identity(definition, grounds(definition, setups))
+    return identity_of(definition, grounds(definition, setups))
 
 
 # What a table is known by.
@@ -139,9 +141,7 @@ def test_what_older_definitions_knew_nothing_of_is_named_only_where_it_is(setup:
     content = asdict(plain)
     del content["epsilons"], content["worst_cases"], content["baseline"], content["weights"]
     of = grounds(plain, [setup])
-    assert provenance.identity(plain, of) == fingerprint(
-        provenance.TABLE, content, [provenance._names(plain, ground) for ground in of]
-    )
+    assert identity_of(plain, of) == fingerprint(TABLE, content, [_names(plain, ground) for ground in of])
 
 
 def test_a_data_set_s_own_epsilon_is_in_its_study_its_folder_and_what_is_told(setup: Setup) -> None:
@@ -158,7 +158,7 @@ def test_a_data_set_s_own_epsilon_is_in_its_study_its_folder_and_what_is_told(se
 def test_a_weight_of_a_rows_own_is_trained_with_and_told(setup: Setup) -> None:
     definition = parse("small", f"{TEXT}weights: {{NE+GM 1: 3}}\n")
     (own,) = grounds(definition, [setup])
-    found = {task.name: task.gm_weight for task in provenance.stand_ins(definition, own)[1]}
+    found = {task.name: task.gm_weight for task in stand_ins(definition, own)[1]}
     assert found == {"NE+GM 1": 3.0, "NE 1 without GM": None}
     told_ = told(definition, [own])
     assert told_["weights"] == {"NE+GM 1": 3.0}

@@ -24,8 +24,9 @@ from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Crafted, Figures, Measured
+from contragrad.reproduce.grounds import grounds
 from contragrad.reproduce.paired import Pair
-from contragrad.reproduce.provenance import Content, grounds
+from contragrad.reproduce.provenance import Content
 from contragrad.settings.choices import AttackName
 from contragrad.settings.config import AttackSettings
 from reproductions import DEFINITION, TEXT, hold_all, seeds

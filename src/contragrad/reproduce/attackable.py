@@ -8,7 +8,7 @@ from contragrad.networks.network import Normalisation
 from contragrad.reference import architecture, construct
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.epsilon import GREYS
-from contragrad.reproduce.provenance import Ground, stand_ins
+from contragrad.reproduce.grounds import Ground, stand_ins
 from contragrad.reproduce.trainings import source_of
 from contragrad.settings.config import AttackSettings
 

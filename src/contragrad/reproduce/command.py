@@ -12,7 +12,7 @@ from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.jobs.recipes import RECIPES
 from contragrad.legible import legible
-from contragrad.reproduce import figure3, figure4, protocols, provenance, table
+from contragrad.reproduce import figure3, figure4, grounds, protocols, table
 from contragrad.reproduce.attackable import require_attackable
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import names, read, read_own
@@ -20,7 +20,8 @@ from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4
 from contragrad.reproduce.figures import measured
-from contragrad.reproduce.provenance import Content, Ground
+from contragrad.reproduce.grounds import Ground
+from contragrad.reproduce.provenance import Content
 from contragrad.watch.events import Idle, Stage, Watcher
 
 FIGURES = {figure.name: figure for figure in (FIGURE3, FIGURE4)}
@@ -119,8 +120,8 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
     """
     _require_installed(definition)
     setups = tuple(replace(setup, seed=seed) for seed in seeds)
-    of = provenance.grounds(definition, setups)
-    identity = provenance.identity(definition, of)
+    of = grounds.grounds(definition, setups)
+    identity = grounds.identity(definition, of)
     folder = setup.base / definition.name / f"seeds-{'-'.join(map(str, seeds))}"
     path = folder / (f"{definition.name}.json" if definition.name in FIGURES else "table.json")
     there = table.read(path)

@@ -18,7 +18,8 @@ from contragrad.pictures.explain import integrated_gradients, pixel_distance, re
 from contragrad.reproduce import experiment, provenance
 from contragrad.reproduce.definition_file import read_figure
 from contragrad.reproduce.experiment import Setup
-from contragrad.reproduce.provenance import Content, Ground, told
+from contragrad.reproduce.grounds import Ground
+from contragrad.reproduce.provenance import Content, told
 from contragrad.reproduce.trainings import REFERENCE, trainings
 from contragrad.run_folder.contents import load_reference, normalisation
 from contragrad.run_folder.notes import LOOKS, note_look

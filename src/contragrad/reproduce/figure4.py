@@ -14,7 +14,8 @@ from contragrad.reference import HAND_ENGINEERED
 from contragrad.reproduce import experiment, provenance
 from contragrad.reproduce.definition_file import read_figure
 from contragrad.reproduce.experiment import Setup
-from contragrad.reproduce.provenance import Content, Ground, told
+from contragrad.reproduce.grounds import Ground
+from contragrad.reproduce.provenance import Content, told
 from contragrad.watch.events import Watcher
 
 FIGURE4 = read_figure("figure4")

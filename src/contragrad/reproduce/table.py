@@ -22,8 +22,9 @@ from contragrad.reproduce.definition import ROW_SOURCES, DataName, Definition
 from contragrad.reproduce.epsilon import GREYS, Calibration
 from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.figures import Crafted, Measured
+from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.paired import entries
-from contragrad.reproduce.provenance import Content, Ground, told
+from contragrad.reproduce.provenance import Content, told
 from contragrad.reproduce.strength import (
     MARK,
     UNMARKED,
