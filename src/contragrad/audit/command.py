@@ -12,7 +12,7 @@ from contragrad.audit.asked import depth_of, is_run, require_fitting, require_na
 from contragrad.audit.braced import braced
 from contragrad.audit.facts import Facts
 from contragrad.audit.findings import Findings
-from contragrad.audit.pace import seconds, untrained
+from contragrad.audit.pace import duration, seconds, untrained
 from contragrad.audit.place import place_of, require_as_deep
 from contragrad.audit.runner import Runner, sample
 from contragrad.audit.shown import write
@@ -152,9 +152,10 @@ def _require_time(workspace: Workspace, dataset: Dataset, minutes: float | None)
         return
     network = braced(untrained(architecture(config.reference), workspace.problem), dataset.test)
     steps = config.reference.epochs * len(dataset.train) * PLAIN_STEP
-    if (taken := steps * seconds(network, dataset.test) / 60) > minutes:
+    if (taken := steps * seconds(network, dataset.test)) > 60 * minutes:
         raise UserError(
-            f"to train the reference takes about {taken:.0f} minutes, and the audit may take {minutes:g}",
+            f"to train the reference takes about {duration(taken)}, and the audit may take "
+            f"{duration(60 * minutes)}",
             where="--budget",
             remedy="--reference-weights, --reference.epochs, or a larger budget",
         )
