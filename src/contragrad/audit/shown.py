@@ -50,14 +50,19 @@ WORDS: dict[Standing, str] = {
 def printed(findings: Findings, console: Console) -> None:
     """Shows the card."""
     console.rule(Text(title(findings)), align="left")
-    console.print(Text("\n".join(sentences(findings))))
-    console.print(attackers_table(findings))
-    console.print(Text(rule(findings)))
-    console.print(Text(notes(findings)))
-    console.print(Text(measured(findings)))
-    console.print(matrix_table(findings))
-    console.print(alignment_table(findings))
-    console.print(checks_table(judged(findings)))
+    parts = (
+        Text("\n".join(sentences(findings))),
+        attackers_table(findings),
+        Text(rule(findings)),
+        Text(notes(findings)),
+        Text(measured(findings)),
+        matrix_table(findings),
+        alignment_table(findings),
+        checks_table(judged(findings)),
+    )
+    for part in parts:
+        console.print(part)
+        console.print()
 
 
 def write(findings: Findings, folder: Path) -> None:
