@@ -352,6 +352,27 @@ def test_an_epsilon_of_zero_of_the_studys_is_refused_too(begun: Path) -> None:
     assert caught.value.where == "--epsilon"
 
 
+def test_a_recipe_is_called_known_only_where_it_is_stated(
+    begun: Path, data: DataSettings, weights: Path
+) -> None:
+    named = asked.of_model(data.path, "hand-engineered-a", None)
+    model = {"weights": weights, "out": begun.parent / "out", "recipe_known": True}
+    own = begun / "own.yaml"
+    own.write_text("training: {objective: cross-entropy}")
+    for options in ({"overrides": named}, {"overrides": [*named, "--reference.epochs=3"]}):
+        with pytest.raises(UserError, match=r"training\.objective .*not stated") as caught:
+            audited("package.module:make", **model, **options)
+        assert caught.value.where == "--recipe-known"
+    with pytest.raises(UserError, match=r"known, and reference\.epochs are not stated"):
+        audited("package.module:make", **model, overrides=named, study_file=own)
+    stated = [*named, "--training.objective=cross-entropy", "--reference.epochs=3"]
+    joined = ["--training.objective=orthogonal", '--training.sources=["reference", "surrogate"]']
+    with pytest.raises(UserError, match="a model's file is one network"):
+        audited("package.module:make", **model, overrides=[*stated, *joined, "--refine.together=true"])
+    with pytest.raises(UserError, match="--recipe-known does not go with such a target"):
+        audited(str(begun), network="reference", recipe_known=True)
+
+
 # As it is typed.
 
 
@@ -446,7 +467,7 @@ def test_options_are_handed_on_as_they_are_typed(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(command, "audit", stopped)
     words = "m:f --weights w --config c --out o --budget 5 --epsilon 16/255 --images 9 --steps 8 --queries 7"
-    more = "--surrogates=6 --tolerated=0.1 --restarts 2 --distilled 10 --l2-epsilon 1 --data d.npz --seed=2"
+    more = "--recipe-known --surrogates=6 --tolerated=0.1 --restarts 2 --distilled 10 --l2-epsilon 1 --data d.npz --seed=2"
     assert exits(["audit", *words.split(), *more.split(), "--reference", "m:r", "--reference-weights=r"]) == 2
     assert got.pop("watch") is not None
     assert got == {
@@ -455,6 +476,7 @@ def test_options_are_handed_on_as_they_are_typed(monkeypatch: pytest.MonkeyPatch
         "weights": Path("w"),
         "study_file": Path("c"),
         "out": Path("o"),
+        "recipe_known": True,
         "overrides": [
             "--data.source=npz",
             "--data.path=d.npz",
@@ -477,7 +499,7 @@ def test_options_are_handed_on_as_they_are_typed(monkeypatch: pytest.MonkeyPatch
     }
     assert got["settings"].keys() == {setting.name for setting in fields(AuditSettings)}
     assert exits(["audit", "run", "--network", "reference"]) == 2
-    assert (got["network"], got["settings"]) == ("reference", {})
+    assert (got["network"], got["settings"], got["recipe_known"]) == ("reference", {}, False)
 
 
 @pytest.mark.parametrize("words", [lambda folder: [folder], lambda folder: ["m:f", "--out", folder]])

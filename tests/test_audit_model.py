@@ -62,6 +62,15 @@ def of(place: Place, factory: str, weights: Path) -> Target:
     return model.of_file(place.workspace, f"anyones:{factory}", weights, place.splits.test)
 
 
+def test_a_recipe_is_known_if_it_is_said_to_be(place: Place, weights: Path) -> None:
+    refine = replace(place.workspace.config.refine, keep="best")
+    there = replace(place.workspace, config=replace(place.workspace.config, refine=refine))
+    for known, keep in ((False, "last"), (True, "best")):
+        found = model.of_file(there, "anyones:Linear", weights, place.splits.test, known)
+        assert (found.recipe_known, found.keep) == (known, keep)
+        assert found.fingerprint == of(place, "Linear", weights).fingerprint
+
+
 # What names it.
 
 

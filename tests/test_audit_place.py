@@ -60,6 +60,17 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_card_of_a_known_recipe_is_not_replaced_by_one_that_assumes_it(place: Path) -> None:
+    with pytest.raises(UserError, match="its recipe was known") as caught:
+        require_as_deep(place, replace(target(), recipe_known=False), SETTINGS, IMAGES)
+    assert caught.value.remedy.startswith("--recipe-known")
+    content = json.loads((place / CARD).read_text())
+    content["target"]["recipe_known"] = False
+    (place / CARD).write_text(json.dumps(content))
+    for known in (False, True):
+        require_as_deep(place, replace(target(), recipe_known=known), SETTINGS, IMAGES)
+
+
 @pytest.mark.parametrize("name", ["steps", "restarts", "queries", "distilled", "surrogates"])
 def test_a_shallower_audit_does_not_replace_a_deeper_card(place: Path, name: str) -> None:
     require_as_deep(place, target(), SETTINGS, IMAGES)

@@ -394,6 +394,26 @@ def test_a_source_without_examples_is_a_gap_of_its_columns(
     assert len(set(world.trained)) == len(world.trained)
 
 
+def test_examples_that_cannot_be_crafted_cost_no_other_figure(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = "  small: {source: itself, attack: {epsilon: 2/255}}\n"
+    definition = definitions.parse("own", OWN)
+    before = measured(definition).figures
+
+    def fails(network: Known, images: Tensor, labels: Tensor, attack: AttackSettings, *, seed: int) -> Tensor:
+        if attack.epsilon == Fraction(2, 255) and network.made_by != "the reference of own":
+            raise FloatingPointError("linf-pgd met gradients that are not finite")
+        return craft(network, images, labels, attack, seed=seed)
+
+    monkeypatch.setattr(contents, "craft", fails)
+    rows = measured(definitions.parse("own", OWN.replace("networks:", f"{small}networks:"))).figures
+    name = "reference+GM"
+    assert str(rows[name]["small"]).startswith(f"on {name} no examples can be crafted at the test images")
+    assert {column: rows[name][column] for column in before[name]} == before[name]
+    assert measured(definition).figures == before
+
+
 def test_no_network_but_the_reference_stays_in_memory(world: World) -> None:
     definition = definitions.parse("own", OWN)
     with world.opened(None, "", None, nobody) as place:

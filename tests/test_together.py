@@ -221,7 +221,7 @@ def test_a_description_builds_no_more_than_it_should(tmp_path: Path) -> None:
     for text, why in (
         (ensemble_of([GENOME] * (MOST_MEMBERS + 1)), "an ensemble of 65"),
         (ensemble_of([GENOME] * 3), "another network's"),
-        (ensemble_of([GENOME, "factory os:getcwd"]), "which is not called"),
+        (ensemble_of([GENOME, "factory os:getcwd"]), "made by a factory"),
         (ensemble_of([ensemble_of([GENOME]), GENOME]), "genome cannot be read"),
         (ensemble_of([GENOME, ""]), "genome cannot be read"),
         (ensemble_of([GENOME, "torchvision nonsense"]), "there is no architecture"),

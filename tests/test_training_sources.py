@@ -85,9 +85,9 @@ def test_sources_that_cannot_be_used_are_refused(sources: tuple[Source, ...]) ->
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("surogate", "surogate is no source; surrogate?"),
-        ("resnet50", "resnet50 is no source"),
-        ("x", "x is no source"),
+        ("surogate", "'surogate' is no source; surrogate?"),
+        ("resnet50", "'resnet50' is no source"),
+        ("", "'' is no source"),
     ],
 )
 def test_what_is_no_source_is_named(source: Source, said: str) -> None:

@@ -91,7 +91,7 @@ class Arsenal:
 
     def architectures(self) -> dict[str, str]:
         """Of the sources that are built here, by name."""
-        texts = {name: task.architecture for name, task in self.tasks.items()}
+        texts = {name: deployed_architecture(task, self.workspace) for name, task in self.tasks.items()}
         return texts | {
             REFERENCE: self._reference_text(),
             sources.DISTILLED: COPY,

@@ -1,6 +1,6 @@
 """What an audit is asked for, checked: a run or a model, what goes with it, and how deep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,27 @@ def require_fitting(
             raise UserError(f"{option} does not go with such a target", where=option, remedy=remedy)
     if not of_run and out is None:
         raise UserError("there is no folder for the audit", where="--out", remedy="a folder to make")
+
+
+def require_recipe(config: StudyConfig, stated: Collection[str]) -> None:
+    """Refuses to take a model's recipe for known that nobody has stated, or that is none of one network.
+
+    Raises:
+        UserError: naming what is not stated.
+    """
+    missing = [key for key in ("training.objective", "reference.epochs") if key not in stated]
+    if missing:
+        raise UserError(
+            f"the model's recipe is called known, and {' and '.join(missing)} are not stated",
+            where="--recipe-known",
+            remedy=" ".join(f"--{key} ..." for key in missing),
+        )
+    if config.refine.together:
+        raise UserError(
+            "a model's file is one network, and refine.together is of several",
+            where="--recipe-known",
+            remedy="the run itself in the model's place, or --refine.together false",
+        )
 
 
 def require_named(study_file: Path | None, overrides: Sequence[str]) -> None:

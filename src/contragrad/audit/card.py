@@ -90,17 +90,17 @@ def content(findings: Findings) -> dict[str, Any]:
 
 
 def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
-    tried = findings.tried.get(attacker.key, ())
+    tried, own = findings.tried.get(attacker.key, ()), findings.in_linf(attacker.key)
     return {
         "attacker": attacker.key,
         "threat": attacker.threat(findings.settings),
         "standing": findings.standing(attacker.key),
         "doubt": findings.doubt(attacker.key) if findings.standing(attacker.key) == "inconclusive" else None,
-        "fooled": _share(findings.fooled(tried)) if tried else None,
+        "fooled": _share(findings.fooled(own)) if tried else None,
         "fooled_deciding": _share(findings.fooled(findings.deciding(attacker.key))) if tried else None,
         "fooled_so_far": _optional(findings.fooled_so_far(attacker.key)),
-        "ordinary_fooled": _optional(findings.ordinary_fooled(tried)),
-        "accuracy": _share(Share.of(findings.survivors(tried))) if tried else None,
+        "ordinary_fooled": _optional(findings.ordinary_fooled(own)),
+        "accuracy": _share(Share.of(findings.survivors(findings.deciding(attacker.key)))) if tried else None,
         "attempts": [_row(findings, each) for each in tried],
         "left_out": {
             name: why

@@ -8,7 +8,7 @@ from typing import Any
 from contragrad.audit import model as models
 from contragrad.audit import target
 from contragrad.audit.arsenal import Arsenal
-from contragrad.audit.asked import depth_of, is_run, require_fitting, require_named
+from contragrad.audit.asked import depth_of, is_run, require_fitting, require_named, require_recipe
 from contragrad.audit.braced import braced
 from contragrad.audit.facts import Facts
 from contragrad.audit.findings import Findings
@@ -75,6 +75,8 @@ def audit(
         require_named(study_file, overrides)
     folder = Path(given) if of_run else Path(str(out))
     config = history.stored_config(folder) if of_run else config_file.read(study_file, overrides)
+    if recipe_known:
+        require_recipe(config, config_file.stated(study_file, overrides))
     depth = depth_of(settings, config)
     require(("foolbox", "kornia", "matplotlib", "pyautoattack"), "audit", job="the audit", where="audit")
     # Before a reference is trained for it.

@@ -111,13 +111,13 @@ class Findings(Measured):
 
     @property
     def l2_fooled(self) -> Share | None:
-        """Of the correctly classified, those that the reference's L_2 examples fool, turned or not."""
+        """Of the correctly classified, those that L_2 examples fool, made up or down the reference's loss."""
         within = [each for tried in self.tried.values() for each in tried if each.norm == "l2"]
         return self.fooled(within) if within else None
 
     @property
     def l2_standing(self) -> Standing:
-        """How the target stands against the reference's L_2 examples, turned or not."""
+        """How the target stands against the reference's L_2 examples, made up or down its loss."""
         if (fooled := self.l2_fooled) is None:
             return "not run"
         found = standing(fooled, self.settings.tolerated)

@@ -71,6 +71,6 @@ def seconds(network: nn.Module, examples: Examples) -> float:
     return min(taken) / len(images)
 
 
-def duration(seconds: float) -> str:
-    """Minutes, or seconds where they are few, as people say it."""
-    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{ceil(seconds)} seconds"
+def duration(time: float) -> str:
+    """So many seconds in minutes, or as they are where they are few."""
+    return f"{time / 60:.1f} minutes" if time > 59 else f"{ceil(time)} s"

@@ -53,6 +53,8 @@ def require_as_deep(place: Path, target: Target, settings: AuditSettings, images
     if stored.get("fingerprint") != target.fingerprint:
         return
     less, time = _less(stored, settings, images), _less_time(stored, settings)
+    if stored.get("recipe_known") is True and not target.recipe_known:
+        less.append(_Difference("its recipe was known", "--recipe-known"))
     if found := [*less, *_other(stored, settings), *time]:
         kind = "a deeper card" if less or time else "another card"
         raise UserError(
@@ -96,7 +98,9 @@ def _stored(path: Path) -> dict[str, Any]:
     try:
         found = from_json(read_text(path, LONGEST_JSON, "it cannot be read", "contragrad audit"))
         whole = {"images": found["images"], "l2_epsilon": found.get("l2_epsilon")}
-        return {**whole, **found.get("depth", {}), "fingerprint": found["target"]["fingerprint"]}
+        target = found["target"]
+        own = {"fingerprint": target["fingerprint"], "recipe_known": target.get("recipe_known")}
+        return {**whole, **found.get("depth", {}), **own}
     except (UserError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 

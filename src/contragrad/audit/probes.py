@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torchvision.transforms import functional as transforms
 
 from contragrad.attacks.examples import craft
+from contragrad.audit.attackers import REFERENCE
 from contragrad.audit.braced import Unfailing, fault_of
 from contragrad.audit.filters import filtered
 from contragrad.audit.sources import DISTILLED
@@ -118,7 +119,7 @@ def probe(
         broken_gradients=float((~flat.isfinite()).any(1).double().mean()),
         saturated=_saturation(network, images, labels, own),
         gradient_ratio=float(length / other.clamp_min(1e-30)),
-        aligned={"reference": cosines(own, its)}
+        aligned={REFERENCE: cosines(own, its)}
         | {name: cosines(own, gradients(each, images, labels)) for name, each in others.items()},
         agreement=_agreement(network, others, whole),
         aligned_nearby=cosines(moved, gradients(reference, nearby, labels)),

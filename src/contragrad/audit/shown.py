@@ -30,6 +30,7 @@ from contragrad.audit.figures import (
 from contragrad.audit.findings import Findings, Standing
 from contragrad.audit.pace import duration
 from contragrad.audit.plots import PICTURES
+from contragrad.audit.runner import PROBED
 from contragrad.audit.statistics import said
 from contragrad.audit.verdict import rule, sentences, title
 from contragrad.evaluate import Share
@@ -146,11 +147,12 @@ def notes(findings: Findings) -> str:
 def _too_long(findings: Findings) -> Iterator[str]:
     """What there was no time for, and the budget that has time for it, by rough estimates."""
     if long := findings.too_long:
-        budget = (findings.settings.minutes or 0.0) + sum(long.values()) / 60 / SHARE
+        # A part of any budget is kept for what is measured at the end.
+        budget = (findings.settings.minutes or 0.0) + sum(long.values()) / 60 / SHARE / (1 - PROBED)
         each = "; ".join(f"{what} ({duration(cost)})" for what, cost in long.items())
         yield (
-            f"left out for lack of time, by rough estimates; the same command with --budget {ceil(budget)} "
-            f"goes on and has time for all of it: {each}"
+            f"left out for lack of time, by rough estimates; the same command with a --budget of about "
+            f"{ceil(budget)} goes on and has time for these: {each}"
         )
 
 

@@ -26,6 +26,8 @@ KEY = "contragrad"
 """Where the description stands in the file's metadata."""
 
 VERSION = 1
+ENSEMBLES = 2
+"""The version of a description that is an ensemble's, which older code does not read."""
 LARGEST_FILE = 2**32
 LONGEST_DESCRIPTION = 2**16
 MOST_MEMBERS = 64
@@ -59,7 +61,8 @@ def write(description: Description, tensors: Mapping[str, Tensor], path: Path) -
     Raises:
         OSError: if the file cannot be written.
     """
-    content = json.dumps({"version": VERSION, **asdict(description)})
+    version = ENSEMBLES if len(members_of(description.architecture)) > 1 else VERSION
+    content = json.dumps({"version": version, **asdict(description)})
     path.write_bytes(safetensors.torch.save(dict(tensors), {KEY: content}))
 
 
@@ -98,8 +101,8 @@ def _description(content: str, path: Path) -> Description:
         found = from_json(content)
     except ValueError as error:
         raise _damaged(f"it is no JSON: {error}", path) from error
-    if not isinstance(found, dict) or found.get("version") != VERSION:
-        raise _damaged(f"it is not of version {VERSION}, which this contragrad reads", path)
+    if not isinstance(found, dict) or found.get("version") not in (VERSION, ENSEMBLES):
+        raise _damaged(f"it is of no version that this contragrad reads, {VERSION} or {ENSEMBLES}", path)
     if found.keys() != {"version", "name", "architecture", "problem"} or not all(
         isinstance(found[key], str) for key in ("name", "architecture")
     ):
@@ -132,6 +135,13 @@ def assembled(
         UserError: if there is no such network, or the tensors are another's.
     """
     kind, _, name = description.architecture.partition(" ")
+    members = members_of(description.architecture)
+    if len(members) > 1 and any(member.startswith("factory ") for member in members):
+        raise UserError(
+            "members of the ensemble are made by a factory, which is not called for a part",
+            where=where,
+            remedy="contragrad export --format onnx or torch-export",
+        )
     if (kind == "factory") != (factory is not None):
         raise UserError(
             f"the network is of the factory {name[:LONGEST_NAME]!r}, which is not called unless it is given"
@@ -170,12 +180,6 @@ def _parameters(text: str, problem: Problem, where: str) -> int:
         if name in HAND_ENGINEERED or name not in get_args(ReferenceArchitecture):
             raise UserError(f"there is no architecture {name[:LONGEST_NAME]!r}", where=where, remedy=REMEDY)
         return 0
-    if kind == "factory":
-        raise UserError(
-            f"a member of the ensemble is of the factory {name[:LONGEST_NAME]!r}, which is not called",
-            where=where,
-            remedy="contragrad export --format onnx or torch-export",
-        )
     try:
         return cost(parse(text), problem).parameters
     except ValueError as error:

@@ -65,24 +65,29 @@ def _key(network: str, images: str) -> str:
     return fingerprint("right/1", network, images)
 
 
-def recall_gap(memo: Memo, network: str) -> str | None:
-    """What became of the training of a network that is missing; None if it is there or was never trained."""
-    record = memo.get(_gap_key(network))
-    return None if record is None else str(record.outcome.get("infeasible", "did not come to its end"))
-
-
-def remember_gap(memo: Memo, network: str, why: str, *, what: str) -> None:
-    """Remembers that there will be no such network, so that it is not trained again.
+def recall_gap(memo: Memo, name: str) -> str | None:
+    """What became of a training whose network is missing, or of examples; None if nothing did.
 
     Args:
         memo: of the study.
-        network: names its weights.
-        why: what became of its training, such as `diverged: the loss was not finite`.
-        what: it is called, for people.
+        name: names the network's weights, or the examples.
+    """
+    record = memo.get(_gap_key(name))
+    return None if record is None else str(record.outcome.get("infeasible", "did not come to its end"))
+
+
+def remember_gap(memo: Memo, name: str, why: str, *, what: str) -> None:
+    """Remembers that there will be no such network or examples, so that they are not made again.
+
+    Args:
+        memo: of the study.
+        name: names the network's weights, or the examples.
+        why: what became of them, such as `diverged: the loss was not finite`.
+        what: they are called, for people.
     """
     memo.put(
         Record(
-            key=_gap_key(network),
+            key=_gap_key(name),
             task=what,
             outcome={"infeasible": why},
             seconds=0.0,
@@ -91,5 +96,5 @@ def remember_gap(memo: Memo, network: str, why: str, *, what: str) -> None:
     )
 
 
-def _gap_key(network: str) -> str:
-    return fingerprint("no network/1", network)
+def _gap_key(name: str) -> str:
+    return fingerprint("no network/1", name)

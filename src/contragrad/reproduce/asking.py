@@ -107,6 +107,12 @@ class Asking:
         """What became of a network's training if it did not come to its end; None if it did."""
         return answers.recall_gap(self.place.memo, self.names[network])
 
+    def without_examples(self, shown: Shown) -> str | None:
+        """Why no examples can be crafted that are to be shown; None if it is not known that they cannot."""
+        if shown.source is None:
+            return None
+        return answers.recall_gap(self.place.memo, self._images(shown))
+
     def there(self, network: str) -> bool:
         """Whether a network's training came to its end."""
         return self.gap(network) is None
@@ -151,7 +157,7 @@ class Asking:
         """Crafts what somebody is to be shown of a source, which need not stay in memory then."""
         wanted = dict.fromkeys(each for shown in missing.values() for each in shown if each.source == source)
         for each in wanted:
-            if self.there(source):
+            if self.there(source) and self.without_examples(each) is None:
                 self._examples(each)
 
     def _calibrate(self) -> None:
@@ -178,6 +184,7 @@ class Asking:
             each
             for each in shown
             if (each.source is None or self.there(each.source))
+            and self.without_examples(each) is None
             and answers.recall(self.place.memo, self.names[network], self._images(each)) is None
         ]
 
@@ -253,8 +260,9 @@ class Asking:
         except UnusableSourceError as error:
             if source == REFERENCE:
                 raise
-            self.watch(Said(f"{source} is left out: {error.what}"))
-            answers.remember_gap(self.place.memo, self.names[source], error.what, what=source)
+            self.watch(Said(f"{source}: {error.what}"))
+            what = f"examples{_crafted_by(shown)}"
+            answers.remember_gap(self.place.memo, self._images(shown), error.what, what=what)
             return None
 
 

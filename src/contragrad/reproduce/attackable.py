@@ -4,6 +4,7 @@ from fractions import Fraction
 
 from contragrad.attacks import examples
 from contragrad.errors import UserError
+from contragrad.jobs.tasks import deployed_architecture
 from contragrad.networks.network import Normalisation
 from contragrad.reference import architecture, construct
 from contragrad.reproduce.definition import Column, Definition
@@ -37,7 +38,9 @@ def require_attackable(definition: Definition, ground: Ground) -> None:
 
 def _sources(definition: Definition, column: Column, ground: Ground) -> list[str]:
     """The architectures that a column's examples are crafted on."""
-    texts = {task.name: task.architecture for task in stand_ins(definition, ground)[1]}
+    texts = {
+        task.name: deployed_architecture(task, ground.workspace) for task in stand_ins(definition, ground)[1]
+    }
     reference = architecture(ground.workspace.config.reference)
     names = (source_of(network, str(column.source)) for network in definition.networks)
     return list(dict.fromkeys(texts.get(name, reference) for name in names))

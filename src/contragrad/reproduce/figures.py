@@ -126,10 +126,12 @@ def _of_data(
 
 def _gap(asking: Asking, network: str, column: Column) -> str | None:
     """Why a network has no figure in a column, if it has none."""
-    for each in (asking.shown(network, column).source or REFERENCE, network):
+    shown = asking.shown(network, column)
+    for each in (shown.source or REFERENCE, network):
         if why := asking.gap(each):
             return f"the training of {each} {why}"
-    return None
+    why = asking.without_examples(shown)
+    return None if why is None else f"on {shown.source} {why}"
 
 
 def _cell(asking: Asking, network: str, column: Column) -> Share | str:

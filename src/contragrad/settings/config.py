@@ -168,12 +168,12 @@ class TrainingSettings:
         require_at_least(2, "training", self, "batch_size")
         require_at_least(1, "training", self, "gm_every")
         single = [source for source in self.sources if not is_surrogate(source)]
-        strange = next((source for source in self.sources if not is_source(source)), "")
-        near = get_close_matches(strange, get_args(SourceName), 1)
+        strange = next((source for source in self.sources if not is_source(source)), None)
+        near = get_close_matches(strange or "", get_args(SourceName), 1)
         require(
-            not strange,
+            strange is None,
             "training.sources",
-            f"{strange} is no source" + "".join(f"; {name}?" for name in near),
+            f"{strange!r} is no source" + "".join(f"; {name}?" for name in near),
             f"one or more of {', '.join(get_args(SourceName))} or `surrogate GENOME`",
         )
         require(

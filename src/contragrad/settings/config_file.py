@@ -58,6 +58,26 @@ def read(path: Path | None, overrides: Sequence[str] = ()) -> StudyConfig:
     return _parsed(content, overrides)
 
 
+def stated(path: Path | None, overrides: Sequence[str]) -> frozenset[str]:
+    """The dotted keys of the settings that a study file or overrides state, whatever their values.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    content = {} if path is None else _of_this_version(_load(path), str(path))[0]
+    words = (word.removeprefix("--").partition("=")[0] for word in overrides if word.startswith("--"))
+    return frozenset((*dict(_flat(content)), *words))
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value by its dotted key, sections left out."""
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def of_mapping(content: dict[str, Any], where: str) -> StudyConfig:
     """The settings that a mapping has, as it stands in a study file, and the defaults of all others.
 
@@ -128,15 +148,7 @@ def write(config: StudyConfig, path: Path) -> None:
 
 def dotted(config: StudyConfig) -> dict[str, Plain]:
     """Every setting's value by its dotted key, sections left out."""
-
-    def walk(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Plain]]:
-        for key, value in content.items():
-            if isinstance(value, dict):
-                yield from walk(value, f"{prefix}{key}.")
-            else:
-                yield f"{prefix}{key}", value
-
-    return dict(walk(_plain(config), ""))
+    return dict(_flat(_plain(config)))
 
 
 def _sayable(config: StudyConfig) -> dict[str, Any]:

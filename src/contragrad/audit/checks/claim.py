@@ -7,6 +7,7 @@ from contragrad.audit.sources import TWIN
 from contragrad.audit.statistics import SIGNIFICANT, mcnemar, said
 from contragrad.audit.strength import fooled_itself, is_hardened, transferred_on
 from contragrad.evaluate import Share
+from contragrad.reference import members_of
 from contragrad.settings.checks import radius
 
 NEARLY_ALL = 0.99
@@ -153,10 +154,12 @@ def gain(findings: Findings) -> str:
     twin, own = findings.compared.get(TWIN), findings.plain(REFERENCE)
     if twin is None or own is None:
         return ""
+    members = len(members_of(findings.facts.architecture or "")) > 1
     both = findings.clean & twin.clean
     mine, other = findings.survivors([own])[both], twin.survivors[both]
+    whose = "its undefended twin, which is one network and no ensemble," if members else "its undefended twin"
     return (
-        f"Of the {len(mine):,} images that it and its undefended twin classify correctly, it is right on "
+        f"Of the {len(mine):,} images that it and {whose} classify correctly, it is right on "
         f"{said(Share.of(mine))} of the reference's examples, the twin on {said(Share.of(other))} (McNemar's "
         f"p = {mcnemar(mine, other):.2g})."
     )
