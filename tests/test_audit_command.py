@@ -467,8 +467,9 @@ def test_options_are_handed_on_as_they_are_typed(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(command, "audit", stopped)
     words = "m:f --weights w --config c --out o --budget 5 --epsilon 16/255 --images 9 --steps 8 --queries 7"
-    more = "--recipe-known --surrogates=6 --tolerated=0.1 --restarts 2 --distilled 10 --l2-epsilon 1 --data d.npz --seed=2"
-    assert exits(["audit", *words.split(), *more.split(), "--reference", "m:r", "--reference-weights=r"]) == 2
+    more = "--surrogates=6 --tolerated=0.1 --restarts 2 --distilled 10 --l2-epsilon 1 --data d.npz --seed=2"
+    named = ["--recipe-known", "--reference", "m:r", "--reference-weights=r"]
+    assert exits(["audit", *words.split(), *more.split(), *named]) == 2
     assert got.pop("watch") is not None
     assert got == {
         "given": "m:f",
