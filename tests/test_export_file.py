@@ -146,9 +146,9 @@ def text(said: str) -> Callable[[dict[str, Any]], object]:
     [
         (text("{"), "no JSON"),
         (text("[" * 60_000), "no JSON"),
-        (text("[]"), "version 1"),
+        (text("[]"), "no version that this contragrad reads, 1 or 2"),
         (text(" " * 70_000), "too long"),
-        (described(version=2), "version 1"),
+        (described(version=3), "no version that this contragrad reads, 1 or 2"),
         (described(more=1), "other fields"),
         (described(name=7), "other fields"),
         (described(problem=[1, 8, 8, 4]), "other fields"),

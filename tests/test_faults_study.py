@@ -24,7 +24,6 @@ from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.networks.training import DivergedError
 from contragrad.run_folder.history import load
 from contragrad.run_folder.notes import looks_of
-from contragrad.settings.choices import Objective
 from contragrad.watch.events import Ended, Event, Stage, nobody
 from contragrad.watch.jsonlines import json_lines
 from small_study import config_of, without_workers
@@ -143,12 +142,12 @@ def test_images_of_one_shade_have_a_table_of_numbers(tmp_path: Path) -> None:
 def test_a_study_that_ended_before_tables_had_an_ordinary_network_gets_its_row_by_no_second_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def older(own: Objective, networks: int) -> dict[str, recipes.Recipe]:
-        return {name: each for name, each in recipes.main_job(own, networks).items() if name != UNDEFENDED}
+    def older(*ended: Any) -> dict[str, recipes.Recipe]:
+        return {name: each for name, each in recipes.main_job_of(*ended).items() if name != UNDEFENDED}
 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(full_trainings, "main_job", older)
+        patch.setattr(full_trainings, "main_job_of", older)
         rows = run.create(config_of(tmp_path), folder, nobody)
     assert UNDEFENDED not in {row.name for row in rows}
     assert run.resume(folder, (), nobody)[:-1] == rows

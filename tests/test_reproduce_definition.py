@@ -330,14 +330,19 @@ def attacking(**attack: object) -> dict[str, Any]:
 
 SENSELESS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     # What is wrong, where, and what would be right.
-    "steps that are text": (attacking(steps="many"), "many", "attack.steps", "int"),
-    "a part of a step": (attacking(steps=2.5), "2.5", "attack.steps", "int"),
+    "steps that are text": (attacking(steps="many"), "many", "attack.steps", "a whole number"),
+    "a part of a step": (attacking(steps=2.5), "2.5", "attack.steps", "a whole number"),
     "no steps": (attacking(steps=0), "0", "attack.steps", "1 or more"),
     "grey levels in an epsilon's place": (attacking(epsilon=8), "8", "attack.epsilon", "8/255"),
     "a negative epsilon": (attacking(epsilon=-0.1), "-1/10", "attack.epsilon", "0 or more"),
     "an epsilon that is text": (attacking(epsilon="eight"), "eight", "attack.epsilon", "calibrated"),
     "a step of no length": (attacking(step_size=0), "0", "attack.step_size", "positive"),
-    "a start that is neither": (attacking(random_start="maybe"), "maybe", "attack.random_start", "bool"),
+    "a start that is neither": (
+        attacking(random_start="maybe"),
+        "maybe",
+        "attack.random_start",
+        "true or false",
+    ),
     "a calibrated fooling rate": (
         column(measure="fooling rate", source="reference", attack={"epsilon": "calibrated"}),
         "fooling rate",

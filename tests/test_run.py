@@ -325,7 +325,7 @@ def test_files_that_are_no_npz_are_named(tmp_path: Path) -> None:
     [
         (["--training.batch_size", "1"], ("training.batch_size", "2 or more")),
         (["--search.generatons", "3"], ("search.generatons", "search.generations")),
-        (["--search.generations", "many"], ("search.generations", "int")),
+        (["--search.generations", "many"], ("search.generations", "a whole number")),
         (["--attack.epsilon", "8/0"], ("attack.epsilon",)),
         (["--attack.epsilon", "8"], ("attack.epsilon", "8/255")),
         (["--search.minimum_distance", "40"], ("search.minimum_distance",)),

@@ -127,6 +127,7 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "refine.networks": ("1", NONE),
     "refine.epochs": ("1001", TRAININGS),
     "refine.keep": ("best", TRAININGS),
+    "refine.together": ("true", NONE),
     "refine.checkpoint_every": ("6", NONE),
     "device": ("auto", NONE),
     "workers": ("3", NONE),
