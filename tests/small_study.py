@@ -10,11 +10,11 @@ from sklearn.datasets import load_digits
 
 from contragrad.engine import executors
 from contragrad.engine.work import Work
-from contragrad.jobs import workers
+from contragrad.jobs import run, workers
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
 from contragrad.settings.config import StudyConfig
-from contragrad.watch.events import Event
+from contragrad.watch.events import Event, nobody
 
 SETTINGS = {
     "device": "cpu",
@@ -58,6 +58,14 @@ def in_process(workspace: Workspace) -> Iterator[executors.Executor]:
         yield executor
     finally:
         executor.close()
+
+
+def ended(config: StudyConfig, folder: Path) -> Path:
+    """The run folder of a study that has ended in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        without_workers(patch)
+        run.create(config, folder, nobody)
+    return folder
 
 
 def without_workers(patch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import small_study
 from contragrad.cli import main
 from contragrad.errors import UserError
 from contragrad.jobs import run
@@ -110,10 +111,7 @@ def names(folder: Path) -> set[str]:
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a study that has ended."""
     place = tmp_path_factory.mktemp("ended")
-    with pytest.MonkeyPatch.context() as patch:
-        without_workers(patch)
-        run.create(config_of(place), place / "run", nobody)
-    return place / "run"
+    return small_study.ended(config_of(place), place / "run")
 
 
 WRITERS: dict[str, tuple[tuple[str, ...], str]] = {

@@ -33,7 +33,7 @@ from contragrad.run_folder.history import stored_workspace
 from contragrad.run_folder.workspace import TABLE, Workspace
 from contragrad.settings.config import StudyConfig
 from contragrad.watch.events import nobody
-from small_study import config_of, without_workers
+from small_study import config_of, ended, without_workers
 
 BEST = "NE+orthogonal 1, together"
 PROBLEM = Problem(1, 9, 7, 4)
@@ -44,10 +44,7 @@ GENOME = "conv(4,3) fc(8)"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        without_workers(patch)
-        run.create(joined(folder), folder / "run", nobody)
-    return stored_workspace(folder / "run")
+    return stored_workspace(ended(joined(folder), folder / "run"))
 
 
 def joined(folder: Path, **changes: str) -> StudyConfig:

@@ -108,7 +108,8 @@ def draw_queries(findings: Findings, path: Path) -> None:
 
 def draw_alignment(findings: Findings, path: Path) -> None:
     """Writes histograms of the cosine between the target's input gradient and a few sources'."""
-    aligned = {name: findings.probes.aligned[name] for name in SHOWN if name in alignment(findings)}
+    there = alignment(findings)
+    aligned = {name: findings.probes.aligned[name] for name in SHOWN if name in there}
     with picture(path) as figure:
         figure.set_layout_engine("constrained")
         if not aligned:

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from contragrad.audit.target import is_foreign
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem, cost, problem_from_json
@@ -135,8 +136,7 @@ def assembled(
         UserError: if there is no such network, or the tensors are another's.
     """
     kind, _, name = description.architecture.partition(" ")
-    members = members_of(description.architecture)
-    if len(members) > 1 and any(member.startswith("factory ") for member in members):
+    if len(members_of(description.architecture)) > 1 and is_foreign(description.architecture):
         raise UserError(
             "members of the ensemble are made by a factory, which is not called for a part",
             where=where,

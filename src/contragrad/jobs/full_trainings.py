@@ -123,7 +123,8 @@ def measure(
     normal = normalisation(splits.train)
     for task in trained:
         network, name = trained_network(workspace, normal, task), deployed_name(task, workspace)
-        if workspace.artefacts.find("network", name) is None:  # an ensemble, whose members lie apart
+        # Members of an ensemble lie apart; a network alone was just read from its file.
+        if task.together and workspace.artefacts.find("network", name) is None:
             workspace.artefacts.save("network", name, dict(network.state_dict()))
         text = deployed_architecture(task, workspace)
         rows.append(evaluate.row(task.name, text, weights(name), network, splits.test, attacked))
