@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import isnan, nan
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from contragrad import evaluate
 from contragrad.audit.attackers import ATTACKERS
 from contragrad.cli import main
 from contragrad.evaluate import Interval
+from contragrad.jobs import full_trainings
+from contragrad.jobs.curve import Curve
+from contragrad.jobs.tasks import task_name
 from contragrad.page import drawings
 from contragrad.page.summary import compared
 from contragrad.page.write import write
@@ -75,6 +79,7 @@ TITLES = (
     "Clean against adversarial accuracy",
     "Lineage",
     "Architectures",
+    "Training in full",
     "Where the networks look",
     "Audit",
     "Cost",
@@ -129,6 +134,36 @@ def test_the_numbers_are_those_of_the_table(finished: Path) -> None:
             low, high = each[f"{kind}_interval"]
             assert cell == f"{percent(each[f'{kind}_accuracy'])} [{100 * low:.1f}, {100 * high:.1f}]"
         assert cells[3] == f"{each['parameters']:,}"
+
+
+def trained_in_full(folder: Path, fitness: float) -> dict[str, Curve]:
+    """Gives each network of the run the curve of a training of its own length."""
+    there, state = history.stored_workspace(folder), history.load(folder).state
+    assert state is not None
+    found = {}
+    for epochs, task in enumerate(full_trainings.planned_trainings(there, state), start=2):
+        own = [fitness, *([0.1] * (epochs - 1))] if task.keep == "best" else [fitness] * epochs
+        found[task.name] = Curve([1.0] * epochs, [nan] * epochs, own)
+        there.artefacts.save("curve", task_name(task, there), found[task.name].tensors())
+    return found
+
+
+@pytest.mark.parametrize(("fitness", "title"), [(0.25, "Fitness by epoch"), (nan, "Cross-entropy by epoch")])
+def test_the_curves_of_trainings_are_shown(fitness: float, title: str, tmp_path: Path, quick: None) -> None:
+    folder = whole(tmp_path / "run")
+    curves = trained_in_full(folder, fitness)
+    page = read(write(folder))
+    assert title in page.text
+    (table,) = (table for table in page.tables if table[0][:2] == ["network", "epochs"])
+    assert table[1:] == [
+        [
+            name,
+            str(curve.epochs),
+            *([str(curve.epochs), "–"] if isnan(fitness) else ["1", "25.0 %"]),
+            "1.000",
+        ]
+        for name, curve in curves.items()
+    ]
 
 
 def test_what_was_found_is_said_with_intervals_audit_and_looks(finished: Path) -> None:

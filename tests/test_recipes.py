@@ -118,6 +118,16 @@ def test_a_recipe_gives_the_training_that_its_name_says(name: str) -> None:
     assert RECIPES[name].filter is None
 
 
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_network_whose_best_epoch_is_kept_is_trained_until_its_curve_is_flat(name: str) -> None:
+    settings = config("--refine.keep=best", "--refine.patience=7")
+    task = RECIPES[name].training(name, settings, FOUND)
+    assert task is not None
+    assert (task.keep, task.patience) == (
+        ("last", None) if objective_of(name) == "cross-entropy" else ("best", 7)
+    )
+
+
 @pytest.mark.parametrize("name", [name for name in RECIPES if name not in TRAINED])
 def test_the_reference_itself_is_not_trained_and_seen_through_the_filter_that_its_name_says(
     name: str,

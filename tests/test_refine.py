@@ -13,6 +13,7 @@ from contragrad.artefacts import Artefacts
 from contragrad.data.dataset import Examples
 from contragrad.evolution.genome import parse
 from contragrad.fitness import Report
+from contragrad.jobs.curve import curve_of
 from contragrad.jobs.refine import FullTraining, Origin, diverged, train_fully
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import OBJECTIVES, Material
@@ -61,7 +62,13 @@ class Scores:
         return self.by_weight[trained.state_dict()["network.head.3.bias"][0].item()]
 
 
-def train(folder: Path, scores: list[float] | None, stop_at: int | None = None, every: int = 2) -> object:
+def train(
+    folder: Path,
+    scores: list[float] | None,
+    stop_at: int | None = None,
+    every: int = 2,
+    patience: int | None = None,
+) -> object:
     def report(message: dict[str, float]) -> None:
         if message["epoch"] == stop_at:
             raise StoppedError
@@ -69,7 +76,14 @@ def train(folder: Path, scores: list[float] | None, stop_at: int | None = None, 
     reporting: Report = report
     return train_fully(
         network(),
-        FullTraining(name="a", architecture=GENOME, objective="cross-entropy", epochs=EPOCHS, seed=2),
+        FullTraining(
+            name="a",
+            architecture=GENOME,
+            objective="cross-entropy",
+            epochs=EPOCHS,
+            seed=2,
+            patience=patience,
+        ),
         name="a",
         examples=examples(),
         material=Material(),
@@ -118,6 +132,42 @@ def test_an_interruption_leaves_no_trace(
     assert bool(list(tmp_path.glob("checkpoint-*"))) == (stop_at > 2)
     train(tmp_path, scores)
     assert_equal(stored(tmp_path), weights_by_epoch()[kept])
+
+
+PATIENT: list[tuple[list[float], int, int, int]] = [
+    ([1, 2, 3, 4, 5], 1, 5, 4),
+    ([5, 4, 3, 2, 1], 1, 2, 0),
+    ([5, 4, 3, 6, 1], 2, 3, 0),
+    ([5, 4, 3, 6, 1], 3, 5, 3),
+    ([2, 2, 3, 3, 3], 2, 5, 2),
+]
+"""Scores, the patience, and after how many epochs the training ends with the weights of which."""
+
+
+@pytest.mark.parametrize(("scores", "patience", "epochs", "kept"), PATIENT, ids=str)
+@pytest.mark.parametrize("stop_at", [None, 1, 2, 3])
+def test_a_training_ends_when_its_curve_is_flat(
+    scores: list[float], patience: int, epochs: int, kept: int, stop_at: int | None, tmp_path: Path
+) -> None:
+    if stop_at is not None and stop_at <= epochs:
+        with pytest.raises(StoppedError):
+            train(tmp_path, scores, stop_at, every=1, patience=patience)
+    train(tmp_path, scores, every=1, patience=patience)
+    assert_equal(stored(tmp_path), weights_by_epoch()[kept])
+    curve = curve_of(Artefacts(tmp_path), "a")
+    assert curve is not None
+    assert (curve.fitness, curve.best_epoch) == (scores[:epochs], kept + 1)
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_the_curve_of_a_training_without_a_score_has_its_losses(tmp_path: Path) -> None:
+    train(tmp_path, None)
+    curve = curve_of(Artefacts(tmp_path), "a")
+    assert curve is not None
+    assert (curve.epochs, curve.best_epoch) == (EPOCHS, None)
+    session = begin(network(), SETTINGS)
+    losses = [train_epoch(session, examples(), Material(), SETTINGS, seed=2) for _ in range(EPOCHS)]
+    assert curve.cross_entropy == [each.cross_entropy for each in losses]
 
 
 def test_a_training_that_diverges_is_infeasible_and_is_not_begun_again(tmp_path: Path) -> None:
@@ -181,6 +231,8 @@ def test_what_a_network_is_named_by() -> None:
         *({"objective": objective} for objective in OBJECTIVES if objective != "gm"),
         {"architecture": "conv(4,1) fc(8)"},
         {"keep": "best"},
+        {"keep": "best", "patience": 3},
+        {"keep": "best", "patience": 4},
         {"keep": "best", "origin": replace(ORIGIN, fitness=("other",))},
         {"origin": replace(ORIGIN, reference="other")},
         {"splits": "other"},

@@ -1,7 +1,7 @@
 """Networks of a table that are really trained: what one costs the others whose source diverged."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,27 @@ def place(tmp_path: Path) -> Place:
     there.artefacts.save("network", there.reference_name, weights)
     executor: Any = Here(prepare(there))
     return Place(workspace=there, splits=load_splits(there), memo=DictMemo(), executor=executor)
+
+
+def test_the_fitness_by_epoch_outlives_the_weights(place: Place) -> None:
+    refine = replace(place.workspace.config.refine, epochs=9, keep="best", patience=2)
+    config = replace(place.workspace.config, refine=refine)
+    workspace = replace(place.workspace, config=config)
+    executor: Any = Here(prepare(workspace))
+    place = replace(place, workspace=workspace, executor=executor)
+    found = _of_data(TABLE, list(TABLE.columns), place, FOUND, nobody)
+    curves = found.fitness[None]
+    assert curves.keys() == TABLE.networks.keys()
+    for fitness in curves.values():
+        epochs, best = len(fitness), fitness.index(max(fitness))
+        assert all(0 <= each <= 1 for each in fitness)
+        assert epochs == 10 or epochs - best - 1 == 2
+    for path in workspace.folder.glob("artefacts/*"):
+        if path.name.startswith(("curve", "network")) and workspace.reference_name not in path.name:
+            path.unlink()
+    again = _of_data(TABLE, list(TABLE.columns), place, FOUND, nobody)
+    assert again == found
+    assert len(executor.taken) == len(TABLE.networks)
 
 
 def test_a_source_that_diverged_costs_the_rows_alone_that_are_trained_against_it(place: Place) -> None:

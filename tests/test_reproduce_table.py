@@ -19,7 +19,7 @@ from rich.console import Console
 from contragrad.attacks.library import settings_read
 from contragrad.evaluate import Share, wilson
 from contragrad.reproduce import protocols, table
-from contragrad.reproduce.definition import Definition
+from contragrad.reproduce.definition import DataName, Definition
 from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Setup
@@ -102,6 +102,18 @@ def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:
     }
     assert [row["clean"]["published"] for row in found["networks"].values()] == [0.5, 0.578, None]
     assert [row["attacked"]["published"] for row in found["networks"].values()] == [0.088, None, None]
+
+
+def test_how_long_networks_were_trained_is_told_where_it_is_known(setup: Setup) -> None:
+    curve = (float("nan"), 0.25, 0.5, 0.5)
+    told: dict[DataName | None, dict[str, tuple[float, ...]]] = {None: {"NE+GM 1": curve}}
+    found = content(DEFINITION, seeds(setup, 4, 2), [replace(FIRST, fitness=told), SECOND])
+    entry = {"data": "cifar10", "network": "NE+GM 1", "epochs": 4, "best_epoch": 3}
+    assert found["curves"] == [[entry | {"fitness": [None, 0.25, 0.5, 0.5]}], []]
+    assert "epoch whose weights were kept, cifar10, seed 4: NE+GM 1 3 of 4" in table.printed(found)
+    without = content(DEFINITION, [setup], [FIRST])
+    assert "curves" not in without
+    assert "weights were kept" not in table.printed(without)
 
 
 def test_several_seeds_have_a_mean_and_a_range_and_each_its_own_interval(setup: Setup) -> None:

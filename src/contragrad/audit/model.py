@@ -92,8 +92,10 @@ def of_file(
             if weights is None
             else _of_factory(workspace, given, weights, test)
         )
-    keep = workspace.config.refine.keep if recipe_known else found.keep
-    return replace(found, recipe_known=recipe_known, keep=keep)
+    if not recipe_known:
+        return found
+    refine = workspace.config.refine
+    return replace(found, recipe_known=True, keep=refine.keep, patience=refine.patience)
 
 
 def require_reference(workspace: Workspace, test: Examples) -> None:

@@ -35,7 +35,7 @@ class Target:
         architecture: the text that `reference.construct` takes; None if it cannot be built anew. Of an
             ensemble, that of the network that was trained to be deployed with the others.
         objective: what it was trained for, as far as an attacker who knows the recipe knows.
-        epochs: for how long.
+        epochs: for how long, at most if it has a patience.
         keep: which of its weights were kept.
         seed: its training's; None if it is not known.
         recipe_known: whether objective and epochs are known, not assumed.
@@ -44,6 +44,7 @@ class Target:
         refused: objectives that its architecture cannot be trained for, and why.
         weights: the file that it was read from.
         surrogates: of an ensemble, the architectures of those that it is deployed with.
+        patience: after how many epochs without a better fitness its training ended, see `RefineSettings`.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Target:
     code: str = ""
     refused: Mapping[Objective, str] = field(default_factory=dict)
     surrogates: tuple[str, ...] = ()
+    patience: int | None = None
 
     @property
     def text(self) -> str | None:
@@ -145,6 +147,7 @@ def _trained(workspace: Workspace, splits: Splits, task: FullTraining) -> Target
         objective=task.objective,
         epochs=task.epochs,
         keep=task.keep,
+        patience=task.patience,
         seed=task.seed,
         weights=workspace.artefacts.path("network", name),
         surrogates=members_of(deployed_architecture(task, workspace))[1:],

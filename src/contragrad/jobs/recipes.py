@@ -85,7 +85,7 @@ class Recipe:
         own = config.training.objective
         if self.objective == "free-adversarial" and own != "free-adversarial":
             epochs = -(-epochs // FREE_REPLAYS)
-        undefended = self.objective == "cross-entropy" and own != "cross-entropy"
+        chosen = self.objective != "cross-entropy" or own == "cross-entropy"
         return FullTraining(
             name=name,
             architecture=text,
@@ -94,7 +94,8 @@ class Recipe:
             seed=seed,
             sources=found.joined if self.of == "coevolved" else self.sources,
             together=self.together,
-            keep="last" if undefended else config.refine.keep,
+            keep=config.refine.keep if chosen else "last",
+            patience=config.refine.patience if chosen else None,
         )
 
     def _network(self, config: StudyConfig, found: Found) -> tuple[str, int]:

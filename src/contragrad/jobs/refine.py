@@ -12,6 +12,7 @@ from contragrad.artefacts import Artefacts
 from contragrad.data.dataset import Examples
 from contragrad.fingerprint import fingerprint
 from contragrad.fitness import Report
+from contragrad.jobs.curve import Curve
 from contragrad.networks.inference import device_of
 from contragrad.networks.objectives import OBJECTIVES, Material
 from contragrad.networks.training import DivergedError, begin, restore, snapshot, train_epoch
@@ -49,6 +50,7 @@ class FullTraining:
         epochs: all its training epochs.
         seed: names the streams of its weights and its order of images.
         keep: the weights that are kept, see `RefineSettings`.
+        patience: epochs without a better fitness after which it ends, see `RefineSettings`.
         sources: the networks it is trained against, see `TrainingSettings`; None are the study's.
         source_seed: whose sources of these names, see `Workspace`.
         together: whether it is deployed with the surrogates it was trained against, as an ensemble.
@@ -61,6 +63,7 @@ class FullTraining:
     epochs: int
     seed: int
     keep: Keep = "last"
+    patience: int | None = None
     sources: tuple[Source, ...] | None = None
     source_seed: int | None = None
     together: bool = False
@@ -94,7 +97,9 @@ class FullTraining:
             against.append(origin.epsilon)
         recipe = (self.architecture, self.epochs, self.seed, *training.without_gm)
         # The best epoch is chosen by the fitness, so it depends on what that is measured on.
-        kept = () if self.keep == "last" else (self.keep, *origin.fitness)
+        kept: tuple[object, ...] = () if self.keep == "last" else (self.keep, *origin.fitness)
+        if self.patience is not None:
+            kept += ("patience", self.patience)
         return fingerprint("network/1", *recipe, against or None, splits, *kept)
 
 
@@ -151,39 +156,44 @@ def train_fully(
 
     A checkpoint every so many epochs holds weights and optimiser: training that was interrupted goes on
     from the last one and ends in exactly the same weights. Where a score is given, the weights of the
-    epoch with the highest are stored, the first one on ties. That a training diverged is stored too, for it
-    would again: it is not begun a second time.
+    epoch with the highest are stored, the first one on ties, and with a patience the training ends when its
+    curve is flat. The curve is stored as `curve-<name>`. That a training diverged is stored too, for it would
+    again: it is not begun a second time.
 
     Returns:
         None, or why the training is infeasible.
 
     Source: section 4, implementation details: the refinement of the evolved networks.
     Deviates: the refinement goes on in one training, the optimiser's state kept; the paper does not say. The
-        epoch with the best score may be kept, the paper's networks are those after the last.
+        epoch with the best score may be kept, the paper's networks are those after the last; that accuracies
+        "converge to a stable value" may be asked, where the paper takes 1,000 epochs for it.
     """
     if (reason := diverged(artefacts, name)) is not None:
         return reason
     training = replace(task.weighted(training), objective=task.objective)
-    session, best = begin(network, training), Best()
+    session, best, curve = begin(network, training), Best(), Curve()
     if (saved := artefacts.find("checkpoint", name)) is not None:
         restore(session, saved)
-        best = Best.restored(saved)
+        best, curve = Best.restored(saved), Curve.restored(saved, session.epoch)
     device = device_of(network)
     examples = Examples(examples.images.to(device), examples.labels.to(device))
     try:
-        while session.epoch < task.epochs:
+        while session.epoch < task.epochs and not curve.is_flat(task.patience):
             losses = train_epoch(session, examples, material, training, seed=task.seed)
-            if score is not None:
-                best.note(network, score(network))
+            reached = None if score is None else score(network)
+            if reached is not None:
+                best.note(network, reached)
+            curve.add(losses, reached)
             report({"epoch": session.epoch, "epochs": task.epochs, **losses.by_name()})
             if session.epoch % checkpoint_every == 0 and session.epoch < task.epochs:
-                artefacts.save("checkpoint", name, snapshot(session) | best.snapshot())
+                artefacts.save("checkpoint", name, snapshot(session) | best.snapshot() | curve.tensors())
     except DivergedError as error:
         reason = f"diverged: {error}"
         text = torch.tensor(list(reason.encode()), dtype=torch.uint8)
         artefacts.save("diverged", name, {"reason": text})
         artefacts.remove("checkpoint", name)
         return reason
+    artefacts.save("curve", name, curve.tensors())
     artefacts.save("network", name, best.weights or dict(network.state_dict()))
     artefacts.remove("checkpoint", name)
     return None

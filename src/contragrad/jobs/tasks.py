@@ -84,7 +84,7 @@ def makes(task: Task, workspace: Workspace) -> tuple[str, ...]:
     if isinstance(task, Trial):
         return ()
     name = task_name(task, workspace)
-    kinds = ("checkpoint", "network", "diverged")
+    kinds = ("checkpoint", "network", "curve", "diverged")
     return _names({workspace.artefacts.path(kind, name) for kind in kinds}, workspace)
 
 

@@ -13,6 +13,7 @@ from contragrad.page.settings import cost, reproduce, settings
 from contragrad.page.steps import ancestry
 from contragrad.page.story import Story
 from contragrad.page.summary import found
+from contragrad.page.training import training
 from contragrad.report import interval_text, outcome_text
 
 
@@ -193,6 +194,7 @@ SECTIONS: tuple[Callable[[Story], Section], ...] = (
     accuracies,
     lineage,
     architectures,
+    training,
     attributions,
     audit,
     cost,

@@ -12,6 +12,7 @@ from contragrad.audit.card import Unreadable
 from contragrad.evaluate import Row
 from contragrad.evolution.search import State
 from contragrad.jobs import recipes
+from contragrad.jobs.curve import Curve
 from contragrad.page.blocks import Picture
 from contragrad.page.cards import Card
 from contragrad.page.cost import Cost
@@ -34,6 +35,7 @@ class Story:
         study_file: its settings as they are stored.
         architectures: drawings, or why there are none.
         attributions: integrated gradients, or why there are none.
+        curves: of the trainings in full, by network; without those that kept none.
         written: when the page is written.
         version: of contragrad, that writes it.
     """
@@ -46,6 +48,7 @@ class Story:
     study_file: str
     architectures: Sequence[Picture] | str
     attributions: Picture | str
+    curves: Mapping[str, Curve]
     written: datetime
     version: str
 

@@ -18,6 +18,7 @@ from contragrad.page.drawings import embedded
 from contragrad.page.sections import sections
 from contragrad.page.story import Story, drawn_networks
 from contragrad.page.theme import drawn
+from contragrad.page.training import curves
 from contragrad.run_folder import history
 from contragrad.run_folder.history import History
 from contragrad.run_folder.workspace import TABLE
@@ -25,7 +26,7 @@ from contragrad.run_folder.workspace import TABLE
 PAGE = "report.html"
 
 OWN = re.compile(
-    r"(table|fitness|accuracies|lineage|audit-\d+|architecture-\d+)\.svg|integrated-gradients\.png|\..*\.tmp"
+    r"(table|fitness|accuracies|lineage|training|audit-\d+|architecture-\d+)\.svg|integrated-gradients\.png|\..*\.tmp"
 )
 """Names of figures' files, whole or left by a kill."""
 
@@ -101,6 +102,7 @@ def _read(folder: Path, figures: Path, call_factory: bool) -> Story:
         study_file=read_text(history.stored_path(folder), LONGEST_YAML, "the study file cannot be read", ""),
         architectures=_architectures(found, figures),
         attributions=_attributions(folder, found, rows, figures, call_factory),
+        curves=curves(history.stored_workspace(folder), found) if found.state is not None else {},
         written=datetime.now(UTC),
         version=version("contragrad"),
     )

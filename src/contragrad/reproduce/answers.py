@@ -1,4 +1,10 @@
-"""What networks answered to test images, remembered: a table goes on anywhere, without their weights."""
+"""What networks answered to test images, remembered: a table goes on anywhere, without their weights.
+
+So are the fitness by epoch of a training whose best epoch was kept, and what became of those that failed.
+"""
+
+from collections.abc import Sequence
+from math import isnan, nan
 
 import numpy as np
 import torch
@@ -7,7 +13,7 @@ from torch import Tensor
 from contragrad.engine.evaluations import provenance
 from contragrad.engine.memo import Memo, Record
 from contragrad.errors import UserError
-from contragrad.fingerprint import fingerprint
+from contragrad.fingerprint import Plain, fingerprint
 
 
 def recall(memo: Memo, network: str, images: str) -> Tensor | None:
@@ -63,6 +69,44 @@ def remember(memo: Memo, network: str, images: str, right: Tensor, *, what: str,
 
 def _key(network: str, images: str) -> str:
     return fingerprint("right/1", network, images)
+
+
+def recall_fitness(memo: Memo, name: str) -> tuple[float, ...] | None:
+    """The fitness after each epoch of a network's training; None if it was not remembered.
+
+    Args:
+        memo: of the study.
+        name: names the network's weights.
+    """
+    record = memo.get(_fitness_key(name))
+    if record is None or not isinstance(found := record.outcome.get("fitness"), list):
+        return None
+    return tuple(float(each) if isinstance(each, float | int) else nan for each in found)
+
+
+def remember_fitness(memo: Memo, name: str, fitness: Sequence[float], *, what: str) -> None:
+    """Remembers the fitness after each epoch of a network's training.
+
+    Args:
+        memo: of the study.
+        name: names the network's weights.
+        fitness: is remembered; not a number where it is not known.
+        what: the network is called, for people.
+    """
+    known: list[Plain] = [None if isnan(each) else each for each in fitness]
+    memo.put(
+        Record(
+            key=_fitness_key(name),
+            task=f"the training of {what}",
+            outcome={"fitness": known},
+            seconds=0.0,
+            provenance=provenance(),
+        )
+    )
+
+
+def _fitness_key(name: str) -> str:
+    return fingerprint("fitness/1", name)
 
 
 def recall_gap(memo: Memo, name: str) -> str | None:

@@ -14,6 +14,7 @@ from contragrad.defences import FILTERS, Filtered
 from contragrad.errors import UnusableSourceError
 from contragrad.fingerprint import fingerprint
 from contragrad.jobs import full_trainings
+from contragrad.jobs.curve import curve_of
 from contragrad.jobs.material import make_material
 from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.refine import FullTraining, diverged
@@ -121,6 +122,15 @@ class Asking:
         """The trained networks that were asked, and their names."""
         return {name: self.names[name] for name in self.tasks if self.there(name)}
 
+    def fitness(self) -> dict[str, tuple[float, ...]]:
+        """The fitness after each epoch of the rows' trainings, of those of which it was remembered."""
+        workspace, memo = self.place.workspace, self.place.memo
+        rows = {name: self.tasks[name] for name in self.definition.networks if name in self.tasks}
+        found = {
+            name: answers.recall_fitness(memo, task_name(task, workspace)) for name, task in rows.items()
+        }
+        return {name: fitness for name, fitness in found.items() if fitness}
+
     def right(self, network: str, shown: Shown) -> Tensor:
         """Whether a network that was asked gave each of the images its label, bool (N,)."""
         if (network, shown) not in self.recalled:
@@ -200,9 +210,16 @@ class Asking:
         for task in tasks:
             if task in trained:
                 self.networks[task.name] = full_trainings.trained_network(workspace, normal, task)
+                self._remember_fitness(task)
             else:
                 reason = diverged(workspace.artefacts, task_name(task, workspace))
                 self._remember_gap(task, reason or "diverged")
+
+    def _remember_fitness(self, task: FullTraining) -> None:
+        name = task_name(task, self.place.workspace)
+        curve = curve_of(self.place.workspace.artefacts, name)
+        if curve is not None and curve.best_epoch is not None:
+            answers.remember_fitness(self.place.memo, name, curve.fitness, what=task.name)
 
     def _made_material(self, task: FullTraining) -> bool:
         """Makes what a training is against; it will not take place if a source cannot serve."""

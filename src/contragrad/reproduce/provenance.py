@@ -41,6 +41,7 @@ PAPER: dict[str, Plain] = {
     "search.limits.flops": None,
     "refine.epochs": 1000,
     "refine.keep": "last",
+    "refine.patience": None,
     "refine.together": False,
     "refine.networks": "all 4 or 5",
 }

@@ -17,7 +17,7 @@ from contragrad.evaluate import Share
 from contragrad.files import write_text
 from contragrad.legible import legible
 from contragrad.outside import LONGEST_JSON, from_json, read_text
-from contragrad.reproduce import paired, provenance
+from contragrad.reproduce import curves, paired, provenance
 from contragrad.reproduce.definition import ROW_SOURCES, DataName, Definition
 from contragrad.reproduce.epsilon import GREYS, Calibration
 from contragrad.reproduce.experiment import EVOLVED_ON
@@ -55,6 +55,7 @@ def content(
             [_calibration(data or EVOLVED_ON, each) for data, each in seed.calibration.items()]
             for seed in found
         ],
+        **curves.content([seed.fitness for seed in found]),
         "looks": max(seed.looks for seed in found),
         "columns": {name: _column(name, definition, found) for name in definition.shown},
         "networks": {
@@ -180,6 +181,7 @@ def as_text(table: Content) -> Group:
     lines += paired.lines(table)
     lines += _missing(table)
     lines += _calibrated(table)
+    lines += curves.lines(table)
     lines += provenance.lines(table)
     if table["looks"] > 1:
         lines.append(LOOKS.format(table["looks"]))

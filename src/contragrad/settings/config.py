@@ -213,6 +213,8 @@ class RefineSettings:
         epochs: additional training epochs.
         keep: of a network trained in full, the weights after the `last` epoch, as in the paper, or those of
             the epoch with the `best` fitness on the validation images.
+        patience: with `best`, epochs in a row without a better fitness after which a network's curve is flat
+            and its training ends, however many are left; null trains for all.
         together: whether a network is deployed with the surrogates among `training.sources`, whose gradients
             it was trained apart from, as an ensemble.
         checkpoint_every: epochs between two checkpoints, which is what a kill can cost at most.
@@ -221,12 +223,15 @@ class RefineSettings:
     networks: int = 2
     epochs: int = 1000
     keep: Keep = field(default="last", metadata={LATER: True})
+    patience: int | None = field(default=None, metadata={LATER: True})
     together: bool = field(default=False, metadata={LATER: True})
     checkpoint_every: int = field(default=5, metadata={EXCLUDED: False})
 
     def __post_init__(self) -> None:
         require_at_least(1, "refine", self, "networks", "checkpoint_every")
         require_at_least(0, "refine", self, "epochs")
+        if self.patience is not None:
+            require_at_least(1, "refine", self, "patience")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,6 +307,12 @@ class StudyConfig:
             "training.objective",
             f"{self.training.objective} trains in an L_inf ball, and {self.attack.name} has another",
             "attack.name: linf-pgd",
+        )
+        require(
+            self.refine.patience is None or self.refine.keep == "best",
+            "refine.patience",
+            "a curve is told to be flat by its best epoch, and the last one is kept",
+            "null, or refine.keep: best",
         )
         require(
             self.refine.keep == "last" or self.fitness_split == "validation",

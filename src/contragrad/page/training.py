@@ -1,0 +1,97 @@
+"""The curves of the trainings in full: whether they are flat is for the reader to see."""
+
+from collections.abc import Iterable, Mapping
+from math import isnan
+from typing import Any
+
+import altair as alt
+
+from contragrad.jobs import full_trainings
+from contragrad.jobs.curve import Curve, curve_of
+from contragrad.jobs.tasks import task_name
+from contragrad.page.blocks import Chart, Grid, Section, Words
+from contragrad.page.story import Story
+from contragrad.page.theme import finished, of
+from contragrad.report import percent
+from contragrad.run_folder.history import History
+from contragrad.run_folder.workspace import Workspace
+
+
+def curves(workspace: Workspace, history: History) -> dict[str, Curve]:
+    """The curves of a study's networks that were trained in full, by the names that its table gives them."""
+    if history.state is None or not history.state.finished:
+        return {}
+    tasks = full_trainings.planned_trainings(workspace, history.state)
+    found = {task.name: curve_of(workspace.artefacts, task_name(task, workspace)) for task in tasks}
+    return {name: curve for name, curve in found.items() if curve is not None and curve.epochs}
+
+
+def training(story: Story) -> Section:
+    """How the networks' trainings in full went."""
+    title = "Training in full"
+    if not story.curves:
+        text = "No network of this study was trained in full, or by a version that kept no curves."
+        return Section("training", title, [Words(text)])
+    split = story.config.fitness_split
+    grid = Grid(
+        caption="Each network's training",
+        header=("network", "epochs", "weights kept of epoch", "its fitness", "cross-entropy at the end"),
+        rows=[_row(name, curve) for name, curve in story.curves.items()],
+        numbers=(1, 2, 3, 4),
+    )
+    judged = {name: curve for name, curve in story.curves.items() if curve.best_epoch is not None}
+    chart = _fitness(judged, split) if judged else _losses(story.curves)
+    return Section("training", title, [chart, grid])
+
+
+def _row(name: str, curve: Curve) -> tuple[str, ...]:
+    best = curve.best_epoch
+    kept, fitness = (curve.epochs, "–") if best is None else (best, percent(curve.fitness[best - 1]))
+    return name, str(curve.epochs), str(kept), fitness, f"{curve.cross_entropy[-1]:.3f}"
+
+
+def _fitness(curves: Mapping[str, Curve], split: str) -> Chart:
+    rows = _points({name: curve.fitness for name, curve in curves.items()})
+    kept = [row for row in rows if row["epoch"] == curves[row["network"]].best_epoch]
+    axis = alt.Axis(format=".0%", tickCount=6)
+    marks = of(kept).mark_point(filled=True, size=70, opacity=1)
+    return _finished(
+        (of(rows).mark_line(strokeWidth=2), marks),
+        alt.Y("value:Q", title="fitness", axis=axis, scale=alt.Scale(zero=False)),
+        curves,
+        "Fitness by epoch",
+        f"Fitness is the smaller of clean and adversarial accuracy on the {split} images, after each epoch "
+        "of the training in full. The mark is the epoch whose weights were kept. Networks without a defence "
+        "keep their last weights, and have no line.",
+    )
+
+
+def _losses(curves: Mapping[str, Curve]) -> Chart:
+    rows = _points({name: curve.cross_entropy for name, curve in curves.items()})
+    return _finished(
+        (of(rows).mark_line(strokeWidth=2),),
+        alt.Y("value:Q", title="cross-entropy", scale=alt.Scale(zero=False)),
+        curves,
+        "Cross-entropy by epoch",
+        "The mean over the training images in each epoch of the training in full. The last weights were "
+        "kept, so no epoch was measured on other images.",
+    )
+
+
+def _points(values: Mapping[str, list[float]]) -> list[dict[str, Any]]:
+    return [
+        {"network": name, "epoch": epoch, "value": value}
+        for name, curve in values.items()
+        for epoch, value in enumerate(curve, start=1)
+        if not isnan(value)
+    ]
+
+
+def _finished(
+    marks: Iterable[alt.Chart], height: alt.Y, names: Iterable[str], title: str, caption: str
+) -> Chart:
+    epochs = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1))
+    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="stroke")
+    colour = alt.Color("network:N", scale=alt.Scale(domain=list(names)), legend=legend)
+    plot = alt.layer(*(each.encode(epochs, height, colour) for each in marks)).properties(height=320)
+    return finished(plot, "training", title, caption)
