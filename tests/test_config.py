@@ -33,6 +33,8 @@ WRONG: list[tuple[Callable[..., object], dict[str, Any], str]] = [
     (AttackSettings, {"step_size": Fraction(0)}, "attack.step_size"),
     (AttackSettings, {"step_size": Fraction(-1, 255)}, "attack.step_size"),
     (TrainingSettings, {"batch_size": 0}, "training.batch_size"),
+    (RefineSettings, {"keep": "best", "patience": 0}, "refine.patience"),
+    (StudyConfig, {"refine": RefineSettings(patience=3)}, "refine.patience"),
     (TrainingSettings, {"gm_every": 0}, "training.gm_every"),
     (TrainingSettings, {"gm_weight": -0.1}, "training.gm_weight"),
     (TrainingSettings, {"gm_weight": float("inf")}, "training.gm_weight"),

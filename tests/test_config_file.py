@@ -419,7 +419,7 @@ def test_a_path_is_text(study: Path) -> None:
 def test_null_is_refused_where_a_value_must_be(key: str, study: Path) -> None:
     optional = {
         *("data.path", "data.image_size", "data.train_per_class", "data.test_per_class"),
-        *("reference.factory", "reference.weights", "attack.step_size"),
+        *("reference.factory", "reference.weights", "attack.step_size", "refine.patience"),
     }
     content: Any = None
     for name in reversed(key.split(".")):

@@ -1,6 +1,6 @@
 """Curves of trainings: which epoch is the best, when a curve is flat, and what a file gives back."""
 
-from math import isnan, nan
+from math import inf, isnan, nan
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contragrad.artefacts import Artefacts
-from contragrad.jobs.curve import Curve, curve_of
+from contragrad.jobs.curve import MOST_EPOCHS, Curve, curve_of
 from contragrad.networks.training import EpochLosses
 
 fitnesses = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]) | st.just(nan), max_size=12)
@@ -25,13 +25,12 @@ def curve(fitness: list[float]) -> Curve:
 @given(fitnesses)
 def test_the_best_epoch_is_the_first_of_the_highest_fitness(fitness: list[float]) -> None:
     best = curve(fitness).best_epoch
-    known = {epoch: value for epoch, value in enumerate(fitness, start=1) if not isnan(value)}
-    if not known:
+    if not fitness or any(map(isnan, fitness)):
         assert best is None
         return
     assert best is not None
-    assert all(value < known[best] for epoch, value in known.items() if epoch < best)
-    assert all(value <= known[best] for value in known.values())
+    assert all(value < fitness[best - 1] for value in fitness[: best - 1])
+    assert all(value <= fitness[best - 1] for value in fitness)
 
 
 @given(fitnesses, st.integers(1, 6))
@@ -39,9 +38,8 @@ def test_a_curve_is_flat_once_so_many_epochs_brought_nothing(fitness: list[float
     whole = curve(fitness)
     assert not whole.is_flat(None)
     last, before = fitness[-patience:], fitness[:-patience]
-    highest = max((value for value in before if not isnan(value)), default=None)
-    better = highest is None or any(value > highest for value in last)
-    assert whole.is_flat(patience) == (not better)
+    known = bool(before) and not any(map(isnan, fitness))
+    assert whole.is_flat(patience) == (known and max(last) <= max(before))
 
 
 @given(fitnesses)
@@ -51,25 +49,37 @@ def test_what_is_stored_is_what_is_restored(fitness: list[float]) -> None:
     assert str(after) == str(before)  # one that is no number is none like itself
 
 
-def test_of_an_older_checkpoint_the_epochs_are_counted_and_nothing_else_is_known() -> None:
-    after = Curve.restored({}, 3)
-    assert (after.epochs, after.best_epoch) == (3, None)
-    after.add(EpochLosses(1.0, None), 0.2)
-    assert (after.epochs, after.best_epoch) == (4, 4)
+PARTS = ("fitness", "alignment", "cross_entropy")
+ZEROS = torch.zeros(2, dtype=torch.float64)
+SOUND = {f"curve.{name}": ZEROS for name in PARTS}
+ODD: dict[str, dict[str, torch.Tensor]] = {
+    "empty": {name: values[:0] for name, values in SOUND.items()},
+    "a part": {"curve.fitness": ZEROS},
+    "another part": {**SOUND, "other": ZEROS},
+    "of several lengths": SOUND | {"curve.alignment": torch.zeros(3, dtype=torch.float64)},
+    "of another shape": {name: torch.zeros(2, 2, dtype=torch.float64) for name in SOUND},
+    "complex": {name: values.to(torch.complex64) for name, values in SOUND.items()},
+    "whole numbers": {name: values.long() for name, values in SOUND.items()},
+    "no share": SOUND | {"curve.fitness": ZEROS + 1.01},
+    "negative": SOUND | {"curve.fitness": ZEROS - 0.01},
+    "infinite": SOUND | {"curve.fitness": ZEROS + inf},
+    "an infinite loss": SOUND | {"curve.cross_entropy": ZEROS - inf},
+    "a huge loss": SOUND | {"curve.alignment": ZEROS + 1e300},
+    "a long one": {name: torch.zeros(MOST_EPOCHS + 1, dtype=torch.float64) for name in SOUND},
+}
 
 
-@pytest.mark.parametrize(
-    "tensors",
-    [
-        {"curve.fitness": torch.zeros(2)},
-        {"curve.fitness": torch.zeros(2), "curve.alignment": torch.zeros(2), "other": torch.zeros(2)},
-        {f"curve.{name}": torch.zeros(len(name)) for name in ("fitness", "alignment", "cross_entropy")},
-        {f"curve.{name}": torch.zeros(2, 2) for name in ("fitness", "alignment", "cross_entropy")},
-    ],
-    ids=["parts", "others", "lengths", "shapes"],
-)
+@pytest.mark.parametrize("tensors", ODD.values(), ids=ODD)
 def test_a_file_of_something_else_is_no_curve(tensors: dict[str, torch.Tensor], tmp_path: Path) -> None:
     artefacts = Artefacts(tmp_path)
     assert curve_of(artefacts, "a") is None
+    artefacts.save("curve", "a", SOUND)
+    assert curve_of(artefacts, "a") == Curve([0.0, 0.0], [0.0, 0.0], [0.0, 0.0])
     artefacts.save("curve", "a", tensors)
+    assert curve_of(artefacts, "a") is None
+
+
+def test_a_folder_is_no_curve(tmp_path: Path) -> None:
+    artefacts = Artefacts(tmp_path)
+    artefacts.path("curve", "a").mkdir()
     assert curve_of(artefacts, "a") is None

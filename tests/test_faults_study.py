@@ -66,7 +66,10 @@ def test_every_artefact_that_is_damaged_is_found_and_made_again(
 ) -> None:
     folder, rows = tmp_path / "run", alone[1]
     shutil.copytree(alone[0], folder)
-    paths = sorted((folder / "artefacts").iterdir())
+    # Of a curve, which is lost, the training would have to be made again.
+    for path in (folder / "artefacts").glob("curve-*"):
+        path.write_bytes(damage(path.read_bytes()))
+    paths = sorted(path for path in (folder / "artefacts").iterdir() if not path.name.startswith("curve-"))
     kinds = {path.name.partition("-")[0] for path in paths}
     assert kinds == {"splits", "network", "directions", "adversarial"}
     before = {path: file_fingerprint(path) for path in paths}

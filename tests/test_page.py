@@ -25,7 +25,7 @@ from contragrad.report import percent
 from contragrad.run_folder import history
 from contragrad.run_folder.workspace import CONFIGURATION, TABLE
 from contragrad.settings import config_file
-from contragrad.settings.choices import Source
+from contragrad.settings.choices import Keep, Source
 from contragrad.settings.config import StudyConfig
 from pages import (
     CONFIG,
@@ -136,34 +136,57 @@ def test_the_numbers_are_those_of_the_table(finished: Path) -> None:
         assert cells[3] == f"{each['parameters']:,}"
 
 
-def trained_in_full(folder: Path, fitness: float) -> dict[str, Curve]:
-    """Gives each network of the run the curve of a training of its own length."""
+def trained_in_full(folder: Path, lost: Sequence[str] = ()) -> list[list[str]]:
+    """Gives each network of the run the curve of a training of its own length; what the page says of them.
+
+    Args:
+        folder: the run's.
+        lost: networks whose curve cannot be read.
+    """
     there, state = history.stored_workspace(folder), history.load(folder).state
     assert state is not None
-    found = {}
+    rows = []
     for epochs, task in enumerate(full_trainings.planned_trainings(there, state), start=2):
-        own = [fitness, *([0.1] * (epochs - 1))] if task.keep == "best" else [fitness] * epochs
-        found[task.name] = Curve([1.0] * epochs, [nan] * epochs, own)
-        there.artefacts.save("curve", task_name(task, there), found[task.name].tensors())
-    return found
+        best = task.keep == "best"
+        fitness = [0.1, 0.25, *([0.2] * (epochs - 2))] if best else [nan] * epochs
+        losses = [1 / epoch for epoch in range(1, epochs + 1)]
+        penalty = [nan if task.objective == "cross-entropy" else -loss for loss in losses]
+        there.artefacts.save("curve", task_name(task, there), Curve(losses, penalty, fitness).tensors())
+        kept = 2 if best else epochs
+        said = ["25.0 %" if best else "–", f"{losses[kept - 1]:.3f}"]
+        aligned = "–" if isnan(penalty[0]) else f"{penalty[kept - 1]:.3f}"
+        if task.name in lost:
+            there.artefacts.path("curve", task_name(task, there)).write_bytes(b"\0")
+        else:
+            rows.append([task.name, str(epochs), str(kept), *said, aligned])
+    return rows
 
 
-@pytest.mark.parametrize(("fitness", "title"), [(0.25, "Fitness by epoch"), (nan, "Cross-entropy by epoch")])
-def test_the_curves_of_trainings_are_shown(fitness: float, title: str, tmp_path: Path, quick: None) -> None:
-    folder = whole(tmp_path / "run")
-    curves = trained_in_full(folder, fitness)
+@pytest.mark.parametrize("lost", [(), ("reference+GM",)], ids=["all", "without one"])
+@pytest.mark.parametrize(
+    ("keep", "title"), [("best", "Fitness by epoch"), ("last", "Cross-entropy by epoch")]
+)
+def test_the_curves_of_trainings_are_shown(
+    keep: Keep, title: str, lost: Sequence[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    studied(folder, replace(CONFIG, refine=replace(CONFIG.refine, keep=keep)))
+    rows = trained_in_full(folder, lost)
     page = read(write(folder))
     assert title in page.text
     (table,) = (table for table in page.tables if table[0][:2] == ["network", "epochs"])
-    assert table[1:] == [
-        [
-            name,
-            str(curve.epochs),
-            *([str(curve.epochs), "–"] if isnan(fitness) else ["1", "25.0 %"]),
-            "1.000",
-        ]
-        for name, curve in curves.items()
-    ]
+    assert table[1:] == rows
+    drawn = (folder / "report.figures" / "training.svg").read_text()
+    judged = [row[0] for row in rows if keep == "last" or row[3] != "–"]
+    assert judged
+    assert all(name in drawn for name in judged)
+
+
+def test_without_curves_it_is_said_why(tmp_path: Path, quick: None) -> None:
+    studied(tmp_path / "begun", steps=5)
+    assert "Networks are trained in full once the search has ended." in read(write(tmp_path / "begun")).text
+    studied(tmp_path / "ended")
+    assert "No curve of a training is there" in read(write(tmp_path / "ended")).text
 
 
 def test_what_was_found_is_said_with_intervals_audit_and_looks(finished: Path) -> None:

@@ -49,6 +49,13 @@ def weights_by_epoch() -> list[dict[str, Tensor]]:
     return found
 
 
+def losses_by_epoch() -> list[float]:
+    """The cross-entropy of each epoch of a training without interruption."""
+    session = begin(network(), SETTINGS)
+    losses = [train_epoch(session, examples(), Material(), SETTINGS, seed=2) for _ in range(EPOCHS)]
+    return [each.cross_entropy for each in losses]
+
+
 class Scores:
     """Scores the epochs in turn by a list, as long as it lasts; the last weight tells the epoch."""
 
@@ -82,6 +89,7 @@ def train(
             objective="cross-entropy",
             epochs=EPOCHS,
             seed=2,
+            keep="last" if scores is None else "best",
             patience=patience,
         ),
         name="a",
@@ -146,18 +154,48 @@ PATIENT: list[tuple[list[float], int, int, int]] = [
 
 @pytest.mark.parametrize(("scores", "patience", "epochs", "kept"), PATIENT, ids=str)
 @pytest.mark.parametrize("stop_at", [None, 1, 2, 3])
+@pytest.mark.parametrize("every", [1, 2])
 def test_a_training_ends_when_its_curve_is_flat(
-    scores: list[float], patience: int, epochs: int, kept: int, stop_at: int | None, tmp_path: Path
+    scores: list[float],
+    patience: int,
+    epochs: int,
+    kept: int,
+    stop_at: int | None,
+    every: int,
+    tmp_path: Path,
 ) -> None:
+    scores = [score / 10 for score in scores]
     if stop_at is not None and stop_at <= epochs:
         with pytest.raises(StoppedError):
-            train(tmp_path, scores, stop_at, every=1, patience=patience)
-    train(tmp_path, scores, every=1, patience=patience)
+            train(tmp_path, scores, stop_at, every=every, patience=patience)
+    train(tmp_path, scores, every=every, patience=patience)
     assert_equal(stored(tmp_path), weights_by_epoch()[kept])
     curve = curve_of(Artefacts(tmp_path), "a")
     assert curve is not None
     assert (curve.fitness, curve.best_epoch) == (scores[:epochs], kept + 1)
+    assert curve.cross_entropy == losses_by_epoch()[:epochs]
     assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_of_an_older_checkpoint_nothing_is_claimed(tmp_path: Path) -> None:
+    scores = [0.9, 0.1, 0.1, 0.2, 0.3]
+    with pytest.raises(StoppedError):
+        train(tmp_path, scores, stop_at=4, every=3)
+    artefacts = Artefacts(tmp_path)
+    older = {
+        name: t for name, t in artefacts.load("checkpoint", "a").items() if not name.startswith("curve.")
+    }
+    artefacts.save("checkpoint", "a", older)
+    train(tmp_path, scores, every=3)
+    assert_equal(stored(tmp_path), weights_by_epoch()[0])
+    curve = curve_of(artefacts, "a")
+    assert curve is not None
+    assert (curve.epochs, curve.best_epoch) == (EPOCHS, None)
+
+
+def test_only_a_training_whose_best_epoch_is_kept_has_a_patience() -> None:
+    with pytest.raises(ValueError, match="by its best epoch"):
+        FullTraining(name="a", architecture=GENOME, objective="gm", epochs=1, seed=1, patience=1)
 
 
 def test_the_curve_of_a_training_without_a_score_has_its_losses(tmp_path: Path) -> None:
@@ -165,9 +203,7 @@ def test_the_curve_of_a_training_without_a_score_has_its_losses(tmp_path: Path) 
     curve = curve_of(Artefacts(tmp_path), "a")
     assert curve is not None
     assert (curve.epochs, curve.best_epoch) == (EPOCHS, None)
-    session = begin(network(), SETTINGS)
-    losses = [train_epoch(session, examples(), Material(), SETTINGS, seed=2) for _ in range(EPOCHS)]
-    assert curve.cross_entropy == [each.cross_entropy for each in losses]
+    assert curve.cross_entropy == losses_by_epoch()
 
 
 def test_a_training_that_diverges_is_infeasible_and_is_not_begun_again(tmp_path: Path) -> None:

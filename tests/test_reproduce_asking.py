@@ -11,6 +11,7 @@ import torch
 from contragrad.data.dataset import Dataset, Examples
 from contragrad.engine.executors import Finished
 from contragrad.engine.memo import DictMemo
+from contragrad.errors import UserError
 from contragrad.evaluate import Share
 from contragrad.evolution.genome import parse as genome
 from contragrad.evolution.search import Member
@@ -19,6 +20,7 @@ from contragrad.evolution.trial import Measured as Outcome
 from contragrad.evolution.trial import Trial
 from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.tasks import against, prepare
+from contragrad.reproduce import answers
 from contragrad.reproduce.asking import CLEAN, Asking
 from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.experiment import Place
@@ -87,11 +89,11 @@ def test_the_fitness_by_epoch_outlives_the_weights(place: Place) -> None:
     executor: Any = Here(prepare(workspace))
     place = replace(place, workspace=workspace, executor=executor)
     found = _of_data(TABLE, list(TABLE.columns), place, FOUND, nobody)
-    curves = found.fitness[None]
-    assert curves.keys() == TABLE.networks.keys()
-    for fitness in curves.values():
-        epochs, best = len(fitness), fitness.index(max(fitness))
-        assert all(0 <= each <= 1 for each in fitness)
+    assert found.courses[None].keys() == TABLE.networks.keys()
+    for course in found.courses[None].values():
+        assert (course.planned, course.patience) == (10, 2)
+        epochs, best = len(course.fitness), course.fitness.index(max(course.fitness))
+        assert all(0 <= each <= 1 for each in course.fitness)
         assert epochs == 10 or epochs - best - 1 == 2
     for path in workspace.folder.glob("artefacts/*"):
         if path.name.startswith(("curve", "network")) and workspace.reference_name not in path.name:
@@ -99,6 +101,20 @@ def test_the_fitness_by_epoch_outlives_the_weights(place: Place) -> None:
     again = _of_data(TABLE, list(TABLE.columns), place, FOUND, nobody)
     assert again == found
     assert len(executor.taken) == len(TABLE.networks)
+
+
+@pytest.mark.parametrize(
+    "stored", [None, [], "0.5", [None], ["0.5"], [True], [2], [1.5], [-0.5], [0.5, None], [10**400]], ids=str
+)
+def test_a_fitness_that_was_remembered_wrongly_is_named(stored: Any) -> None:
+    memo = DictMemo()
+    answers.remember_fitness(memo, "a", [0.25, 0.5], what="NE+GM 1")
+    assert answers.recall_fitness(memo, "a") == (0.25, 0.5)
+    assert answers.recall_fitness(memo, "b") is None
+    ((key, record),) = memo._records.items()
+    memo._records[key] = replace(record, outcome={"fitness": stored})
+    with pytest.raises(UserError, match=r"the training of NE\+GM 1 was remembered wrongly"):
+        answers.recall_fitness(memo, "a")
 
 
 def test_a_source_that_diverged_costs_the_rows_alone_that_are_trained_against_it(place: Place) -> None:

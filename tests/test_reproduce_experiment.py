@@ -172,6 +172,14 @@ def test_a_setting_that_the_papers_protocol_forbids_is_refused(tmp_path: Path) -
         here.config("reduced-data", None)
 
 
+def test_the_papers_protocol_has_no_best_epoch_by_which_a_training_could_end(tmp_path: Path) -> None:
+    words = ("--refine.patience=7",)
+    separate = setup(tmp_path, scale="reduced", overrides=words).config("reduced-data", None)
+    paper = setup(tmp_path, scale="reduced", paper_protocol=True, overrides=words)
+    assert separate.refine.patience == 7
+    assert paper.config("reduced-data", None).refine.patience is None
+
+
 VALUES = {
     "seed": "5",
     "data.path": "elsewhere",

@@ -19,7 +19,8 @@ from rich.console import Console
 from contragrad.attacks.library import settings_read
 from contragrad.evaluate import Share, wilson
 from contragrad.reproduce import protocols, table
-from contragrad.reproduce.definition import DataName, Definition
+from contragrad.reproduce.curves import Course
+from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Setup
@@ -105,12 +106,21 @@ def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:
 
 
 def test_how_long_networks_were_trained_is_told_where_it_is_known(setup: Setup) -> None:
-    curve = (float("nan"), 0.25, 0.5, 0.5)
-    told: dict[DataName | None, dict[str, tuple[float, ...]]] = {None: {"NE+GM 1": curve}}
-    found = content(DEFINITION, seeds(setup, 4, 2), [replace(FIRST, fitness=told), SECOND])
-    entry = {"data": "cifar10", "network": "NE+GM 1", "epochs": 4, "best_epoch": 3}
-    assert found["curves"] == [[entry | {"fitness": [None, 0.25, 0.5, 0.5]}], []]
-    assert "epoch whose weights were kept, cifar10, seed 4: NE+GM 1 3 of 4" in table.printed(found)
+    course = Course(fitness=(0.0, 0.25, 0.5, 0.5), planned=9, patience=None)
+    told = {
+        "NE+GM 1": course,
+        "NE+GM 2": replace(course, patience=1),
+        "reference+GM": replace(course, patience=2),
+    }
+    found = content(DEFINITION, seeds(setup, 4, 2), [replace(FIRST, courses={None: told}), SECOND])
+    (entries, others) = found["curves"]
+    assert others == []
+    alike = {"data": "cifar10", "planned": 9, "epochs": 4, "best_epoch": 3}
+    for entry, flat in zip(entries, (None, True, False), strict=True):
+        assert entry.items() >= {**alike, "flat": flat}.items()
+        assert entry["fitness"] == list(course.fitness)
+    kept = "NE+GM 1 3 of 4; NE+GM 2 3 of 4, flat; reference+GM 3 of 4, not flat"
+    assert f"epoch whose weights were kept, cifar10, seed 4: {kept}" in table.printed(found)
     without = content(DEFINITION, [setup], [FIRST])
     assert "curves" not in without
     assert "weights were kept" not in table.printed(without)

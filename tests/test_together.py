@@ -22,6 +22,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.export import network_file
 from contragrad.export.network_file import MOST_MEMBERS, Description
 from contragrad.jobs import run
+from contragrad.jobs.curve import curve_of
 from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.jobs.tasks import against, deployed_architecture, deployed_name, task_name
 from contragrad.networks.ensemble import Ensemble
@@ -169,6 +170,21 @@ def test_who_knows_the_recipe_has_an_ensemble_with_surrogates_of_his_own(made: W
     assert theirs.isdisjoint({target.fingerprint, made.source_names()[1]}), "none of his is the study's"
     second = against(tasks[alike[1]], made).source_names()[1]
     assert second not in theirs | {made.source_names()[1]}, "the second has other sources than the first"
+
+
+def test_whoever_knows_the_recipe_trains_for_as_long_as_the_network_was(tmp_path: Path) -> None:
+    refine = {"refine__epochs": "9", "refine__keep": "best", "refine__patience": "1"}
+    made = stored_workspace(ended(joined(tmp_path, **refine), tmp_path / "run"))
+    task = training_of(made, None)
+    assert task is not None
+    curve = curve_of(made.artefacts, task_name(task, made))
+    assert curve is not None
+    assert curve.is_flat(1)
+    assert curve.epochs < task.epochs
+    target = of_run(made, load_splits(made), task)
+    assert target.epochs == curve.epochs
+    trained = sources.trainings(made, target, 1)
+    assert {trained[name].epochs for name in (sources.TWIN, sources.surrogate(1))} == {curve.epochs}
 
 
 def test_its_card_is_of_the_ensemble(made: Workspace) -> None:

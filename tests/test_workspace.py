@@ -127,6 +127,7 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
     "refine.networks": ("1", NONE),
     "refine.epochs": ("1001", TRAININGS),
     "refine.keep": ("best", TRAININGS),
+    "refine.patience": ("7", TRAININGS),
     "refine.together": ("true", NONE),
     "refine.checkpoint_every": ("6", NONE),
     "device": ("auto", NONE),
@@ -138,7 +139,7 @@ CHANGES: dict[str, tuple[str, frozenset[str]]] = {
 }
 
 
-BESIDE = {"address": ("--executor=ray",)}
+BESIDE = {"address": ("--executor=ray",), "refine.patience": ("--refine.keep=best",)}
 """A setting -> those without which it is refused."""
 
 

@@ -92,10 +92,8 @@ def of_file(
             if weights is None
             else _of_factory(workspace, given, weights, test)
         )
-    if not recipe_known:
-        return found
-    refine = workspace.config.refine
-    return replace(found, recipe_known=True, keep=refine.keep, patience=refine.patience)
+    keep = workspace.config.refine.keep if recipe_known else found.keep
+    return replace(found, recipe_known=recipe_known, keep=keep)
 
 
 def require_reference(workspace: Workspace, test: Examples) -> None:

@@ -85,7 +85,6 @@ def trainings(workspace: Workspace, target: Target, surrogates: int) -> dict[str
             seed=stream_seed(config.seed, "audit", name),
             # To choose an undefended network's weights by adversarial accuracy would be a defence.
             keep=target.keep if as_target and objective != "cross-entropy" else "last",
-            patience=target.patience if as_target and objective != "cross-entropy" else None,
             source_seed=stream_seed(config.seed, *his) if as_target else None,
             together=bool(target.surrogates and as_target) and objective != "cross-entropy",
         )

@@ -9,8 +9,9 @@ from torch import nn
 from contragrad.data.dataset import Splits
 from contragrad.errors import UserError
 from contragrad.jobs import full_trainings
+from contragrad.jobs.curve import curve_of
 from contragrad.jobs.refine import FullTraining
-from contragrad.jobs.tasks import deployed_architecture, deployed_name
+from contragrad.jobs.tasks import deployed_architecture, deployed_name, task_name
 from contragrad.networks.network import Normalisation
 from contragrad.reference import architecture, ensemble_of, members_of
 from contragrad.run_folder import history
@@ -35,7 +36,7 @@ class Target:
         architecture: the text that `reference.construct` takes; None if it cannot be built anew. Of an
             ensemble, that of the network that was trained to be deployed with the others.
         objective: what it was trained for, as far as an attacker who knows the recipe knows.
-        epochs: for how long, at most if it has a patience.
+        epochs: for how long; not for how long at most, where its training ended when its curve was flat.
         keep: which of its weights were kept.
         seed: its training's; None if it is not known.
         recipe_known: whether objective and epochs are known, not assumed.
@@ -44,7 +45,6 @@ class Target:
         refused: objectives that its architecture cannot be trained for, and why.
         weights: the file that it was read from.
         surrogates: of an ensemble, the architectures of those that it is deployed with.
-        patience: after how many epochs without a better fitness its training ended, see `RefineSettings`.
     """
 
     name: str
@@ -60,7 +60,6 @@ class Target:
     code: str = ""
     refused: Mapping[Objective, str] = field(default_factory=dict)
     surrogates: tuple[str, ...] = ()
-    patience: int | None = None
 
     @property
     def text(self) -> str | None:
@@ -139,15 +138,15 @@ def _reference(workspace: Workspace, splits: Splits) -> Target:
 
 def _trained(workspace: Workspace, splits: Splits, task: FullTraining) -> Target:
     name = deployed_name(task, workspace)
+    curve = curve_of(workspace.artefacts, task_name(task, workspace))
     return Target(
         name=task.name,
         network=full_trainings.trained_network(workspace, normalisation(splits.train), task),
         fingerprint=name,
         architecture=task.architecture,
         objective=task.objective,
-        epochs=task.epochs,
+        epochs=task.epochs if curve is None else curve.epochs,
         keep=task.keep,
-        patience=task.patience,
         seed=task.seed,
         weights=workspace.artefacts.path("network", name),
         surrogates=members_of(deployed_architecture(task, workspace))[1:],

@@ -1,6 +1,6 @@
 """How a training in full went, epoch by epoch, and when its curve is flat."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import isnan, nan
 from typing import Self
@@ -13,10 +13,18 @@ from contragrad.networks.training import EpochLosses
 
 CURVE = "curve."
 
+LARGEST = 1e6
+"""A loss that a file can hold; real ones of trainings that come to an end are far smaller."""
+
+MOST_EPOCHS = 100_000
+"""Of a curve that a file can hold."""
+
 
 @dataclass(slots=True)
 class Curve:
     """What each epoch came to; not a number where it is not known.
+
+    A network that is deployed with others is judged alone.
 
     Args:
         cross_entropy: its mean over the epoch's images.
@@ -41,9 +49,10 @@ class Curve:
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch of the highest fitness, from 1, the first one on ties; None if none was measured."""
-        known = [value for value in self.fitness if not isnan(value)]
-        return 1 + self.fitness.index(max(known)) if known else None
+        """The epoch of the highest fitness, from 1, the first one on ties; None if not each was measured."""
+        if not self.fitness or any(map(isnan, self.fitness)):
+            return None
+        return 1 + self.fitness.index(max(self.fitness))
 
     def is_flat(self, patience: int | None) -> bool:
         """Whether so many epochs in a row had no better fitness than all before; never if that is None."""
@@ -66,11 +75,25 @@ class Curve:
 
 
 def curve_of(artefacts: Artefacts, name: str) -> Curve | None:
-    """The curve of the training of the network of that name; None if it was not kept."""
-    found = artefacts.find("curve", name)
+    """The curve of the training of the network of that name; None if there is none that can be one.
+
+    It is not made again, for that would be the training.
+    """
+    try:
+        found = artefacts.find("curve", name)
+    except OSError:
+        return None
     if found is None or found.keys() != Curve().tensors().keys():
         return None
-    lengths = {tuple(values.shape) for values in found.values()}
-    if len(lengths) != 1 or len(shape := lengths.pop()) != 1:
+    kinds = {(values.dtype, values.dim(), values.numel()) for values in found.values()}
+    if len(kinds) != 1 or next(iter(kinds))[:2] != (torch.float64, 1):
         return None
-    return Curve.restored(found, shape[0])
+    curve = Curve.restored(found, 0)
+    losses = [*curve.cross_entropy, *curve.alignment]
+    sound = is_fitness(curve.fitness) and all(isnan(loss) or abs(loss) < LARGEST for loss in losses)
+    return curve if sound and curve.epochs else None
+
+
+def is_fitness(values: Sequence[float]) -> bool:
+    """Whether they can be fitness after each of some epochs: a share each, or not known."""
+    return len(values) <= MOST_EPOCHS and all(isnan(value) or 0 <= value <= 1 for value in values)

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from contragrad import evaluate
+from contragrad.artefacts import Artefacts
 from contragrad.data.dataset import Splits
 from contragrad.engine import executors, study
 from contragrad.engine.work import Result
 from contragrad.evolution.search import State
 from contragrad.fingerprint import Plain
+from contragrad.jobs.curve import Curve, curve_of
 from contragrad.jobs.recipes import Found, main_job_of
 from contragrad.jobs.refine import FullTraining, diverged
 from contragrad.jobs.tasks import (
@@ -64,7 +66,7 @@ def train(
     }
     missing = {name: task for name, task in missing.items() if name not in lost}
     if missing:
-        results = _perform(missing, executor, watch)
+        results = _perform(missing, artefacts, executor, watch)
         lost |= {name: result["infeasible"] for name, result in results.items() if "infeasible" in result}
     else:
         watch(Said("the networks are trained"))
@@ -78,7 +80,7 @@ def train(
 
 
 def _perform(
-    missing: Mapping[str, FullTraining], executor: executors.Executor, watch: Watcher
+    missing: Mapping[str, FullTraining], artefacts: Artefacts, executor: executors.Executor, watch: Watcher
 ) -> dict[str, Result]:
     """What trainings come to, by their names."""
     epochs = max(task.epochs for task in missing.values())
@@ -91,15 +93,25 @@ def _perform(
             case executors.Progressed(key, message):
                 watch(epoch_of(key, missing[key].name, message))
             case executors.Finished(key, result, seconds):
-                name = missing[key].name
-                came = f"{name} diverged after" if "infeasible" in result else f"trained {name} in"
-                watch(Ended(key, seconds, f"{came} {seconds:.0f} s"))
+                task = missing[key]
+                lost = "infeasible" in result
+                came = f"{task.name} diverged after" if lost else f"trained {task.name} in"
+                flat = "" if lost else _flat(task, curve_of(artefacts, key))
+                watch(Ended(key, seconds, f"{came} {seconds:.0f} s{flat}"))
 
     def announce(key: str, task: FullTraining) -> None:
         watch(Begun(key, task.name, task.epochs))
 
     announcing = Announcing(executor, announce)
     return study.run_tasks(list(missing.items()), executor=announcing, on_event=on_event)
+
+
+def _flat(task: FullTraining, curve: Curve | None) -> str:
+    """Whether a training that was to end when its curve is flat has come to that, in words."""
+    if curve is None or task.patience is None:
+        return ""
+    flat = f"flat after {curve.epochs} epochs" if curve.is_flat(task.patience) else "not flat yet"
+    return f", its curve {flat}"
 
 
 def names(workspace: Workspace, trained: Sequence[FullTraining]) -> dict[str, str]:

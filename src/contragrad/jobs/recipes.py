@@ -65,10 +65,10 @@ class Recipe:
         """The training of the network, called `name`; None if it is the reference itself.
 
         Defended networks are trained for as many epochs as the evolved networks together with their
-        refinement, those of free adversarial training for as many steps, unless the evolved networks are
-        trained by it too. The reference from another seed is trained just as the reference is, or would be if
-        its weights were not given; a network without a defence keeps its last weights, for to choose them by
-        adversarial accuracy would be one.
+        refinement, or at most so many where there is a patience, those of free adversarial training for as
+        many steps, unless the evolved networks are trained by it too. The reference from another seed is
+        trained just as the reference is, or would be if its weights were not given; a network without a
+        defence keeps its last weights, for to choose them by adversarial accuracy would be one.
 
         Deviates: the paper refines every network of the population, each for as many epochs more.
 

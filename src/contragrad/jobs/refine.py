@@ -69,6 +69,10 @@ class FullTraining:
     together: bool = False
     gm_weight: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.patience is not None and self.keep != "best":
+            raise ValueError("a curve is told to be flat by its best epoch")
+
     def weighted(self, training: TrainingSettings) -> TrainingSettings:
         """A study's settings with the training's own weight of the penalty, if it has one."""
         return training if self.gm_weight is None else replace(training, gm_weight=self.gm_weight)
@@ -184,7 +188,8 @@ def train_fully(
             if reached is not None:
                 best.note(network, reached)
             curve.add(losses, reached)
-            report({"epoch": session.epoch, "epochs": task.epochs, **losses.by_name()})
+            told = losses.by_name() if reached is None else losses.by_name() | {"fitness": reached}
+            report({"epoch": session.epoch, "epochs": task.epochs, **told})
             if session.epoch % checkpoint_every == 0 and session.epoch < task.epochs:
                 artefacts.save("checkpoint", name, snapshot(session) | best.snapshot() | curve.tensors())
     except DivergedError as error:

@@ -82,8 +82,9 @@ def _trainings(story: Story) -> list[str]:
         found = Found(state.population)
         tasks = [recipe.training(name, config, found) for name, recipe in recipes.items()]
         epochs = sorted({task.epochs for task in tasks if task is not None})
+        most = "" if config.refine.patience is None else "at most "
         done.append(
-            "training the table’s other networks in full for "
+            f"training the table’s other networks in full for {most}"
             f"{' or '.join(f'{count:,}' for count in epochs)} epochs each"
         )
     return done

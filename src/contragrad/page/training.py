@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from math import isnan
+from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -13,31 +14,36 @@ from contragrad.page.blocks import Chart, Grid, Section, Words
 from contragrad.page.story import Story
 from contragrad.page.theme import finished, of
 from contragrad.report import percent
-from contragrad.run_folder.history import History
-from contragrad.run_folder.workspace import Workspace
+from contragrad.run_folder.history import History, stored_workspace
 
 
-def curves(workspace: Workspace, history: History) -> dict[str, Curve]:
+def curves(folder: Path, found: History) -> dict[str, Curve]:
     """The curves of a study's networks that were trained in full, by the names that its table gives them."""
-    if history.state is None or not history.state.finished:
+    if found.state is None or not found.state.finished:
         return {}
-    tasks = full_trainings.planned_trainings(workspace, history.state)
-    found = {task.name: curve_of(workspace.artefacts, task_name(task, workspace)) for task in tasks}
-    return {name: curve for name, curve in found.items() if curve is not None and curve.epochs}
+    workspace = stored_workspace(folder)
+    tasks = full_trainings.planned_trainings(workspace, found.state)
+    curves = {task.name: curve_of(workspace.artefacts, task_name(task, workspace)) for task in tasks}
+    return {name: curve for name, curve in curves.items() if curve is not None}
 
 
 def training(story: Story) -> Section:
     """How the networks' trainings in full went."""
     title = "Training in full"
     if not story.curves:
-        text = "No network of this study was trained in full, or by a version that kept no curves."
+        text = (
+            "Networks are trained in full once the search has ended."
+            if not story.finished
+            else "No curve of a training is there: no network was trained in full yet, or by a version of "
+            "contragrad that kept none, or the files are lost."
+        )
         return Section("training", title, [Words(text)])
     split = story.config.fitness_split
     grid = Grid(
-        caption="Each network's training",
-        header=("network", "epochs", "weights kept of epoch", "its fitness", "cross-entropy at the end"),
+        caption="Each network's training; losses are the kept epoch's",
+        header=("network", "epochs", "weights kept of epoch", "fitness", "cross-entropy", "penalty"),
         rows=[_row(name, curve) for name, curve in story.curves.items()],
-        numbers=(1, 2, 3, 4),
+        numbers=(1, 2, 3, 4, 5),
     )
     judged = {name: curve for name, curve in story.curves.items() if curve.best_epoch is not None}
     chart = _fitness(judged, split) if judged else _losses(story.curves)
@@ -46,8 +52,11 @@ def training(story: Story) -> Section:
 
 def _row(name: str, curve: Curve) -> tuple[str, ...]:
     best = curve.best_epoch
-    kept, fitness = (curve.epochs, "–") if best is None else (best, percent(curve.fitness[best - 1]))
-    return name, str(curve.epochs), str(kept), fitness, f"{curve.cross_entropy[-1]:.3f}"
+    fitness = "–" if best is None else percent(curve.fitness[best - 1])
+    kept = best or curve.epochs
+    losses = (curve.cross_entropy[kept - 1], curve.alignment[kept - 1])
+    said = ("–" if isnan(loss) else f"{loss:.3f}" for loss in losses)
+    return name, str(curve.epochs), str(kept), fitness, *said
 
 
 def _fitness(curves: Mapping[str, Curve], split: str) -> Chart:
@@ -62,7 +71,7 @@ def _fitness(curves: Mapping[str, Curve], split: str) -> Chart:
         "Fitness by epoch",
         f"Fitness is the smaller of clean and adversarial accuracy on the {split} images, after each epoch "
         "of the training in full. The mark is the epoch whose weights were kept. Networks without a defence "
-        "keep their last weights, and have no line.",
+        "keep their last weights, and have no line; one that is deployed with surrogates is judged alone.",
     )
 
 

@@ -102,7 +102,7 @@ def _read(folder: Path, figures: Path, call_factory: bool) -> Story:
         study_file=read_text(history.stored_path(folder), LONGEST_YAML, "the study file cannot be read", ""),
         architectures=_architectures(found, figures),
         attributions=_attributions(folder, found, rows, figures, call_factory),
-        curves=curves(history.stored_workspace(folder), found) if found.state is not None else {},
+        curves=curves(folder, found),
         written=datetime.now(UTC),
         version=version("contragrad"),
     )

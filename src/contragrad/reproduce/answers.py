@@ -4,7 +4,7 @@ So are the fitness by epoch of a training whose best epoch was kept, and what be
 """
 
 from collections.abc import Sequence
-from math import isnan, nan
+from math import isnan
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from contragrad.engine.evaluations import provenance
 from contragrad.engine.memo import Memo, Record
 from contragrad.errors import UserError
 from contragrad.fingerprint import Plain, fingerprint
+from contragrad.jobs.curve import is_fitness
 
 
 def recall(memo: Memo, network: str, images: str) -> Tensor | None:
@@ -79,9 +80,18 @@ def recall_fitness(memo: Memo, name: str) -> tuple[float, ...] | None:
         name: names the network's weights.
     """
     record = memo.get(_fitness_key(name))
-    if record is None or not isinstance(found := record.outcome.get("fitness"), list):
+    if record is None:
         return None
-    return tuple(float(each) if isinstance(each, float | int) else nan for each in found)
+    listed = record.outcome.get("fitness")
+    stored = listed if isinstance(listed, list) else []
+    found = tuple(each for each in stored if isinstance(each, float) and not isnan(each))
+    if not found or len(found) != len(stored) or not is_fitness(found):
+        raise UserError(
+            f"the fitness by epoch of {record.task} was remembered wrongly",
+            where=f"{record.key} in the study's database",
+            remedy="a backup of the database, or its row deleted: how the training went is then not known",
+        )
+    return found
 
 
 def remember_fitness(memo: Memo, name: str, fitness: Sequence[float], *, what: str) -> None:
@@ -90,15 +100,15 @@ def remember_fitness(memo: Memo, name: str, fitness: Sequence[float], *, what: s
     Args:
         memo: of the study.
         name: names the network's weights.
-        fitness: is remembered; not a number where it is not known.
+        fitness: is remembered.
         what: the network is called, for people.
     """
-    known: list[Plain] = [None if isnan(each) else each for each in fitness]
+    stored: list[Plain] = list(fitness)
     memo.put(
         Record(
             key=_fitness_key(name),
             task=f"the training of {what}",
-            outcome={"fitness": known},
+            outcome={"fitness": stored},
             seconds=0.0,
             provenance=provenance(),
         )

@@ -22,6 +22,7 @@ from contragrad.jobs.tasks import task_name
 from contragrad.networks.inference import predict
 from contragrad.networks.objectives import step_cost
 from contragrad.reproduce import answers
+from contragrad.reproduce.curves import Course
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.epsilon import Calibration, calibrate
 from contragrad.reproduce.experiment import Place
@@ -122,14 +123,15 @@ class Asking:
         """The trained networks that were asked, and their names."""
         return {name: self.names[name] for name in self.tasks if self.there(name)}
 
-    def fitness(self) -> dict[str, tuple[float, ...]]:
-        """The fitness after each epoch of the rows' trainings, of those of which it was remembered."""
+    def courses(self) -> dict[str, Course]:
+        """How the rows' trainings went, of those of which it was remembered."""
         workspace, memo = self.place.workspace, self.place.memo
-        rows = {name: self.tasks[name] for name in self.definition.networks if name in self.tasks}
-        found = {
-            name: answers.recall_fitness(memo, task_name(task, workspace)) for name, task in rows.items()
-        }
-        return {name: fitness for name, fitness in found.items() if fitness}
+        found = {}
+        for name, task in self.tasks.items():
+            fitness = answers.recall_fitness(memo, task_name(task, workspace))
+            if name in self.definition.networks and fitness is not None:
+                found[name] = Course(fitness=fitness, planned=task.epochs, patience=task.patience)
+        return found
 
     def right(self, network: str, shown: Shown) -> Tensor:
         """Whether a network that was asked gave each of the images its label, bool (N,)."""

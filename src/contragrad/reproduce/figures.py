@@ -11,7 +11,7 @@ from contragrad.evaluate import Share
 from contragrad.jobs.recipes import RECIPES, SEARCHES, Found
 from contragrad.reproduce import experiment
 from contragrad.reproduce.asking import CLEAN, Asking
-from contragrad.reproduce.curves import Fitness
+from contragrad.reproduce.curves import Courses
 from contragrad.reproduce.definition import ROW_SOURCES, Column, DataName, Definition
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place, Setup
@@ -56,7 +56,7 @@ class Measured:
         looks: how many sets of networks were measured on the test images so far.
         own: how often the source of a row is fooled itself, by network and column, where it is the row's own.
         pairs: each network beside the baseline, by column and network, of accuracies.
-        fitness: after each epoch of a training whose best one was kept, by data set and network.
+        courses: of trainings whose best epoch was kept.
     """
 
     figures: Figures
@@ -65,7 +65,7 @@ class Measured:
     looks: int
     own: dict[str, dict[str, Share]] = field(default_factory=dict)
     pairs: dict[str, dict[str, Pair]] = field(default_factory=dict)
-    fitness: Fitness = field(default_factory=dict)
+    courses: Courses = field(default_factory=dict)
 
 
 def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
@@ -86,7 +86,7 @@ def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
         looks=max(part.looks for part in parts),
         own=_joined(part.own for part in parts),
         pairs={column: pairs for part in parts for column, pairs in part.pairs.items()},
-        fitness={data: each for part in parts for data, each in part.fitness.items()},
+        courses={data: each for part in parts for data, each in part.courses.items()},
     )
 
 
@@ -125,7 +125,7 @@ def _of_data(
             for name in definition.networks
         },
         pairs={column: _pairs(right, definition.baseline) for column, right in rights.items()},
-        fitness={columns[0].data: asking.fitness()},
+        courses={columns[0].data: asking.courses()},
     )
 
 

@@ -55,7 +55,7 @@ def content(
             [_calibration(data or EVOLVED_ON, each) for data, each in seed.calibration.items()]
             for seed in found
         ],
-        **curves.content([seed.fitness for seed in found]),
+        **curves.content([seed.courses for seed in found]),
         "looks": max(seed.looks for seed in found),
         "columns": {name: _column(name, definition, found) for name in definition.shown},
         "networks": {

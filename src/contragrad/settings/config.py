@@ -214,7 +214,8 @@ class RefineSettings:
         keep: of a network trained in full, the weights after the `last` epoch, as in the paper, or those of
             the epoch with the `best` fitness on the validation images.
         patience: with `best`, epochs in a row without a better fitness after which a network's curve is flat
-            and its training ends, however many are left; null trains for all.
+            and its training ends, however many are left; null trains for all. Networks without a defence,
+            which keep their last weights, are trained for all.
         together: whether a network is deployed with the surrogates among `training.sources`, whose gradients
             it was trained apart from, as an ensemble.
         checkpoint_every: epochs between two checkpoints, which is what a kill can cost at most.

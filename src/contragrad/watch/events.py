@@ -80,7 +80,7 @@ class Epoch:
         name: what people call it.
         epoch: how many it has behind it.
         epochs: how many it has in all.
-        losses: the epoch's, by their names.
+        losses: the epoch's, by their names, and its fitness where that was measured.
         trial: what is trained, if a search asked for it.
     """
 
