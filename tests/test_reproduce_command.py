@@ -372,6 +372,9 @@ def test_figure_3_is_of_all_seeds_and_kept_like_a_table(setup: Setup, studies: S
         },
     }
     assert "the formula is ours" in shown["formula"].lower()
+    assert shown["pictured"].startswith("seed 0: the first test images")
+    assert "from a black image on" in shown["maps"]
+    assert f"maps: {shown['maps']}" in " ".join(text.split())
     assert shown["differs"]["search.generations"] == {"here": 1, "paper": 50}
     assert "reference+GM: published 0.687, measured 0.188 (0.125–0.250 over seeds 0, 1)" in text
     assert "reference, another seed: published –, measured 0.438 (0.375–0.500 over seeds 0, 1)" in text

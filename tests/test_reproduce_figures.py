@@ -41,7 +41,7 @@ from contragrad.reproduce.asking import TRAINED_AT_ONCE
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.definition_file import names, read
 from contragrad.reproduce.epsilon import Calibration
-from contragrad.reproduce.experiment import Place
+from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell
 from contragrad.reproduce.trainings import surrogate
@@ -617,8 +617,8 @@ def test_the_maps_of_figure_3_are_its_networks_and_those_shown_are_classified_co
         return torch.stack(maps)
 
     monkeypatch.setattr(figure3, "integrated_gradients", gradients)
-    nothing: Any = None
-    found = figure3.maps_of(nothing, nobody)
+    setup = Setup(scale="reduced", seed=0, paper_protocol=False, data=Path(), out=Path())
+    found = figure3.maps_of(setup, nobody)
     place = world.place("own")
     test = place.splits.test
     expected_maps = {

@@ -24,6 +24,7 @@ from contragrad.reproduce.provenance import lines, told
 from contragrad.run_folder import workspace
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
+from contragrad.settings.choices import Scale
 from contragrad.settings.config import DataSettings
 from reproductions import DEFINITION, TEXT, hold, hold_all, seeds
 
@@ -35,6 +36,34 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
 
 def identity(definition: Definition, setups: list[Setup]) -> str:
     return identity_of(definition, grounds(definition, setups))
+
+
+def test_the_parameters_of_defences_are_told(setup: Setup) -> None:
+    found = told(read("table6"), grounds(read("table6"), [setup]))
+    assert found["defences"] == {
+        "JPEG compression": "quality 75",
+        "bilateral filtering": "kernel size 5, sigma color 0.2, sigma space 1",
+        "free adversarial training": "4 steps on each batch, of one ε each",
+        "fast adversarial training": "one step of 1.25 ε",
+    }
+    said = next(line for line in lines(found) if line.startswith("what the paper leaves open of defences"))
+    assert "JPEG compression: quality 75; bilateral filtering: kernel size 5" in said
+    assert told(DEFINITION, grounds(DEFINITION, [setup]))["defences"] == {}
+
+
+@pytest.mark.parametrize(("scale", "kept"), [("smoke", []), ("reduced", ["NE 1 without GM"])])
+def test_the_rows_that_keep_their_last_weights_are_named(scale: Scale, kept: list[str], setup: Setup) -> None:
+    found = told(DEFINITION, grounds(DEFINITION, [replace(setup, scale=scale)]))
+    assert found["kept_last"] == kept
+    said = [line for line in lines(found) if line.startswith("weights of the last epoch")]
+    assert [line.rpartition(": ")[2] for line in said] == [", ".join(kept)] * bool(kept)
+
+
+def test_published_figures_of_full_data_beside_reduced_ones_are_named(setup: Setup) -> None:
+    for name, expected in (("table1", True), ("table4", False)):
+        found = told(read(name), grounds(read(name), [setup]))
+        assert (found["published_of"] is not None) == expected
+        assert any(line.startswith("published figures: of full data") for line in lines(found)) == expected
 
 
 # What a table is known by.

@@ -22,9 +22,10 @@ from contragrad.reproduce.figure4 import FIGURE4
 from contragrad.reproduce.figures import measured
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.provenance import Content
+from contragrad.settings.choices import Scale
 from contragrad.watch.events import Idle, Stage, Watcher
 
-FIGURES = {figure.name: figure for figure in (FIGURE3, FIGURE4)}
+FIGURES = (FIGURE3.name, FIGURE4.name)
 
 RECIPES_TABLE = "recipes"
 """Not the paper's, and no part of `all`."""
@@ -86,7 +87,7 @@ def reproduce(
         UserError: for an unknown name, or for whatever in the settings, the data or the folder is wrong,
             before the first of them is begun.
     """
-    wanted = _definitions(what)
+    wanted = _definitions(what, setup.scale)
     watch(Stage("reading the data"))
     setups = (setup,) if beside is None else (setup, beside)
     plans = [[plan(definition, each, seeds) for each in setups] for definition in wanted]
@@ -99,7 +100,7 @@ def reproduce(
             _compare(made, of_both[-1], console)
 
 
-def _definitions(what: str) -> list[Definition]:
+def _definitions(what: str, scale: Scale) -> list[Definition]:
     if what.endswith(".yaml"):
         return [read_own(Path(what), choices())]
     wanted = [name for name in choices() if name != RECIPES_TABLE] if what == "all" else [what]
@@ -109,7 +110,8 @@ def _definitions(what: str) -> list[Definition]:
             where="reproduce",
             remedy=f"all, {', '.join(choices())}, or the .yaml file of a table of your own",
         )
-    return [FIGURES.get(name) or read(name) for name in wanted]
+    figures = {FIGURE3.name: figure3.figure_of(scale), FIGURE4.name: FIGURE4}
+    return [figures.get(name) or read(name) for name in wanted]
 
 
 def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:

@@ -1,7 +1,7 @@
 """Figure 3: where networks look, over seeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -16,6 +16,7 @@ from contragrad.networks.inference import predict
 from contragrad.pictures import explain
 from contragrad.pictures.explain import integrated_gradients, pixel_distance, relative
 from contragrad.reproduce import experiment, provenance
+from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import read_figure
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.grounds import Ground
@@ -23,6 +24,7 @@ from contragrad.reproduce.provenance import Content, told
 from contragrad.reproduce.trainings import REFERENCE, trainings
 from contragrad.run_folder.contents import load_reference, normalisation
 from contragrad.run_folder.notes import LOOKS, note_look
+from contragrad.settings.choices import Scale
 from contragrad.watch.events import Stage, Watcher
 
 SHOWN = 4
@@ -35,6 +37,12 @@ FORMULA = (
     "1.414 apart"
 )
 
+MAPS = "of the logit of the image's label, from a black image on, by 50 gradients; the paper gives none of it"
+
+PICTURED = (
+    "the first test images that most of the networks classify correctly, each map with its own distance"
+)
+
 PUBLISHED = (
     "of the paper's full-data experiment: ResNet-34 as the reference, on all of CIFAR-10 (section 4.1.1). "
     "Those measured here are of the reduced-data experiment, with its hand-engineered reference; the two "
@@ -45,9 +53,14 @@ PUBLISHED = (
 FIGURE3 = read_figure("figure3")
 """The distances of figure 3's caption, of a formula that the paper does not give.
 
-Deviates: figure 3 is of the full-data experiment in the paper; the networks that can be had here are those of
-the reduced-data experiment, with the scale `full` too.
+Deviates: figure 3 is of the full-data experiment in the paper, as it is with the scale `full` here; smaller
+ones take the networks of the reduced-data experiment, which the tables of that scale share.
 """
+
+
+def figure_of(scale: Scale) -> Definition:
+    """The figure with the networks of that scale."""
+    return replace(FIGURE3, experiment="full-data") if scale == "full" else FIGURE3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +87,11 @@ def maps_of(setup: Setup, watch: Watcher) -> Maps:
 
     Source: section 4.1.1, figure 3.
     """
-    found = experiment.searched(setup, FIGURE3.experiment, watch)
-    with experiment.opened(setup, FIGURE3.experiment, None, watch) as place:
+    figure = figure_of(setup.scale)
+    found = experiment.searched(setup, figure.experiment, watch)
+    with experiment.opened(setup, figure.experiment, None, watch) as place:
         workspace, test = place.workspace, place.splits.test
-        tasks = trainings(FIGURE3, (), workspace.config, found)
+        tasks = trainings(figure, (), workspace.config, found)
         normal = normalisation(place.splits.train)
         networks = {REFERENCE: load_reference(workspace, place.splits)}
         trained = full_trainings.train(workspace, tasks, place.executor, watch)
@@ -104,16 +118,19 @@ def maps_of(setup: Setup, watch: Watcher) -> Maps:
 
 def content(of: Sequence[Ground], found: Sequence[Maps], *, identity: str) -> Content:
     """The figure as plain JSON: the distances of every seed; None where a training has diverged."""
+    figure = figure_of(of[0].setup.scale)
     return {
-        "figure": FIGURE3.name,
+        "figure": figure.name,
         "identity": identity,
-        **told(FIGURE3, of),
+        **told(figure, of),
         "looks": max(seed.looks for seed in found),
         "formula": FORMULA,
-        "published_of": PUBLISHED,
+        "maps": MAPS,
+        "pictured": f"seed {of[0].setup.seed}: {PICTURED}",
+        "published_of": PUBLISHED if figure.experiment == "reduced-data" else None,
         "networks": {
             name: _summary(published.get(DISTANCE), [seed.distances.get(name) for seed in found])
-            for name, published in FIGURE3.networks.items()
+            for name, published in figure.networks.items()
             if name != REFERENCE
         },
     }
@@ -144,8 +161,9 @@ def as_text(shown: Content) -> Text:
         found.append(f"{name}: published {published}, measured {each['mean']:.3f}{spread}")
     found += [
         f"{DISTANCE}: {shown['formula']}",
-        f"published distances: {PUBLISHED}",  # older files do not say
-        *provenance.lines(shown),
+        *(f"{key}: {shown[key]}" for key in ("maps", "pictured") if key in shown),  # older files do not say
+        *([] if (of := shown.get("published_of", PUBLISHED)) is None else [f"published distances: {of}"]),
+        *provenance.lines({key: value for key, value in shown.items() if key != "published_of"}),
     ]
     if shown["looks"] > 1:
         found.append(LOOKS.format(shown["looks"]))

@@ -8,6 +8,7 @@ from contragrad.fingerprint import Plain
 from contragrad.reproduce.definition import Definition, Experiment
 from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.grounds import Ground
+from contragrad.reproduce.unsaid import kept_last, of_defences
 from contragrad.settings import config_file
 from contragrad.settings.checks import fraction, radius
 from contragrad.settings.choices import ReferenceArchitecture
@@ -78,6 +79,10 @@ CUT = (
 )
 
 
+FULL = "full data: all of CIFAR-10, and of the other sets. Those measured here are of reduced data"
+"""What the published figures of tables 1 to 3 are of."""
+
+
 def told(definition: Definition, of: Sequence[Ground]) -> Content:
     """Title, scale, seeds, versions, data, and each setting that is not the paper's or left open by it."""
     first = [ground for ground in of if ground.setup == of[0].setup]
@@ -97,6 +102,9 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
         "made_with": {key: made[key] for key in ("contragrad", "torch", "python", "machine")},
         "seeds": [ground.setup.seed for ground in of if ground.data == of[0].data],
         "data": [_data(ground, definition) for ground in first],
+        "published_of": FULL if definition.experiment == "full-data" and extent != "full data" else None,
+        "defences": of_defences(definition),
+        "kept_last": kept_last(definition, config),
         "left_open": {
             key: value for key, value in settings.items() if key not in published and key not in UNSAID
         },
@@ -132,6 +140,9 @@ def _data(ground: Ground, definition: Definition) -> Content:
     }
 
 
+LAST = "weights of the last epoch, whatever refine.keep says, for they have no defence by which to choose one"
+
+
 def lines(shown: Content) -> list[str]:
     """What `told` tells, for people."""
     found = []
@@ -153,6 +164,13 @@ def lines(shown: Content) -> list[str]:
     if weights := shown.get("weights"):
         own = ", ".join(f"{network} {weight:g}" for network, weight in weights.items())
         found.append(f"training.gm_weight of their own have: {own}")
+    if published_of := shown.get("published_of"):
+        found.append(f"published figures: of {published_of}")
+    if defences := shown.get("defences"):
+        said = "; ".join(f"{network}: {text}" for network, text in defences.items())
+        found.append(f"what the paper leaves open of defences: {said}")
+    if kept := shown.get("kept_last"):
+        found.append(f"{LAST}: {', '.join(kept)}")
     return [
         *found,
         f"settings other than the paper's (its own in brackets): {differs or 'none'}",
