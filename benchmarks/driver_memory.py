@@ -21,7 +21,7 @@ from timing import options, publish
 from torch import nn
 
 from contragrad.data import memory
-from contragrad.jobs import run
+from contragrad.jobs import entry, run
 from contragrad.settings import config_file
 from contragrad.watch.events import nobody
 
@@ -65,7 +65,7 @@ def ready(folder: Path) -> None:
     torch.set_num_threads(1)
     files = (f"--data.path={folder}/data.npz", f"--reference.weights={folder}/reference.safetensors")
     config = config_file.read(None, ("--data.source=npz", *files, *SETTINGS))
-    dataset, workspace = run.entered(config, folder / "run", nobody)
+    dataset, workspace = entry.entered(config, folder / "run", nobody)
     with run.opened(workspace, dataset, nobody):
         # Not getrusage: its peak is also that of the process that started this one.
         status = Path("/proc/self/status").read_text()

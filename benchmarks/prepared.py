@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from contragrad.jobs import run
+from contragrad.jobs import entry, run
 from contragrad.run_folder.history import stored_config
 from contragrad.run_folder.notes import require_continuation
 from contragrad.run_folder.workspace import TABLE, Workspace
@@ -36,5 +36,5 @@ def prepared(folder: Path, overrides: Sequence[str]) -> Workspace:
         require_continuation(config_file.dotted(stored_config(folder)), config)
         if not (folder / TABLE).exists():
             run.resume(folder, (), watch)
-    _, workspace = run.open_data(config_file.read(demo, overrides), folder)
+    _, workspace = entry.open_data(config_file.read(demo, overrides), folder)
     return workspace

@@ -19,7 +19,7 @@ from contragrad.audit.target import Target
 from contragrad.data.dataset import Splits
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
-from contragrad.jobs import run
+from contragrad.jobs import entry, run
 from contragrad.reference import architecture
 from contragrad.run_folder.contents import load_reference
 from contragrad.run_folder.workspace import Workspace
@@ -104,7 +104,7 @@ class Place:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Place]:
-    dataset, workspace = run.entered(CONFIG, folder, nobody)
+    dataset, workspace = entry.entered(CONFIG, folder, nobody)
     with run.opened(workspace, dataset, nobody) as (_, splits):
         yield Place(workspace, splits)
 

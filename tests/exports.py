@@ -20,7 +20,7 @@ from contragrad.evaluate import Row
 from contragrad.evolution.genome import Genome, parse
 from contragrad.evolution.search import start
 from contragrad.evolution.shapes import Problem
-from contragrad.jobs import full_trainings, run
+from contragrad.jobs import entry, full_trainings
 from contragrad.jobs.tasks import task_name
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.randomness import isolated
@@ -97,7 +97,7 @@ def ended_run(folder: Path, **changes: Any) -> Workspace:
     config = replace(CONFIG, **changes, data=DataSettings(source="npz", path=str(data)))
     folder.mkdir()
     config_file.write(config, folder / CONFIGURATION)
-    dataset, workspace = run.open_data(config, folder)
+    dataset, workspace = entry.open_data(config, folder)
     with closing(InProcess(Work("performers:toys", None))) as executor, SqliteMemo(folder / DATABASE) as memo:
         note_origin(memo, workspace)
         state = study.run(

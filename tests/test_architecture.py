@@ -34,7 +34,7 @@ ORDER = (
     "run_folder.workspace", "run_folder.contents", "run_folder.notes", "run_folder.history",
     "evaluate", "report", "pictures.picture_file", "pictures.explain", "pictures.draw", "watch.*",
     "jobs.curve", "jobs.refine", "jobs.tasks", "jobs.recipes", "jobs.full_trainings", "jobs.material",
-    "jobs.workers", "jobs.run", "jobs.coevolution", "jobs.calibrate",
+    "jobs.workers", "jobs.entry", "jobs.run", "jobs.coevolution", "jobs.calibrate",
     "audit.settings", "audit.queries", "audit.filters", "audit.attempts", "audit.braced", "audit.target",
     "audit.model", "audit.sources", "audit.distillation", "audit.attackers",
     "audit.bouts", "audit.pace", "audit.arsenal", "audit.probes", "audit.facts", "audit.statistics",

@@ -23,7 +23,7 @@ from contragrad.engine.memo import SqliteMemo
 from contragrad.engine.work import Work
 from contragrad.errors import UserError
 from contragrad.evolution.search import start
-from contragrad.jobs import full_trainings, run
+from contragrad.jobs import entry, full_trainings, run
 from contragrad.run_folder.notes import note_origin
 from contragrad.run_folder.workspace import CONFIGURATION, DATABASE
 from contragrad.settings import config_file
@@ -70,7 +70,7 @@ def begun(tmp_path: Path, data: DataSettings) -> Path:
 def ended(begun: Path) -> Path:
     """A run folder whose search has ended, with outcomes that are made up and no weights."""
     config = config_file.read(begun / CONFIGURATION)
-    _, workspace = run.open_data(config, begun)
+    _, workspace = entry.open_data(config, begun)
     state = start(config.search, workspace.problem, config.seed)
     toys = InProcess(Work("performers:toys", None))
     with closing(toys) as executor, SqliteMemo(begun / DATABASE) as memo:
@@ -212,7 +212,7 @@ def test_a_reference_is_not_trained_for_longer_than_the_audit_may_take(
     words = [*asked.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
 
     def _require_time(config: StudyConfig, minutes: float) -> None:
-        dataset, workspace = run.open_data(config, tmp_path / "run")
+        dataset, workspace = entry.open_data(config, tmp_path / "run")
         command._require_time(workspace, dataset, minutes)
 
     config = config_file.read(None, [*words, "--reference.epochs=100000"])
@@ -274,7 +274,7 @@ def test_the_images_are_read_once(
         loads.append(what)
         return load(*what)
 
-    monkeypatch.setattr(run, "load", counted)
+    monkeypatch.setattr(entry, "load", counted)
     own = [*asked.of_model(data.path, "hand-engineered-a", None), "--device=cpu"]
     with pytest.raises(ReachedError):
         audited("package.module:function", out=begun.parent / "out", overrides=own, weights=weights)

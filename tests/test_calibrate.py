@@ -24,7 +24,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Stopped, Trial, outcome_to_json
 from contragrad.fingerprint import fingerprint
-from contragrad.jobs import run
+from contragrad.jobs import entry
 from contragrad.jobs.calibrate import Tried, as_json, as_table, calibrate
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.settings import config_file
@@ -154,7 +154,7 @@ def test_an_objective_without_a_penalty_has_no_weight_to_calibrate(
     def begin(*where: object) -> None:
         raise BegunError
 
-    monkeypatch.setattr(run, "entered", begin)
+    monkeypatch.setattr(entry, "entered", begin)
     config = config_file.read(None, [f"--training.objective={objective}"])
     nobody: Any = None
     with pytest.raises(UserError if OBJECTIVES[objective].penalty is None else BegunError) as caught:

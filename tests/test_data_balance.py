@@ -8,7 +8,7 @@ import numpy as np
 from contragrad.data import npz
 from contragrad.data.balance import chance, remarks
 from contragrad.data.dataset import Dataset, make_dataset
-from contragrad.jobs import run
+from contragrad.jobs import entry
 from contragrad.settings.config import DataSettings, StudyConfig
 from contragrad.watch.events import Event, Said
 
@@ -48,7 +48,7 @@ def test_a_study_tells_its_watcher_once_when_it_reads_the_data(tmp_path: Path) -
     npz.write(path, of([30, 5], [9, 1]), {"classes": ["ant", "bee"]})
     config = StudyConfig(data=DataSettings(source="npz", path=str(path)))
     events: list[Event] = []
-    run.entered(config, tmp_path / "run", events.append)
+    entry.entered(config, tmp_path / "run", events.append)
     assert [event.text.split(";")[0] for event in events if isinstance(event, Said)] == [
         f"{path}: training images are not balanced: 30 of class ant and 5 of class bee",
         f"{path}: test images are not balanced: 9 of class ant and 1 of class bee",
@@ -57,5 +57,5 @@ def test_a_study_tells_its_watcher_once_when_it_reads_the_data(tmp_path: Path) -
 
 def test_a_study_of_balanced_data_says_nothing(tmp_path: Path) -> None:
     events: list[Event] = []
-    run.entered(StudyConfig(), tmp_path / "run", events.append)
+    entry.entered(StudyConfig(), tmp_path / "run", events.append)
     assert not [event for event in events if isinstance(event, Said)]

@@ -14,7 +14,7 @@ from contragrad.engine.executors import TRIES, Finished, GivenUp, Processes, Pro
 from contragrad.engine.lock import lock_folder
 from contragrad.errors import UserError
 from contragrad.files import new_folder
-from contragrad.jobs import run
+from contragrad.jobs import entry, run
 from contragrad.reproduce import experiment
 from contragrad.reproduce.definition import Experiment
 from contragrad.watch.events import nobody
@@ -72,7 +72,7 @@ def test_a_table_is_not_made_in_a_folder_that_another_driver_works_on(tmp_path: 
     setup = hold_all(tmp_path / "data")
     name: Experiment = "reduced-data"
     config, folder = setup.config(name, None), setup.folder(name, None)
-    run.entered(config, folder, nobody)
+    entry.entered(config, folder, nobody)
     with first_driver(folder) as process:
         with (
             pytest.raises(UserError, match=f'"pid": {process.pid}'),

@@ -19,7 +19,7 @@ from contragrad.engine.memo import SqliteMemo
 from contragrad.errors import UserError
 from contragrad.evaluate import Row
 from contragrad.fingerprint import file_fingerprint
-from contragrad.jobs import full_trainings, recipes, refine, run
+from contragrad.jobs import entry, full_trainings, recipes, refine, run
 from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.networks.training import DivergedError
 from contragrad.run_folder.history import load
@@ -163,7 +163,7 @@ def test_directions_are_made_for_an_objective_that_takes_them_alone(tmp_path: Pa
     for objective in ("gm", "fast-adversarial"):
         config = config_of(tmp_path, training__objective=objective)
         folder = tmp_path / objective
-        dataset, workspace = run.entered(config, folder, nobody)
+        dataset, workspace = entry.entered(config, folder, nobody)
         with run.opened(workspace, dataset, nobody):
             made[objective] = len(list((folder / "artefacts").glob("directions-*")))
     assert made == {"gm": 1, "fast-adversarial": 0}
@@ -176,7 +176,7 @@ def test_test_images_of_one_class_are_told(alone: Alone, tmp_path: Path) -> None
     data = tmp_path / "lonely.npz"
     np.savez(data, **arrays)
     told: list[Event] = []
-    run.entered(config_of(tmp_path, data__path=str(data)), tmp_path / "run", told.append)
+    entry.entered(config_of(tmp_path, data__path=str(data)), tmp_path / "run", told.append)
     assert any("without test images" in str(event) or "no test image" in str(event) for event in told)
 
 

@@ -30,7 +30,7 @@ from contragrad.engine.ray_node import Foreman, Job, Message, Sight
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import Trial
-from contragrad.jobs import run, tasks
+from contragrad.jobs import entry, run, tasks
 from contragrad.jobs.material import make_material
 from contragrad.jobs.refine import FullTraining
 from contragrad.run_folder.workspace import Workspace
@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, 
         None,
         ["--device=cpu", "--data.source=digits", "--data.train_per_class=20", "--reference.epochs=1"],
     )
-    dataset, workspace = run.entered(config, tmp_path_factory.mktemp("made") / "run", nobody)
+    dataset, workspace = entry.entered(config, tmp_path_factory.mktemp("made") / "run", nobody)
     with run.opened(workspace, dataset, nobody) as (_, splits):
         yield workspace, splits
 
@@ -273,5 +273,5 @@ def test_that_ray_is_missing_is_told_before_the_data_are_read(monkeypatch: pytes
     config = replace(StudyConfig(), executor="ray", data=replace(StudyConfig().data, path="nowhere"))
     monkeypatch.setattr("contragrad.extras.find_spec", lambda name: None if name == "ray" else importlib.util)
     with pytest.raises(UserError) as caught:
-        run.open_data(config, Path("run"))
+        entry.open_data(config, Path("run"))
     assert "contragrad[ray]" in caught.value.remedy

@@ -16,7 +16,7 @@ from contragrad.engine.shared import FROM, SharedMemo, remembering, require_shar
 from contragrad.engine.tables import SCHEMA
 from contragrad.errors import UserError
 from contragrad.evolution.search import State
-from contragrad.jobs import run, workers
+from contragrad.jobs import entry, run, workers
 from contragrad.run_folder import history
 from contragrad.run_folder.workspace import DATABASE
 from contragrad.settings import config_file
@@ -359,7 +359,7 @@ def test_another_study_trains_only_what_the_first_did_not(tmp_path: Path) -> Non
                 *words,
             ),
         )
-        dataset, workspace = run.entered(config, tmp_path / name, nobody)
+        dataset, workspace = entry.entered(config, tmp_path / name, nobody)
         with run.opened(workspace, dataset, nobody) as (memo, _), workers.executor_of(workspace) as executor:
             final = run.evolve(workspace, memo, executor, nobody)
             assert final.finished

@@ -22,7 +22,7 @@ from contragrad.data.dataset import Dataset, Examples
 from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.fingerprint import fingerprint
-from contragrad.jobs import run, workers
+from contragrad.jobs import entry, run, workers
 from contragrad.networks.objectives import PLAIN_STEP
 from contragrad.reference import architecture
 from contragrad.run_folder import history
@@ -83,11 +83,11 @@ def audit(
     model = read = None
     if not of_run:
         watch(Stage("reading the data"))
-        read = images, unmade = run.open_data(config, folder)
+        read = images, unmade = entry.open_data(config, folder)
         model = models.of_file(unmade, given, weights, images.test, recipe_known)
         models.require_reference(unmade, images.test)
         _require_time(unmade, images, depth.minutes)
-    dataset, workspace = run.entered(config, folder, watch, read)
+    dataset, workspace = entry.entered(config, folder, watch, read)
     training = target.training_of(workspace, network) if of_run else None
     with run.opened(workspace, dataset, watch) as (_, splits):
         chosen = model or target.of_run(workspace, splits, training)

@@ -13,7 +13,7 @@ from contragrad.errors import UserError
 from contragrad.evolution import search
 from contragrad.evolution.trial import Measured, Outcome, Trial, outcome_to_json
 from contragrad.fingerprint import Plain
-from contragrad.jobs import run, workers
+from contragrad.jobs import entry, run, workers
 from contragrad.jobs.material import make_sources
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.report import outcome_text, percent
@@ -60,7 +60,7 @@ def calibrate(
     weighted = [
         replace(config, training=replace(config.training, gm_weight=float(weight))) for weight in weights
     ]
-    dataset, workspace = run.entered(config, folder, watch)
+    dataset, workspace = entry.entered(config, folder, watch)
     with run.opened(workspace, dataset, watch) as (memo, splits):
         tried = []
         for each in weighted:
@@ -115,12 +115,12 @@ def as_json(tried: Sequence[Tried]) -> Plain:
 
 def as_table(tried: Sequence[Tried]) -> Table:
     """The weights for people: means over the candidates that could be measured, the best in bold."""
-    best = max(tried, key=lambda entry: entry.fitness)
+    best = max(tried, key=lambda each: each.fitness)
     shown = Table(title="means over the initial candidates", title_justify="left")
     for column in ("λ", "fitness", "clean accuracy", "adversarial accuracy"):
         shown.add_column(column, justify="right")
-    for entry in tried:
-        measured = [outcome for outcome in entry.outcomes if isinstance(outcome, Measured)]
+    for each in tried:
+        measured = [outcome for outcome in each.outcomes if isinstance(outcome, Measured)]
         accuracies = [
             percent(mean(values)) if values else "–"
             for values in (
@@ -128,6 +128,6 @@ def as_table(tried: Sequence[Tried]) -> Table:
                 [outcome.adversarial_accuracy for outcome in measured],
             )
         ]
-        style = "bold" if entry is best else None
-        shown.add_row(f"{entry.weight:g}", percent(entry.fitness), *accuracies, style=style)
+        style = "bold" if each is best else None
+        shown.add_row(f"{each.weight:g}", percent(each.fitness), *accuracies, style=style)
     return shown

@@ -14,7 +14,7 @@ from contragrad import evaluate
 from contragrad.data.dataset import Dataset
 from contragrad.errors import UserError
 from contragrad.evolution.search import State
-from contragrad.jobs import run, workers
+from contragrad.jobs import entry, run, workers
 from contragrad.jobs.recipes import best
 from contragrad.networks.objectives import OBJECTIVES
 from contragrad.run_folder.workspace import CONFIGURATION, TABLE, Workspace
@@ -41,7 +41,7 @@ def coevolve(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -> tup
     """
     if rounds > 1:
         config = following(*search_rounds(config, rounds - 1, out, watch))
-    run.require_deployable(config)
+    entry.require_deployable(config)
     return run.complete(*_entered(config, rounds, out, watch), watch)
 
 
@@ -76,7 +76,7 @@ def _entered(config: StudyConfig, number: int, out: Path, watch: Watcher) -> tup
         )
     if (out / f"round-{number + 1}").exists():
         _require_generations(config, out / f"round-{number}" / CONFIGURATION)
-    dataset, workspace = run.entered(config, out / f"round-{number}", watch)
+    dataset, workspace = entry.entered(config, out / f"round-{number}", watch)
     _adopt(workspace, out / f"round-{number - 1}")
     watch(Said(f"round {number}, against {', '.join(config.training.sources)}"))
     return workspace, dataset

@@ -11,7 +11,7 @@ from contragrad.data.sources import LAYOUT
 from contragrad.engine.executors import Executor
 from contragrad.engine.memo import Memo
 from contragrad.errors import UserError
-from contragrad.jobs import run, workers
+from contragrad.jobs import entry, run, workers
 from contragrad.jobs.coevolution import search_rounds
 from contragrad.jobs.recipes import Found, Search
 from contragrad.reproduce.definition import DataName, Experiment
@@ -176,7 +176,7 @@ def opened(
     """
     config = setup.config(experiment, data, epsilon)
     folder = setup.folder(experiment, data, epsilon)
-    dataset, workspace = run.entered(config, folder, watch)
+    dataset, workspace = entry.entered(config, folder, watch)
     with run.opened(workspace, dataset, watch) as (memo, splits), workers.executor_of(workspace) as executor:
         yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor)
 

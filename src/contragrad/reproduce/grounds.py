@@ -11,7 +11,7 @@ from contragrad.evolution import search
 from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Infeasible, Trial
 from contragrad.fingerprint import fingerprint
-from contragrad.jobs import run
+from contragrad.jobs import entry
 from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import deployed_name
@@ -67,7 +67,7 @@ def grounds(definition: Definition, setups: Sequence[Setup]) -> tuple[Ground, ..
                 where="search.population",
                 remedy=f"{rank} or more",
             )
-        dataset, workspace = run.open_data(configs[0], Path())  # the same for every seed
+        dataset, workspace = entry.open_data(configs[0], Path())  # the same for every seed
         images = _images(dataset, configs[0])
         for setup, config in zip(setups, configs, strict=True):
             folder = setup.folder(definition.experiment, data, epsilon)
