@@ -38,7 +38,7 @@ ORDER = (
     "audit.settings", "audit.queries", "audit.filters", "audit.attempts", "audit.braced", "audit.target",
     "audit.model", "audit.sources", "audit.distillation", "audit.attackers",
     "audit.bouts", "audit.pace", "audit.arsenal", "audit.probes", "audit.facts", "audit.statistics",
-    "audit.measured", "audit.strength", "audit.masked", "audit.findings", "audit.figures", "audit.runner",
+    "audit.findings", "audit.strength", "audit.masked", "audit.standing", "audit.figures", "audit.runner",
     "audit.checks.check",
     "audit.checks.claim", "audit.checks.attack", "audit.checks.masking", "audit.checks.transfer",
     "audit.checks.baselines", "audit.checks.every", "audit.verdict", "audit.card", "audit.plots",
@@ -145,6 +145,21 @@ def test_a_module_has_a_docstring_and_is_short(name: str) -> None:
     text = MODULES[name].read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text))
     assert len(text.splitlines()) <= LONGEST_MODULE
+
+
+BASES = {"Protocol", "NamedTuple", "Exception", "ArithmeticError", "RuntimeError", "UserError"}
+"""What a class may be made of beside torch's own, whose interface it then has."""
+
+
+@each_module
+def test_nothing_inherits_but_networks_protocols_and_errors(name: str) -> None:
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    for each in ast.walk(tree):
+        if isinstance(each, ast.ClassDef):
+            bases = {ast.unparse(base) for base in each.bases} - BASES
+            assert all(base.startswith("nn.") or base == "torch.autograd.Function" for base in bases), (
+                each.name
+            )
 
 
 def documents() -> list[Path]:

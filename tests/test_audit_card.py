@@ -25,6 +25,7 @@ from contragrad.audit.figures import alignment, attacks_of, by_queries, matrix, 
 from contragrad.audit.findings import Findings
 from contragrad.audit.plots import PICTURES, curve, draw_alignment
 from contragrad.audit.shown import matrix_table, printed
+from contragrad.audit.standing import deciding, defeated_by, l2_doubt, l2_standing, standing_of, withstood
 from contragrad.audit.statistics import said
 from contragrad.evaluate import Share
 from found import (
@@ -93,7 +94,7 @@ def test_the_verdict_says_of_every_attacker_how_it_stands_with_him(standings: di
         found = fought(found, key, 10, own=10)
     text = verdict.verdict(found)
     # Who attacks the network itself cannot be inconclusive.
-    real = {key: found.standing(key) for key in KEYS}
+    real = {key: standing_of(found, key) for key in KEYS}
     told = {
         "weakened": r"weakened by: (.*?)\.(?= [A-Z]|$)",
         "inconclusive": r"Inconclusive, [^:]*: (.*?)\.(?= [A-Z]|$)",
@@ -170,24 +171,24 @@ def test_the_verdict_says_of_l2_what_such_examples_do_and_whether_that_says_anyt
         "In the L_2 ball of 1/2 the reference's examples, made up or down its loss, fool 2.1 % [1.4, 3.2]: "
     )
     assert f"{said}it withstands them." in verdict.verdict(sound())
-    assert sound().l2_standing == "withstood"
+    assert l2_standing(sound()) == "withstood"
     tried = tuple(
         came(each, 20, own=100 if each.attack.name == "l2-pgd" else IMAGES) for each in planned("reference")
     )
     weak = replace(sound(), tried={**sound().tried, "reference": tried})
     assert f"{said}that says nothing: sources are fooled on at most 10.2 %" in verdict.verdict(weak)
-    assert weak.l2_standing == "inconclusive"
-    assert weak.standing("reference") == "withstood"
+    assert l2_standing(weak) == "inconclusive"
+    assert standing_of(weak, "reference") == "withstood"
     alone = {key: tuple(each for each in found if each.norm == "linf") for key, found in weak.tried.items()}
     assert "L_2" not in verdict.verdict(replace(weak, tried=alone)).replace("L_2-PGD", "")
-    assert replace(weak, tried=alone).l2_standing == "not run"
+    assert l2_standing(replace(weak, tried=alone)) == "not run"
 
 
 def test_what_l2_examples_do_decides_nothing_in_the_other_ball() -> None:
     tried = tuple(came(each, 300 if each.attack.name == "l2-pgd" else 20) for each in planned("reference"))
     found = replace(sound(), tried={**sound().tried, "reference": tried})
-    assert found.standing("reference") == "withstood"
-    assert found.withstood == sound().withstood
+    assert standing_of(found, "reference") == "withstood"
+    assert withstood(found) == withstood(sound())
     told = verdict.verdict(found)
     assert "made up or down its loss, fool 31.6 % [28.7, 34.6]: it is weakened by them." in told
     # What decides is what the row shows.
@@ -204,8 +205,8 @@ def test_a_network_that_many_l2_examples_fool_is_not_told_that_they_say_nothing(
         came(each, 500 if each.attack.name == "l2-pgd" else 20, own=100) for each in planned("reference")
     )
     weak = replace(sound(), tried={**sound().tried, "reference": tried})
-    assert weak.l2_doubt
-    assert weak.l2_standing == "weakened"
+    assert l2_doubt(weak)
+    assert l2_standing(weak) == "weakened"
     assert "it is weakened by them" in verdict.verdict(weak)
     assert "that says nothing" not in verdict.verdict(weak)
 
@@ -305,7 +306,7 @@ def test_the_card_is_json_and_its_figures_are_those_that_were_found(case: str) -
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     assert (values["title"], values["verdict"]) == (verdict.title(found), verdict.verdict(found))
     assert share(values["clean_accuracy"]) == Share.of(found.clean)
-    assert (values["withstood"], values["defeated_by"]) == (found.withstood, found.defeated_by)
+    assert (values["withstood"], values["defeated_by"]) == (withstood(found), defeated_by(found))
     assert (values["epsilon"], values["l2_epsilon"], values["images"]) == ("8/255", "1/2", found.images)
     assert values["depth"] == {
         "steps": 10,
@@ -317,7 +318,7 @@ def test_the_card_is_json_and_its_figures_are_those_that_were_found(case: str) -
         "minutes": None,
     }
     assert values["target"]["recipe_known"] is True
-    assert values["l2_doubt"] == found.l2_doubt
+    assert values["l2_doubt"] == l2_doubt(found)
     for name, source in values["sources"].items():
         assert share(source["clean_accuracy"]) == Share.of(found.source_clean[name])
         assert share(source["fooled_itself"]) == Share(980, 980)
@@ -326,13 +327,13 @@ def test_the_card_is_json_and_its_figures_are_those_that_were_found(case: str) -
     assert [each["attacker"] for each in values["attackers"]] == KEYS
     for each in values["attackers"]:
         tried = found.tried[each["attacker"]]
-        assert each["standing"] == found.standing(each["attacker"])
+        assert each["standing"] == standing_of(found, each["attacker"])
         assert len(each["attempts"]) == len(tried)
         if not tried:
             assert each["fooled"] is each["fooled_deciding"] is each["accuracy"] is None
             continue
         assert share(each["fooled"]) == found.fooled(tried)
-        assert share(each["fooled_deciding"]) == found.fooled(found.deciding(each["attacker"]))
+        assert share(each["fooled_deciding"]) == found.fooled(deciding(found, each["attacker"]))
         assert share(each["accuracy"]) == Share.of(found.survivors(tried))
         for row, one in zip(each["attempts"], tried, strict=True):
             require_row(row, found, one)

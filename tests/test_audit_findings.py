@@ -17,7 +17,21 @@ from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, pgd
 from contragrad.audit.attempts import Attempt, Held, Way
 from contragrad.audit.checks.transfer import unseen
 from contragrad.audit.facts import Tried
-from contragrad.audit.findings import DEFEATED, Findings, standing
+from contragrad.audit.findings import Findings
+from contragrad.audit.standing import (
+    DEFEATED,
+    deciding,
+    defeated_by,
+    doubt,
+    is_bounded,
+    is_turned,
+    l2_doubt,
+    misled,
+    standing_by,
+    standing_of,
+    unknown_below,
+    withstood,
+)
 from contragrad.audit.statistics import difference, mcnemar, mean_interval
 from contragrad.audit.strength import STRONG, is_strong
 from contragrad.evaluate import Share
@@ -185,12 +199,12 @@ def test_the_rule_is_the_ends_of_the_wilson_interval(part: tuple[int, int], tole
     expected = "defeated" if low >= DEFEATED else "weakened"
     if hits / count < tolerated:
         expected = "withstood" if high <= tolerated else "inconclusive"
-    assert standing(Share(hits, count), tolerated) == expected
+    assert standing_by(Share(hits, count), tolerated) == expected
 
 
 @pytest.mark.parametrize("count", [16, 50, 200])
 def test_an_image_more_crosses_the_rules_borders(count: int) -> None:
-    found = [standing(Share(hits, count), 0.2) for hits in range(count + 1)]
+    found = [standing_by(Share(hits, count), 0.2) for hits in range(count + 1)]
     assert list(dict.fromkeys(found)) == ["withstood", "inconclusive", "weakened", "defeated"]
     last_withstood, last_weakened = found.index("inconclusive") - 1, found.index("defeated") - 1
     assert found.index("weakened") == int(0.2 * count) + 1
@@ -200,37 +214,37 @@ def test_an_image_more_crosses_the_rules_borders(count: int) -> None:
 
 def test_few_images_are_no_ground_to_call_a_network_withstanding() -> None:
     # The upper end for none of so many is z² / (n + z²), and z² is 3.84.
-    assert standing(Share(0, 15), 0.2) == "inconclusive"
-    assert standing(Share(0, 16), 0.2) == "withstood"
+    assert standing_by(Share(0, 15), 0.2) == "inconclusive"
+    assert standing_by(Share(0, 16), 0.2) == "withstood"
 
 
 def test_few_images_are_no_ground_to_call_a_network_defeated_either() -> None:
     # The lower end for all of so many is n / (n + z²).
-    assert standing(Share(1, 1), 0.2) == standing(Share(3, 3), 0.2) == "weakened"
-    assert standing(Share(4, 4), 0.2) == "defeated"
-    assert standing(Share(2, 3), 0.2) == "weakened"
+    assert standing_by(Share(1, 1), 0.2) == standing_by(Share(3, 3), 0.2) == "weakened"
+    assert standing_by(Share(4, 4), 0.2) == "defeated"
+    assert standing_by(Share(2, 3), 0.2) == "weakened"
 
 
 def test_of_too_few_images_it_is_said_that_they_are() -> None:
     few = replace(figures({"recipe": 0}), clean=first(12))
-    assert few.standing("recipe") == "inconclusive"
-    assert few.doubt("recipe").startswith("too few images: 0.0 % [0.0, 24.2]")
+    assert standing_of(few, "recipe") == "inconclusive"
+    assert doubt(few, "recipe").startswith("too few images: 0.0 % [0.0, 24.2]")
 
 
 def test_without_an_image_to_fool_a_network_is_defeated() -> None:
-    assert standing(Share(0, 0), 0.2) == "defeated"
+    assert standing_by(Share(0, 0), 0.2) == "defeated"
 
 
 def test_an_attacker_who_tried_nothing_was_not_run() -> None:
-    assert without(sound(), "recipe").standing("recipe") == "not run"
-    assert replace(sound(), tried={}).standing("recipe") == "not run"
+    assert standing_of(without(sound(), "recipe"), "recipe") == "not run"
+    assert standing_of(replace(sound(), tried={}), "recipe") == "not run"
 
 
 def test_more_that_may_be_tolerated_is_more_that_is_withstood() -> None:
     found = figures({"recipe": 285})
-    assert found.standing("recipe") == "weakened"
+    assert standing_of(found, "recipe") == "weakened"
     lenient = replace(found, settings=replace(SETTINGS, tolerated=0.4))
-    assert lenient.standing("recipe") == "withstood"
+    assert standing_of(lenient, "recipe") == "withstood"
 
 
 TRANSFER = [key for key in KEYS if key not in ("reversed", "queries", "white box")]
@@ -241,8 +255,8 @@ def test_weak_examples_that_fool_nobody_are_inconclusive(key: str) -> None:
     # Of the 980 images that the sources classify correctly.
     strong = next(count for count in range(980) if wilson(count, 980)[0] >= STRONG)
     weak = strong - 1
-    assert fought(sound(), key, 10, own=strong).standing(key) == "withstood"
-    assert fought(sound(), key, 10, own=weak).standing(key) == "inconclusive"
+    assert standing_of(fought(sound(), key, 10, own=strong), key) == "withstood"
+    assert standing_of(fought(sound(), key, 10, own=weak), key) == "inconclusive"
 
 
 INFINITY = ("unseen sources", "undefended twin", "recipe", "recipe and architecture")
@@ -252,7 +266,7 @@ INFINITY = ("unseen sources", "undefended twin", "recipe", "recipe and architect
 def beside(white_box: int | None, key: str) -> str:
     """How the target stands against an attacker of weak examples, by what the white box fools."""
     others = {} if white_box is None else {"white box": white_box}
-    return fought(figures({key: 10, **others}), key, 10, own=1).standing(key)
+    return standing_of(fought(figures({key: 10, **others}), key, 10, own=1), key)
 
 
 @pytest.mark.parametrize("key", INFINITY)
@@ -264,7 +278,7 @@ def test_weak_examples_are_bounded_by_a_white_box_that_is_withstood(key: str) ->
 def test_a_white_box_whose_gradients_are_hidden_bounds_nobody() -> None:
     for queries, expected in ((29, "withstood"), (30, "inconclusive")):  # one image of a hundred
         found = fought(figures({"recipe": 10, "white box": 20, "queries": queries}), "recipe", 10, own=1)
-        assert found.standing("recipe") == expected
+        assert standing_of(found, "recipe") == expected
 
 
 def test_a_strong_source_in_another_ball_does_not_vouch_for_the_audits_own() -> None:
@@ -272,21 +286,21 @@ def test_a_strong_source_in_another_ball_does_not_vouch_for_the_audits_own() -> 
         came(each, 10, own=980 if each.attack.name == "l2-pgd" else 1) for each in planned("reference")
     )
     found = replace(figures({}), tried={"reference": tried, "reversed": sound().tried["reversed"]})
-    assert found.standing("reference") == found.standing("reversed") == "inconclusive"
-    assert "sources are fooled on at most 0.1 %" in found.doubt("reference")
-    assert found.l2_doubt == ""
+    assert standing_of(found, "reference") == standing_of(found, "reversed") == "inconclusive"
+    assert "sources are fooled on at most 0.1 %" in doubt(found, "reference")
+    assert l2_doubt(found) == ""
     white_box = figures({"white box": 20}).tried["white box"]
     bounded = replace(found, tried={**found.tried, "white box": white_box})
     weak = fought(bounded, "reference", 10, own=1)
-    assert weak.standing("reference") == "withstood"
+    assert standing_of(weak, "reference") == "withstood"
     # The white box has examples in his own ball alone.
-    assert "sources are fooled on at most 0.1 %" in weak.l2_doubt
+    assert "sources are fooled on at most 0.1 %" in l2_doubt(weak)
 
 
 @pytest.mark.parametrize("key", TRANSFER)
 @pytest.mark.parametrize(("fooled", "expected"), [(300, "weakened"), (900, "defeated")])
 def test_examples_that_fool_are_conclusive_however_weak(key: str, fooled: int, expected: str) -> None:
-    assert fought(sound(), key, fooled, own=1).standing(key) == expected
+    assert standing_of(fought(sound(), key, fooled, own=1), key) == expected
 
 
 @pytest.mark.parametrize("key", TRANSFER)
@@ -294,38 +308,38 @@ def test_one_strong_attempt_is_enough(key: str) -> None:
     attempts = planned(key)
     chosen = [each for each in attempts if each.attack.name != "l2-pgd"][-1]
     tried = tuple(came(each, 10, own=IMAGES if each == chosen else 1) for each in attempts)
-    assert replace(sound(), tried={key: tried}).standing(key) == "withstood"
+    assert standing_of(replace(sound(), tried={key: tried}), key) == "withstood"
 
 
 def test_turned_perturbations_need_not_fool_their_source() -> None:
     found = sound()
     assert all(found.source_fooled(each).hits == 0 for each in found.tried["reversed"])
-    assert found.standing("reversed") == "withstood"
+    assert standing_of(found, "reversed") == "withstood"
 
 
 @pytest.mark.parametrize("key", ["queries", "white box"])
 def test_who_attacks_the_network_itself_is_withstood_if_he_fools_nobody(key: str) -> None:
     found = figures({key: 0})
     assert all(found.source_fooled(each).hits == 0 for each in found.tried[key])
-    assert found.standing(key) == "withstood"
+    assert standing_of(found, key) == "withstood"
 
 
 def test_a_white_box_of_which_something_was_left_out_is_not_called_withstood() -> None:
     found = figures({"white box": 20})
     *some, last = found.tried["white box"]
     assert last.attempt.attack.name == "autoattack"
-    assert replace(found, tried={"white box": tuple(some)}).standing("white box") == "inconclusive"
+    assert standing_of(replace(found, tried={"white box": tuple(some)}), "white box") == "inconclusive"
     # What fools is conclusive however little was tried.
-    assert fought(found, "white box", 300).standing("white box") == "weakened"
+    assert standing_of(fought(found, "white box", 300), "white box") == "weakened"
 
 
 @pytest.mark.parametrize(
     "changes", [{"zero_gradients": 0.02}, {"broken_gradients": 0.02}, {"deterministic": False}]
 )
 def test_a_white_box_that_gradients_mislead_is_not_called_withstood(changes: dict[str, Any]) -> None:
-    assert probed(figures({"white box": 20}), **changes).standing("white box") == "inconclusive"
-    assert figures({"white box": 20, "queries": 30}).standing("white box") == "inconclusive"
-    assert figures({"white box": 20, "queries": 29}).standing("white box") == "withstood"
+    assert standing_of(probed(figures({"white box": 20}), **changes), "white box") == "inconclusive"
+    assert standing_of(figures({"white box": 20, "queries": 30}), "white box") == "inconclusive"
+    assert standing_of(figures({"white box": 20, "queries": 29}), "white box") == "withstood"
 
 
 def test_what_an_attacker_did_not_try_is_called_as_the_card_calls_it() -> None:
@@ -351,16 +365,16 @@ def test_what_is_no_source_of_his_an_attacker_has_not_left_out(why: str) -> None
 
 def test_of_weaker_attackers_those_who_tell_nothing_are_named() -> None:
     found = figures({"reference": 10, "unseen sources": 10, "queries": 10})
-    assert found.withstood == "queries"
+    assert withstood(found) == "queries"
     others = [key for key in KEYS if key not in ("reference", "unseen sources", "queries", "white box")]
-    assert found.unknown_below == others
-    assert figures({"reference": 300, "queries": 10}).unknown_below == []
+    assert unknown_below(found) == others
+    assert unknown_below(figures({"reference": 300, "queries": 10})) == []
 
 
 def test_few_queries_are_too_few_to_be_withstood() -> None:
     found = fought(sound(), "queries", 0)
-    assert found.standing("queries") == "withstood"
-    assert replace(found, settings=replace(SETTINGS, queries=999)).standing("queries") == "inconclusive"
+    assert standing_of(found, "queries") == "withstood"
+    assert standing_of(replace(found, settings=replace(SETTINGS, queries=999)), "queries") == "inconclusive"
 
 
 COUNTS = {"withstood": 10, "weakened": 300, "defeated": 900}
@@ -387,15 +401,15 @@ def test_the_strongest_withstood_and_the_weakest_who_defeats_are_by_the_attacker
             # And an attacker has what all before him have.
             if alone or broken:
                 expected = "inconclusive"
-        assert found.standing(key) == expected
+        assert standing_of(found, key) == expected
         # Beyond an attacker who is not withstood nothing is claimed, nor by steps down the loss.
         if expected == "withstood" and key != "reversed":
             strongest = key
         broken |= expected in ("weakened", "defeated")
         if expected == "defeated" and weakest is None:
             weakest = key
-    assert found.withstood == strongest
-    assert found.defeated_by == weakest
+    assert withstood(found) == strongest
+    assert defeated_by(found) == weakest
 
 
 def test_attackers_are_from_weak_to_strong() -> None:
@@ -416,17 +430,17 @@ def masked(starts: int, auto: int, queries: int) -> Findings:
 def test_a_white_box_is_misled_if_only_those_without_gradients_fool_anything() -> None:
     # Every start of PGD fools 3 of 950, AutoAttack 120, queries 115: Square is a part of AutoAttack.
     found = masked(3, 120, 115)
-    assert found.standing("white box") == "inconclusive"
-    assert "gradients mislead it: AutoAttack fools 12.3 %" in found.doubt("white box")
-    assert found.withstood == "queries"
+    assert standing_of(found, "white box") == "inconclusive"
+    assert "gradients mislead it: AutoAttack fools 12.3 %" in doubt(found, "white box")
+    assert withstood(found) == "queries"
     # AutoAttack uses gradients better than PGD: a little more is no sign.
-    assert masked(73, 120, 73).standing("white box") == "withstood"
-    assert masked(72, 120, 72).standing("white box") == "inconclusive"
+    assert standing_of(masked(73, 120, 73), "white box") == "withstood"
+    assert standing_of(masked(72, 120, 72), "white box") == "inconclusive"
 
 
 def test_a_white_box_is_misled_if_noise_or_one_step_does_better() -> None:
     found = figures({"queries": 3, "white box": 20})
-    assert found.standing("white box") == "withstood"
+    assert standing_of(found, "white box") == "withstood"
     for way in ("noise", "gradient"):
         extra = tuple(
             came(each.attempt, 150)
@@ -437,8 +451,8 @@ def test_a_white_box_is_misled_if_noise_or_one_step_does_better() -> None:
         )
         assert extra
         misled = replace(found, extra=extra)
-        assert misled.standing("white box") == "inconclusive"
-        assert f"{'noise' if way == 'noise' else 'one step'} fools 13.7 %" in misled.doubt("white box")
+        assert standing_of(misled, "white box") == "inconclusive"
+        assert f"{'noise' if way == 'noise' else 'one step'} fools 13.7 %" in doubt(misled, "white box")
 
 
 def test_a_white_box_is_misled_if_images_hold_where_any_can_be_any_other() -> None:
@@ -446,20 +460,20 @@ def test_a_white_box_is_misled_if_images_hold_where_any_can_be_any_other() -> No
     for held, expected in ((10, "withstood"), (11, "inconclusive")):  # of a thousand
         (far,) = (each for each in attackers.curve(TARGET, SETTINGS) if each.attack.epsilon == 1)
         curve = (came(far, CORRECT - held),)
-        assert replace(found, extra=curve).standing("white box") == expected
+        assert standing_of(replace(found, extra=curve), "white box") == expected
 
 
 def test_gradients_mislead_image_by_image_and_not_by_totals() -> None:
     found = figures({"queries": 100, "white box": 100})
     square = tuple(apart(each, 90, 190) for each in found.tried["queries"])
-    assert "queries fools 9.5 %" in replace(found, tried={**found.tried, "queries": square}).misled
-    assert found.misled == ""
+    assert "queries fools 9.5 %" in misled(replace(found, tried={**found.tried, "queries": square}))
+    assert misled(found) == ""
 
 
 def test_gradients_on_few_images_do_not_say_that_they_are_good() -> None:
     found = figures({"white box": 20})
-    assert probed(found, images=99).standing("white box") == "inconclusive"
-    assert probed(found, images=100).standing("white box") == "withstood"
+    assert standing_of(probed(found, images=99), "white box") == "inconclusive"
+    assert standing_of(probed(found, images=100), "white box") == "withstood"
 
 
 def test_attackers_who_fool_other_images_are_not_withstood_together() -> None:
@@ -470,20 +484,20 @@ def test_attackers_who_fool_other_images_are_not_withstood_together() -> None:
     }
     found = replace(found, tried={**found.tried, **tried})
     assert all(found.fooled(found.tried[key]) == Share(95, 950) for key in KEYS[:8])
-    assert found.withstood == "reference"
-    assert "he and all before him fool 20.0 %" in found.doubt("reversed")
-    assert "he and all before him fool 80.0 %" in found.doubt(KEYS[7])
+    assert withstood(found) == "reference"
+    assert "he and all before him fool 20.0 %" in doubt(found, "reversed")
+    assert "he and all before him fool 80.0 %" in doubt(found, KEYS[7])
     # Who has the network itself can do whatever the others can, though he has found nothing.
-    assert found.standing("white box") == "defeated"
-    assert found.fooled(found.deciding("white box")) == Share(760, 950)
+    assert standing_of(found, "white box") == "defeated"
+    assert found.fooled(deciding(found, "white box")) == Share(760, 950)
 
 
 def test_what_checks_have_found_in_his_ball_counts_against_the_white_box() -> None:
     found = figures({"white box": 0})
     extra = tuple(each for each in sound().extra if each.attempt.source == TARGET)
-    assert replace(found, extra=extra).standing("white box") == "defeated"
+    assert standing_of(replace(found, extra=extra), "white box") == "defeated"
     larger = tuple(each for each in extra if each.attempt.attack.epsilon > SETTINGS.epsilon)
-    assert replace(found, extra=larger).standing("white box") == "withstood"
+    assert standing_of(replace(found, extra=larger), "white box") == "withstood"
 
 
 @pytest.mark.parametrize("right", [3, 850])
@@ -495,13 +509,13 @@ def test_a_source_that_is_not_nearly_as_accurate_as_it_could_be_does_not_vouch(r
     assert all(poor.source_fooled(each).share == 1 for each in tried)
     # The twin may be as much less accurate than the target, which is right on 950.
     expected = "withstood" if right == 850 else "inconclusive"
-    assert poor.standing("undefended twin") == expected
+    assert standing_of(poor, "undefended twin") == expected
     unseen_by = figures({"unseen sources": 10})
     names = dict.fromkeys(unseen_by.source_clean, first(right)) | {REFERENCE: first(980)}
     poor = replace(unseen_by, source_clean=names)
-    assert poor.standing("unseen sources") == "inconclusive"
-    assert "no source is within 10 points of the accuracy of network and reference" in poor.doubt(
-        "unseen sources"
+    assert standing_of(poor, "unseen sources") == "inconclusive"
+    assert "no source is within 10 points of the accuracy of network and reference" in doubt(
+        poor, "unseen sources"
     )
 
 
@@ -509,8 +523,8 @@ def test_a_poor_reference_makes_no_poor_source_a_good_one() -> None:
     found = figures(dict.fromkeys(keys := ("reference", "unseen sources", "undefended twin", "recipe"), 10))
     poor = replace(found, source_clean=dict.fromkeys(found.source_clean, first(200)))
     for key in keys:
-        assert poor.standing(key) == "inconclusive"
-        assert "of the accuracy of network and reference" in poor.doubt(key)
+        assert standing_of(poor, key) == "inconclusive"
+        assert "of the accuracy of network and reference" in doubt(poor, key)
 
 
 def with_cosines(findings: Findings, mean: float) -> Findings:
@@ -522,33 +536,35 @@ def test_who_steps_down_the_loss_tells_something_only_if_gradients_were_turned(
     mean: float, turned: bool
 ) -> None:
     found = with_cosines(figures({"reference": 10, "reversed": 0}), mean)
-    assert found.turned == turned
-    assert found.standing("reversed") == ("withstood" if turned else "inconclusive")
-    assert turned or "no gradients were turned: mean cosine" in found.doubt("reversed")
+    assert is_turned(found) == turned
+    assert standing_of(found, "reversed") == ("withstood" if turned else "inconclusive")
+    assert turned or "no gradients were turned: mean cosine" in doubt(found, "reversed")
     # And he is never the strongest who is withstood, nor one of whom something is missing.
-    assert found.withstood == "reference"
+    assert withstood(found) == "reference"
     beside = with_cosines(figures({"reference": 10, "stronger transfer": 10}), mean)
-    assert beside.unknown_below == (["reversed"] if turned else [])
-    assert with_cosines(figures({"reference": 10, "reversed": 300}), mean).standing("reversed") == "weakened"
+    assert unknown_below(beside) == (["reversed"] if turned else [])
+    assert (
+        standing_of(with_cosines(figures({"reference": 10, "reversed": 300}), mean), "reversed") == "weakened"
+    )
 
 
 def test_of_a_recipe_that_is_not_known_nothing_is_withstood() -> None:
     for key in ("recipe", "recipe and architecture"):
         unknown = known(figures({key: 10, "white box": 20}), recipe_known=False)
-        assert unknown.standing(key) == "inconclusive"
-        assert unknown.doubt(key) == "the recipe is not known, gm of 20 epochs is assumed"
-        assert known(figures({key: 300}), recipe_known=False).standing(key) == "weakened"
+        assert standing_of(unknown, key) == "inconclusive"
+        assert doubt(unknown, key) == "the recipe is not known, gm of 20 epochs is assumed"
+        assert standing_of(known(figures({key: 300}), recipe_known=False), key) == "weakened"
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS if key != "white box"])
 def test_who_has_not_tried_all_of_his_plan_is_not_withstood(key: str) -> None:
     found = figures({key: 10} | ({"reference": 10} if key == "reversed" else {}))
     *some, _ = found.tried[key]
-    assert found.standing(key) == "withstood"
+    assert standing_of(found, key) == "withstood"
     fewer = replace(found, tried={**found.tried, key: tuple(some)})
-    assert fewer.standing(key) == "inconclusive"
-    assert "not tried: " in fewer.doubt(key)
-    assert fought(fewer, key, 300).standing(key) == "weakened"
+    assert standing_of(fewer, key) == "inconclusive"
+    assert "not tried: " in doubt(fewer, key)
+    assert standing_of(fought(fewer, key, 300), key) == "weakened"
 
 
 def test_without_an_ordinary_network_to_compare_with_nothing_is_withstood() -> None:
@@ -558,9 +574,9 @@ def test_without_an_ordinary_network_to_compare_with_nothing_is_withstood() -> N
         for each in found.tried["recipe"]
     )
     found = replace(found, tried={**found.tried, "recipe": alone})
-    assert found.doubt("recipe") == "not compared with an ordinary network"
-    assert found.standing("recipe") == "inconclusive"
-    assert fought(found, "recipe", 300).standing("recipe") == "weakened"
+    assert doubt(found, "recipe") == "not compared with an ordinary network"
+    assert standing_of(found, "recipe") == "inconclusive"
+    assert standing_of(fought(found, "recipe", 300), "recipe") == "weakened"
 
 
 # McNemar's test, and intervals.
@@ -673,19 +689,19 @@ def shown_to_an_ordinary_network(findings: Findings, key: str, fooled: int) -> F
 def test_what_an_ordinary_network_withstands_too_is_no_merit() -> None:
     key = "unseen sources"
     own = sound().fooled(sound().tried[key]).hits
-    assert sound().standing(key) == "withstood"
+    assert standing_of(sound(), key) == "withstood"
     better = shown_to_an_ordinary_network(sound(), key, own + 100)
-    assert better.standing(key) == "withstood"
+    assert standing_of(better, key) == "withstood"
     assert better.ordinary_fooled(better.tried[key]) == Share(own + 100, 980)
     for fooled in (0, own, own + 2):
         alike = shown_to_an_ordinary_network(sound(), key, fooled)
-        assert alike.standing(key) == "inconclusive"
-        assert "ordinary network" in alike.doubt(key)
+        assert standing_of(alike, key) == "inconclusive"
+        assert "ordinary network" in doubt(alike, key)
     # Who withstands the white box withstands whoever has less, and an ordinary network does not.
     held = tuple(came(each, 150) for each in planned("white box"))
     bounded = replace(alike, tried={key: alike.tried[key], "white box": held}, extra=())
-    assert bounded.bounded
-    assert bounded.doubt(key) == ""
+    assert is_bounded(bounded)
+    assert doubt(bounded, key) == ""
 
 
 def test_an_attacker_has_what_all_before_him_have() -> None:

@@ -20,6 +20,7 @@ from contragrad.audit.attempts import Attempt, Field, Named
 from contragrad.audit.bouts import fitting
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Findings
+from contragrad.audit.standing import defeated_by, is_turned, misled, standing_of
 from contragrad.data.dataset import Examples, pixels
 from contragrad.engine.executors import InProcess
 from contragrad.engine.work import Work
@@ -70,11 +71,11 @@ def test_examples_of_the_reference_fool_its_copy_as_the_white_box_does(copy: Fin
 def test_a_copy_of_the_reference_is_aligned_with_it_and_defeated_by_the_weakest(copy: Findings) -> None:
     torch.testing.assert_close(copy.probes.aligned["reference"], torch.ones(60))
     assert copy.probes.gradient_ratio == 1
-    assert copy.defeated_by == ATTACKERS[0].key
+    assert defeated_by(copy) == ATTACKERS[0].key
     assert copy.fooled(copy.tried["reversed"]).share == 0
     # Which says nothing, for no gradients were turned.
-    assert not copy.turned
-    assert copy.standing("reversed") == "inconclusive"
+    assert not is_turned(copy)
+    assert standing_of(copy, "reversed") == "inconclusive"
 
 
 def test_every_attacker_was_run_on_the_copy(copy: Findings) -> None:
@@ -192,16 +193,16 @@ def test_a_network_that_answers_by_chance_is_found_out(place: Place) -> None:
     assert verdicts(findings)[7] == "FAIL"
     assert not findings.probes.deterministic
     # Nor is what its gradients do not find taken for its merit.
-    assert findings.misled == "the network answers otherwise the second time"
-    assert findings.standing("white box") != "withstood"
+    assert misled(findings) == "the network answers otherwise the second time"
+    assert standing_of(findings, "white box") != "withstood"
 
 
 def test_without_its_architecture_a_network_has_no_twin(place: Place) -> None:
     findings = place.audit(place.target(place.reference))
-    assert findings.standing("undefended twin") == "not run"
+    assert standing_of(findings, "undefended twin") == "not run"
     assert "not known" in findings.missing[sources.TWIN]
     assert verdicts(findings)[16] == "UNKNOWN"
-    assert findings.standing("recipe") != "not run"
+    assert standing_of(findings, "recipe") != "not run"
     # What could not be had is said.
     assert verdicts(findings)[29] == "UNKNOWN"
 

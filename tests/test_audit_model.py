@@ -21,6 +21,7 @@ from contragrad.audit.braced import Braced, braced, fault_of, is_blind
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Findings
 from contragrad.audit.runner import attempted
+from contragrad.audit.standing import standing_of
 from contragrad.audit.target import Target
 from contragrad.data.dataset import Examples
 from contragrad.engine.executors import InProcess
@@ -254,7 +255,7 @@ def test_infinite_gradients_are_reported_and_the_rest_is_audited(place: Place, w
     findings = place.audit(of(place, "Rooted", weights), FEW)
     assert findings.missing["white box: linf-pgd"] == "linf-pgd met gradients that are not finite"
     assert findings.missing["white box: autoattack"] == "autoattack met gradients that are not finite"
-    assert findings.standing("white box") == "not run"
+    assert standing_of(findings, "white box") == "not run"
     # Its twin has the same preprocessing.
     assert "not finite" in findings.missing[sources.TWIN]
     assert findings.tried["queries"]
@@ -299,7 +300,7 @@ def test_a_network_without_parameters_is_attacked_as_any_other(place: Place, wei
     buffered = Named(of(place, "Buffered", weights.with_name("buffered.safetensors")).network, "buffered")
     assert torch.equal(field.crafted(attempt, field.target)[0], field.crafted(attempt, buffered)[0])
     assert findings.missing[sources.TWIN] == "its architecture has no weights to train"
-    assert findings.standing("white box") == "defeated"
+    assert standing_of(findings, "white box") == "defeated"
     written(findings)
 
 

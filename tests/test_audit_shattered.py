@@ -13,6 +13,7 @@ from contragrad.audit import verdict
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Findings
+from contragrad.audit.standing import misled
 
 pytestmark = pytest.mark.slow
 
@@ -71,5 +72,5 @@ def test_it_is_said_to_hide_its_gradients(findings: Findings) -> None:
     assert verdicts[15] != "FAIL", "they are there"
     assert verdicts[13] == "FAIL"
     assert verdicts[14] == "FAIL"
-    assert findings.misled
+    assert misled(findings)
     assert "gradient masking" in verdict.verdict(findings)

@@ -14,6 +14,18 @@ from contragrad.audit.checks.every import judged
 from contragrad.audit.facts import Tried
 from contragrad.audit.figures import alignment, by_queries, matrix
 from contragrad.audit.findings import Findings
+from contragrad.audit.standing import (
+    deciding,
+    defeated_by,
+    doubt,
+    in_linf,
+    l2_doubt,
+    l2_fooled,
+    l2_standing,
+    standing_of,
+    unknown_below,
+    withstood,
+)
 from contragrad.audit.strength import fooled_itself, is_strong, transferred_on
 from contragrad.audit.verdict import rule, title, verdict
 from contragrad.errors import UserError
@@ -48,15 +60,15 @@ def content(findings: Findings) -> dict[str, Any]:
         "reference_made": facts.reference_made,
         "epsilon": radius(findings.settings.epsilon),
         "l2_epsilon": str(findings.settings.l2_epsilon),
-        "l2_fooled": _optional(findings.l2_fooled),
-        "l2_standing": findings.l2_standing,
-        "l2_doubt": findings.l2_doubt,
+        "l2_fooled": _optional(l2_fooled(findings)),
+        "l2_standing": l2_standing(findings),
+        "l2_doubt": l2_doubt(findings),
         "images": findings.images,
         "depth": {name: getattr(findings.settings, name) for name in DEPTH},
         "clean_accuracy": _share(Share.of(findings.clean)),
-        "withstood": findings.withstood,
-        "unknown_below": findings.unknown_below,
-        "defeated_by": findings.defeated_by,
+        "withstood": withstood(findings),
+        "unknown_below": unknown_below(findings),
+        "defeated_by": defeated_by(findings),
         "rule": rule(findings),
         "attackers": [_attacker(findings, attacker) for attacker in ATTACKERS],
         "matrix": matrix(findings),
@@ -90,17 +102,19 @@ def content(findings: Findings) -> dict[str, Any]:
 
 
 def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
-    tried, own = findings.tried.get(attacker.key, ()), findings.in_linf(attacker.key)
+    tried, own = findings.tried.get(attacker.key, ()), in_linf(findings, attacker.key)
     return {
         "attacker": attacker.key,
         "threat": attacker.threat(findings.settings),
-        "standing": findings.standing(attacker.key),
-        "doubt": findings.doubt(attacker.key) if findings.standing(attacker.key) == "inconclusive" else None,
+        "standing": standing_of(findings, attacker.key),
+        "doubt": doubt(findings, attacker.key)
+        if standing_of(findings, attacker.key) == "inconclusive"
+        else None,
         "fooled": _share(findings.fooled(own)) if tried else None,
-        "fooled_deciding": _share(findings.fooled(findings.deciding(attacker.key))) if tried else None,
+        "fooled_deciding": _share(findings.fooled(deciding(findings, attacker.key))) if tried else None,
         "fooled_so_far": _optional(findings.fooled_so_far(attacker.key)),
         "ordinary_fooled": _optional(findings.ordinary_fooled(own)),
-        "accuracy": _share(Share.of(findings.survivors(findings.deciding(attacker.key)))) if tried else None,
+        "accuracy": _share(Share.of(findings.survivors(deciding(findings, attacker.key)))) if tried else None,
         "attempts": [_row(findings, each) for each in tried],
         "left_out": {
             name: why

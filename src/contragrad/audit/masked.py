@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from contragrad.audit.attackers import QUERIES, TARGET, WHITE_BOX
 from contragrad.audit.facts import Tried
-from contragrad.audit.measured import Measured
+from contragrad.audit.findings import Findings
 from contragrad.audit.statistics import said
 from contragrad.evaluate import Share
 
@@ -62,55 +62,55 @@ class Rival:
         return self.beyond.hits > 1 and interval is not None and interval[0] > self.margin
 
 
-def starts(measured: Measured) -> list[Tried]:
+def starts(findings: Findings) -> list[Tried]:
     """PGD on the network itself from each start: all that is known to follow its gradients.
 
     AutoAttack's last part is Square Attack, and nobody says which part has fooled an image.
     """
-    own = measured.tried.get(WHITE_BOX, ())
+    own = findings.tried.get(WHITE_BOX, ())
     return [each for each in own if each.attempt.attack.name == "linf-pgd" and each.attempt.way == "gradient"]
 
 
-def rivals(measured: Measured) -> list[Rival]:
+def rivals(findings: Findings) -> list[Rival]:
     """Whoever was run beside PGD on the network itself: who clearly reaches beyond it first, the farthest.
 
     Examples in another ball count for nobody: a larger one says nothing of gradients.
     """
     within = {
         key: [each for each in tried if each.norm == "linf"]
-        for key, tried in measured.tried.items()
+        for key, tried in findings.tried.items()
         if key != WHITE_BOX
     }
-    within[NOISE] = measured.find(TARGET, way="noise")
-    within[ONE_STEP] = measured.find(TARGET, name="fgsm")
+    within[NOISE] = findings.find(TARGET, way="noise")
+    within[ONE_STEP] = findings.find(TARGET, name="fgsm")
     within = {key: tried for key, tried in within.items() if tried}
     everybody = [each for tried in within.values() for each in tried]
-    found = [_rival(measured, key, tried, BEYOND) for key, tried in within.items()]
+    found = [_rival(findings, key, tried, BEYOND) for key, tried in within.items()]
     if len(within) > 1:
-        found.append(_rival(measured, EVERYBODY, everybody, BEYOND_TOGETHER))
-    auto = [each for each in measured.tried.get(WHITE_BOX, ()) if each.attempt.attack.name == "autoattack"]
+        found.append(_rival(findings, EVERYBODY, everybody, BEYOND_TOGETHER))
+    auto = [each for each in findings.tried.get(WHITE_BOX, ()) if each.attempt.attack.name == "autoattack"]
     if auto:
-        found.append(_rival(measured, AUTOATTACK, auto, BEYOND_BY_AUTOATTACK))
+        found.append(_rival(findings, AUTOATTACK, auto, BEYOND_BY_AUTOATTACK))
     # Each has a margin of his own, so that who reaches farther may do so less clearly.
     return sorted(found, key=lambda rival: (rival.clearly, rival.exceeds, rival.beyond.hits), reverse=True)
 
 
-def asking(measured: Measured) -> Rival | None:
+def asking(findings: Findings) -> Rival | None:
     """Who asks for answers alone; None if he was not run."""
-    asked = measured.tried.get(QUERIES, ())
-    return _rival(measured, QUERIES, asked, BEYOND) if asked else None
+    asked = findings.tried.get(QUERIES, ())
+    return _rival(findings, QUERIES, asked, BEYOND) if asked else None
 
 
-def _rival(measured: Measured, name: str, tried: Sequence[Tried], margin: float) -> Rival:
-    beyond = measured.survivors(starts(measured)) & ~measured.survivors(tried)
+def _rival(findings: Findings, name: str, tried: Sequence[Tried], margin: float) -> Rival:
+    beyond = findings.survivors(starts(findings)) & ~findings.survivors(tried)
     return Rival(
-        name=name, fooled=measured.fooled(tried), beyond=Share.of(beyond, measured.clean), margin=margin
+        name=name, fooled=findings.fooled(tried), beyond=Share.of(beyond, findings.clean), margin=margin
     )
 
 
-def heights(measured: Measured) -> list[Share]:
+def heights(findings: Findings) -> list[Share]:
     """The accuracy under PGD on the network itself by growing epsilon."""
-    return [Share.of(measured.clean & each.held.right) for each in measured.by_epsilon(TARGET)]
+    return [Share.of(findings.clean & each.held.right) for each in findings.by_epsilon(TARGET)]
 
 
 def rise(accuracies: Sequence[Share]) -> float:
@@ -119,9 +119,9 @@ def rise(accuracies: Sequence[Share]) -> float:
     return max((after - before for before, after in pairwise(every)), default=0.0)
 
 
-def out_of_reach(measured: Measured) -> str:
+def out_of_reach(findings: Findings) -> str:
     """What the curve says against PGD on the network itself; empty if it says nothing."""
-    tried, accuracies = measured.by_epsilon(TARGET), heights(measured)
+    tried, accuracies = findings.by_epsilon(TARGET), heights(findings)
     if not tried:
         return ""
     last = accuracies[-1]

@@ -27,10 +27,11 @@ from contragrad.audit.figures import (
     matrix,
     tenfold,
 )
-from contragrad.audit.findings import Findings, Standing
+from contragrad.audit.findings import Findings
 from contragrad.audit.pace import duration
 from contragrad.audit.plots import PICTURES
 from contragrad.audit.runner import PROBED
+from contragrad.audit.standing import Standing, deciding, doubt, in_linf, standing_of
 from contragrad.audit.statistics import said
 from contragrad.audit.verdict import rule, sentences, title
 from contragrad.evaluate import Share
@@ -105,8 +106,8 @@ def attackers_table(findings: Findings) -> Table:
         "not run": "dim",
     }
     for attacker in ATTACKERS:
-        own, decides = findings.in_linf(attacker.key), findings.deciding(attacker.key)
-        tried, standing = findings.tried.get(attacker.key, ()), findings.standing(attacker.key)
+        own, decides = in_linf(findings, attacker.key), deciding(findings, attacker.key)
+        tried, standing = findings.tried.get(attacker.key, ()), standing_of(findings, attacker.key)
         # Steps down a source's loss are not meant to fool it.
         meant = [findings.source_fooled(each) for each in own if each.attempt.way != "reversed"]
         table.add_row(
@@ -133,9 +134,9 @@ def _strength(share: Share) -> float:
 def notes(findings: Findings) -> str:
     """Why an attacker is inconclusive, what each knows and does, what was left out and why, a line each."""
     doubts = [
-        f"inconclusive, {attacker.key}: {findings.doubt(attacker.key)}"
+        f"inconclusive, {attacker.key}: {doubt(findings, attacker.key)}"
         for attacker in ATTACKERS
-        if findings.standing(attacker.key) == "inconclusive"
+        if standing_of(findings, attacker.key) == "inconclusive"
     ]
     threats = [f"{attacker.key}: {attacker.threat(findings.settings)}" for attacker in ATTACKERS]
     left = [

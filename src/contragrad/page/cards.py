@@ -1,11 +1,11 @@
 """Audits that were run on a study's networks: their cards with the pictures beside them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from contragrad.audit import card
-from contragrad.audit.card import Unreadable
+from contragrad.audit.card import Card, Unreadable
 from contragrad.audit.plots import PICTURES
 from contragrad.page.blocks import Picture
 from contragrad.page.drawings import embedded
@@ -18,13 +18,14 @@ PICTURED = 1_500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card(card.Card):
-    """An audit's card with its pictures."""
+class Pictured:
+    """An audit's card, and its pictures."""
 
+    card: Card
     pictures: tuple[Picture, ...]
 
 
-def read(folder: Path) -> tuple[Card | Unreadable, ...]:
+def read(folder: Path) -> tuple[Pictured | Unreadable, ...]:
     """The cards of a run folder, by network and radius; of many, only the first ones have their pictures."""
     found = []
     room = PICTURED
@@ -35,7 +36,7 @@ def read(folder: Path) -> tuple[Card | Unreadable, ...]:
     return tuple(found)
 
 
-def _read(path: Path, number: int, pictures: Iterable[Path]) -> Card | Unreadable:
+def _read(path: Path, number: int, pictures: Iterable[Path]) -> Pictured | Unreadable:
     found = card.read(path)
     if isinstance(found, Unreadable):
         return found
@@ -43,7 +44,7 @@ def _read(path: Path, number: int, pictures: Iterable[Path]) -> Card | Unreadabl
         shown = tuple(_picture(each, number) for each in pictures)
     except (OSError, ValueError) as error:
         return Unreadable(path, f"{type(error).__name__}: {error}")
-    return Card(**{each.name: getattr(found, each.name) for each in fields(found)}, pictures=shown)
+    return Pictured(card=found, pictures=shown)
 
 
 def _picture(path: Path, number: int) -> Picture:

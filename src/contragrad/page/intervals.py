@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import altair as alt
 
+from contragrad.audit.card import Card
 from contragrad.evaluate import Row
 from contragrad.page.blocks import Chart
-from contragrad.page.cards import Card
 from contragrad.page.theme import finished, of
 
 STANDINGS = {

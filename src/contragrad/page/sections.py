@@ -8,7 +8,7 @@ from contragrad.audit.attackers import ATTACKERS
 from contragrad.audit.card import Unreadable
 from contragrad.page import charts, intervals
 from contragrad.page.blocks import Block, Folded, Gallery, Grid, Picture, Section, Words
-from contragrad.page.cards import Card
+from contragrad.page.cards import Pictured
 from contragrad.page.settings import cost, reproduce, settings
 from contragrad.page.steps import ancestry
 from contragrad.page.story import Story
@@ -127,16 +127,17 @@ def attributions(story: Story) -> Section:
 def audit(story: Story) -> Section:
     """What audits have found."""
     blocks: list[Block] = []
-    for number, card in enumerate(story.cards, start=1):
-        if isinstance(card, Unreadable):
-            text = f"The card {card.path} cannot be read ({card.why}); `contragrad audit` writes it anew."
+    for number, each in enumerate(story.cards, start=1):
+        if isinstance(each, Unreadable):
+            text = f"The card {each.path} cannot be read ({each.why}); `contragrad audit` writes it anew."
             blocks.append(Words(text, tone="note"))
             continue
+        card = each.card
         if story.earlier(card):
             text = f"What follows is of an earlier network: the table’s {card.network} has other weights."
             blocks.append(Words(text, tone="note"))
             card = replace(card, network=f"an earlier {card.network}")
-        blocks += _card(card, f"audit-{number}")
+        blocks += _card(Pictured(card=card, pictures=each.pictures), f"audit-{number}")
     if not blocks:
         text = (
             "No network of this study was audited, so nothing is known of attacks other than that on the "
@@ -147,7 +148,8 @@ def audit(story: Story) -> Section:
     return Section("audit", "Audit", blocks)
 
 
-def _card(card: Card, name: str) -> list[Block]:
+def _card(shown: Pictured, name: str) -> list[Block]:
+    card = shown.card
     rows = [
         (
             each.key,
@@ -182,8 +184,8 @@ def _card(card: Card, name: str) -> list[Block]:
     if card.left_out:
         left = Grid(caption="Left out", header=("what", "why"), rows=list(card.left_out.items()))
         blocks.append(Folded(f"{len(card.left_out)} things were left out", [left]))
-    if card.pictures:
-        blocks.append(Folded("Pictures of the audit", [Gallery(card.pictures)]))
+    if shown.pictures:
+        blocks.append(Folded("Pictures of the audit", [Gallery(shown.pictures)]))
     return blocks
 
 

@@ -4,7 +4,7 @@ import shlex
 
 from contragrad.jobs.recipes import Found, main_job_of
 from contragrad.page.blocks import Block, Code, Folded, Grid, Section, Words
-from contragrad.page.cards import Card
+from contragrad.page.cards import Pictured
 from contragrad.page.cost import Tally
 from contragrad.page.story import Story
 from contragrad.settings import config_file
@@ -142,7 +142,7 @@ def reproduce(story: Story) -> Section:
     ]
     if story.cost.data:
         blocks.append(Words(f"Fingerprint of the data: {story.cost.data}."))
-    pictured = any(isinstance(card, Card) and card.pictures for card in story.cards)
+    pictured = any(isinstance(card, Pictured) and card.pictures for card in story.cards)
     blocks.append(
         Words(
             "The figures of this page are also files, in the folder beside it that has its name and ends in "

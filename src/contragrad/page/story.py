@@ -8,13 +8,13 @@ from pathlib import Path
 
 from contragrad import reference
 from contragrad.artefacts import Artefacts
-from contragrad.audit.card import Unreadable
+from contragrad.audit.card import Card, Unreadable
 from contragrad.evaluate import Row
 from contragrad.evolution.search import State
 from contragrad.jobs import recipes
 from contragrad.jobs.curve import Curve
 from contragrad.page.blocks import Picture
-from contragrad.page.cards import Card
+from contragrad.page.cards import Pictured
 from contragrad.page.cost import Cost
 from contragrad.page.steps import Step, steps, winners
 from contragrad.run_folder.history import History
@@ -44,7 +44,7 @@ class Story:
     history: History
     rows: Sequence[Row]
     cost: Cost
-    cards: Sequence[Card | Unreadable]
+    cards: Sequence[Pictured | Unreadable]
     study_file: str
     architectures: Sequence[Picture] | str
     attributions: Picture | str

@@ -4,7 +4,7 @@ from contragrad.evaluate import Interval, Row
 from contragrad.evolution.trial import Measured
 from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.page.blocks import Block, Section, Words
-from contragrad.page.cards import Card
+from contragrad.page.cards import Pictured
 from contragrad.page.story import Story, attack_text, crafted_on
 from contragrad.report import interval_text, percent
 from contragrad.run_folder.notes import LOOKS
@@ -99,7 +99,7 @@ def _audited(story: Story) -> str:
         1: "the test images were looked at once",
     }
     seen = looks.get(story.history.looks, f"the test images were looked at {story.history.looks} times")
-    every = [card for card in story.cards if isinstance(card, Card)]
+    every = [each.card for each in story.cards if isinstance(each, Pictured)]
     cards = [card for card in every if not story.earlier(card)]
     if not cards:
         other = " (the audits that are there are of earlier networks)" if every else ""

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from contragrad.audit.findings import ENOUGH_PROBED, Findings
+from contragrad.audit.findings import Findings
+from contragrad.audit.standing import ENOUGH_PROBED, deciding, doubt, standing_of
 from contragrad.audit.statistics import said
 
 Verdict = Literal["PASS", "FAIL", "UNKNOWN"]
@@ -71,10 +72,10 @@ def unknown(why: str) -> Result:
 
 def attackers_result(findings: Findings, *keys: str) -> Result:
     """PASS if all of these attackers are withstood, FAIL if one is not, UNKNOWN if one was not wholly run."""
-    standings = {key: findings.standing(key) for key in keys}
+    standings = {key: standing_of(findings, key) for key in keys}
     figures = [
-        f"{key}: fools {said(findings.fooled(findings.deciding(key)))}, {standing}"
-        + (f" ({findings.doubt(key)})" if standing == "inconclusive" else "")
+        f"{key}: fools {said(findings.fooled(deciding(findings, key)))}, {standing}"
+        + (f" ({doubt(findings, key)})" if standing == "inconclusive" else "")
         for key, standing in standings.items()
         if standing != "not run"
     ]

@@ -13,8 +13,9 @@ from contragrad.audit.checks.check import (
     unknown,
 )
 from contragrad.audit.facts import Tried
-from contragrad.audit.findings import NO_GRADIENT, Findings
+from contragrad.audit.findings import Findings
 from contragrad.audit.masked import EVERYBODY, NOISE, ONE_STEP, Rival, asking, rivals, starts
+from contragrad.audit.standing import NO_GRADIENT
 from contragrad.audit.statistics import said
 
 FAINT = 1e-3

@@ -28,7 +28,8 @@ from contragrad.audit.checks.check import (
     unknown,
 )
 from contragrad.audit.facts import Tried
-from contragrad.audit.findings import NO_GRADIENT, Findings, standing
+from contragrad.audit.findings import Findings
+from contragrad.audit.standing import NO_GRADIENT, is_bounded, is_turned, standing_by
 from contragrad.audit.statistics import SIGNIFICANT, difference, mcnemar, mean_interval, said
 from contragrad.audit.strength import counts, weakness
 
@@ -53,7 +54,9 @@ def unseen(findings: Findings) -> Result:
 def _lacking(findings: Findings) -> list[str]:
     """The kinds of unseen sources of which there is none whose examples say anything."""
     there = {
-        name for name, tried in _unseen(findings).items() if findings.bounded or counts(findings, name, tried)
+        name
+        for name, tried in _unseen(findings).items()
+        if is_bounded(findings) or counts(findings, name, tried)
     }
     known = {name for name, why in findings.missing.items() if why in sources.NO_STRANGER}
     return [kind for kind in KINDS if kind not in there and kind not in known]
@@ -82,7 +85,7 @@ def around(findings: Findings) -> Result:
     )
     if probes.zero_gradients + probes.broken_gradients > NO_GRADIENT:
         return unknown(f"the network has no gradients to compare; {figure}")
-    if not findings.turned:
+    if not is_turned(findings):
         return unknown(f"not claimed, for they are not misaligned at the images; {figure}")
     off = [mean_interval(each) for each in (nearby, path)]
     rises = [mean_interval(each - at) for each in (nearby, path)]
@@ -157,7 +160,7 @@ def disjoint(findings: Findings) -> Result:
         f"PGD on the reference fools {said(first)}, on {worst} {said(by_source[worst])}: "
         f"[{100 * low:.1f}, {100 * high:.1f}] points more"
     )
-    if first.share is None or standing(first, findings.settings.tolerated) != "withstood":
+    if first.share is None or standing_by(first, findings.settings.tolerated) != "withstood":
         return unknown(f"nothing was reached against the reference; {figure}")
     if low > LOSS:
         return decided(False, figure)
