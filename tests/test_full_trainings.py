@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import nan
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Abandoned, Infeasible, Measured, Outcome, Trial
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
+from contragrad.jobs.curve import Curve
 from contragrad.jobs.full_trainings import final_trainings, measure, planned_trainings, train
 from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.jobs.refine import FullTraining
@@ -218,6 +220,21 @@ def test_a_network_whose_training_diverges_is_left_out_and_named(
         assert (f"{name} is left out: diverged" in said) == (name in left_out)
         assert (f"{name} diverged after 1 s" in said) == (name in left_out)
         assert (f"trained {name} in 1 s" in said) != (name in left_out)
+
+
+def test_whether_a_curve_became_flat_is_said_where_the_training_was_to_end_by_that(tmp_path: Path) -> None:
+    there = workspace("--refine.keep=best", "--refine.patience=2", folder=tmp_path)
+    state = after_search((trial(1), fit(0.6)), (trial(2), fit(0.5)))
+    curves = {"NE+GM 1": [0.1, 0.3, 0.2, 0.3], "NE+GM 2": [0.1, 0.3, 0.2], UNDEFENDED: [0.3, 0.2, 0.2]}
+    for task in planned_trainings(there, state):
+        if fitness := curves.get(task.name):
+            known = Curve([0.5] * len(fitness), [nan] * len(fitness), fitness)
+            there.artefacts.save("curve", task_name(task, there), known.tensors())
+    _, said = trained(Clerk(there), state)
+    assert "trained NE+GM 1 in 1 s, its curve flat after 4 epochs\n" in said
+    assert "trained NE+GM 2 in 1 s, its curve not flat yet\n" in said
+    assert f"trained {UNDEFENDED} in 1 s\n" in said
+    assert "trained reference+GM in 1 s\n" in said, "nothing is known of its curve"
 
 
 def test_what_is_known_to_diverge_is_not_trained_again_and_said_to_be_left_out(tmp_path: Path) -> None:
