@@ -450,9 +450,9 @@ def test_a_white_box_is_misled_if_noise_or_one_step_does_better() -> None:
             and (way == "noise" or each.attempt.attack.name == "fgsm")
         )
         assert extra
-        misled = replace(found, extra=extra)
-        assert standing_of(misled, "white box") == "inconclusive"
-        assert f"{'noise' if way == 'noise' else 'one step'} fools 13.7 %" in doubt(misled, "white box")
+        better = replace(found, extra=extra)
+        assert standing_of(better, "white box") == "inconclusive"
+        assert f"{'noise' if way == 'noise' else 'one step'} fools 13.7 %" in doubt(better, "white box")
 
 
 def test_a_white_box_is_misled_if_images_hold_where_any_can_be_any_other() -> None:

@@ -33,6 +33,13 @@ def test_the_best_epoch_is_the_first_of_the_highest_fitness(fitness: list[float]
     assert all(value <= fitness[best - 1] for value in fitness)
 
 
+@given(fitnesses)
+def test_the_kept_epoch_is_the_best_or_the_last_or_not_known(fitness: list[float]) -> None:
+    whole = curve(fitness)
+    unmeasured = all(map(isnan, fitness))
+    assert whole.kept_epoch == (len(fitness) if unmeasured else whole.best_epoch)
+
+
 @given(fitnesses, st.integers(1, 6))
 def test_a_curve_is_flat_once_so_many_epochs_brought_nothing(fitness: list[float], patience: int) -> None:
     whole = curve(fitness)

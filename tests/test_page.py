@@ -182,6 +182,18 @@ def test_the_curves_of_trainings_are_shown(
     assert all(name in drawn for name in judged)
 
 
+def test_of_a_training_of_which_a_part_is_unknown_no_epoch_is_named(tmp_path: Path, quick: None) -> None:
+    folder = tmp_path / "run"
+    studied(folder, replace(CONFIG, refine=replace(CONFIG.refine, keep="best")))
+    there, state = history.stored_workspace(folder), history.load(folder).state
+    assert state is not None
+    task = full_trainings.planned_trainings(there, state)[0]
+    known = Curve([0.5, 0.4], [0.3, 0.2], [nan, 0.5])
+    there.artefacts.save("curve", task_name(task, there), known.tensors())
+    (table,) = (table for table in read(write(folder)).tables if table[0][:2] == ["network", "epochs"])
+    assert table[1:] == [[task.name, "2", "–", "–", "–", "–"]]
+
+
 def test_without_curves_it_is_said_why(tmp_path: Path, quick: None) -> None:
     studied(tmp_path / "begun", steps=5)
     assert "Networks are trained in full once the search has ended." in read(write(tmp_path / "begun")).text

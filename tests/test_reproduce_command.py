@@ -58,8 +58,8 @@ class Studies:
             looks=1,
         )
 
-    def maps_of(self, setup: Setup, watch: object) -> Maps:
-        self.asked.append(("figure3", setup.seed))
+    def maps_of(self, figure: Definition, setup: Setup, watch: object) -> Maps:
+        self.asked.append((figure.name, setup.seed))
         maps = torch.linspace(-1, 1, 16).view(1, 4, 4)
         names = tuple(FIGURE3.networks)
         diverged = {"NE+GM 1"} if setup.seed == 9 else set()

@@ -170,14 +170,9 @@ def test_a_setting_that_the_papers_protocol_forbids_is_refused(tmp_path: Path) -
     here = setup(tmp_path, paper_protocol=True, overrides=("--refine.keep=best",))
     with pytest.raises(UserError, match="chosen on the test images"):
         here.config("reduced-data", None)
-
-
-def test_the_papers_protocol_has_no_best_epoch_by_which_a_training_could_end(tmp_path: Path) -> None:
-    words = ("--refine.patience=7",)
-    separate = setup(tmp_path, scale="reduced", overrides=words).config("reduced-data", None)
-    paper = setup(tmp_path, scale="reduced", paper_protocol=True, overrides=words)
-    assert separate.refine.patience == 7
-    assert paper.config("reduced-data", None).refine.patience is None
+    here = setup(tmp_path, paper_protocol=True, overrides=("--refine.patience=7",))
+    with pytest.raises(UserError, match="by its best epoch, and the last one is kept"):
+        here.config("reduced-data", None)
 
 
 VALUES = {

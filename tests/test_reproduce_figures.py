@@ -618,7 +618,7 @@ def test_the_maps_of_figure_3_are_its_networks_and_those_shown_are_classified_co
 
     monkeypatch.setattr(figure3, "integrated_gradients", gradients)
     setup = Setup(scale="reduced", seed=0, paper_protocol=False, data=Path(), out=Path())
-    found = figure3.maps_of(setup, nobody)
+    found = figure3.maps_of(figure3.FIGURE3, setup, nobody)
     place = world.place("own")
     test = place.splits.test
     expected_maps = {

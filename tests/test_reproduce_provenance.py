@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import fingerprint
 from contragrad.jobs.recipes import RECIPES
-from contragrad.reproduce import provenance
+from contragrad.reproduce import figure3, provenance
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import names, parse, read
 from contragrad.reproduce.experiment import Setup
+from contragrad.reproduce.figure3 import FIGURE3, Maps, figure_of
 from contragrad.reproduce.grounds import TABLE, Ground, _names, grounds, stand_ins
 from contragrad.reproduce.grounds import identity as identity_of
 from contragrad.reproduce.provenance import lines, told
+from contragrad.reproduce.unsaid import kept_last
 from contragrad.run_folder import workspace
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
@@ -43,27 +46,62 @@ def test_the_parameters_of_defences_are_told(setup: Setup) -> None:
     assert found["defences"] == {
         "JPEG compression": "quality 75",
         "bilateral filtering": "kernel size 5, sigma color 0.2, sigma space 1",
-        "free adversarial training": "4 steps on each batch, of one ε each",
+        "free adversarial training": "4 steps of ε on each batch, and so many times fewer epochs",
         "fast adversarial training": "one step of 1.25 ε",
     }
-    said = next(line for line in lines(found) if line.startswith("what the paper leaves open of defences"))
+    said = next(line for line in lines(found) if line.startswith("parameters of defences"))
     assert "JPEG compression: quality 75; bilateral filtering: kernel size 5" in said
     assert told(DEFINITION, grounds(DEFINITION, [setup]))["defences"] == {}
+    others = told(read("recipes"), grounds(read("recipes"), [setup]))["defences"]
+    assert (
+        others["mixed PGD adversarial training"] == "5 steps of 0.5 ε, in equal parts with the clean images"
+    )
+    assert others["ensemble adversarial training"].endswith(
+        "the clean images and fixed examples of the sources"
+    )
+    assert "reference+fixed-adversarial" not in others
 
 
-@pytest.mark.parametrize(("scale", "kept"), [("smoke", []), ("reduced", ["NE 1 without GM"])])
+@pytest.mark.parametrize(("scale", "kept"), [("smoke", []), ("reduced", ["reference", "NE 1 without GM"])])
 def test_the_rows_that_keep_their_last_weights_are_named(scale: Scale, kept: list[str], setup: Setup) -> None:
     found = told(DEFINITION, grounds(DEFINITION, [replace(setup, scale=scale)]))
     assert found["kept_last"] == kept
-    said = [line for line in lines(found) if line.startswith("weights of the last epoch")]
+    said = [line for line in lines(found) if line.startswith("weights of the last of all epochs")]
     assert [line.rpartition(": ")[2] for line in said] == [", ".join(kept)] * bool(kept)
+
+
+def test_a_network_without_a_defence_keeps_its_best_weights_where_that_is_the_objective() -> None:
+    rows = parse("own", TEXT.replace("NE 1 without GM:", "NE 1 without GM:\n  reference, another seed:"))
+    config = config_file.read(None, ["--refine.keep=best", "--training.objective=cross-entropy"])
+    assert kept_last(rows, config) == ["reference", "reference, another seed"]
+    given = replace(config, reference=replace(config.reference, weights="mine.safetensors"))
+    assert kept_last(rows, given) == ["reference, another seed"]
 
 
 def test_published_figures_of_full_data_beside_reduced_ones_are_named(setup: Setup) -> None:
     for name, expected in (("table1", True), ("table4", False)):
         found = told(read(name), grounds(read(name), [setup]))
-        assert (found["published_of"] is not None) == expected
+        assert (found["published_on"] is not None) == expected
         assert any(line.startswith("published figures: of full data") for line in lines(found)) == expected
+    ours = parse("own", TEXT.replace("reduced-data", "full-data").replace("{clean: 0.578}", ""))
+    assert told(ours, grounds(ours, [setup]))["published_on"] is not None
+    nothing = replace(ours, networks={name: {} for name in ours.networks})
+    assert told(nothing, grounds(nothing, [setup]))["published_on"] is None
+
+
+def test_figure_3_at_full_is_of_the_full_data_experiment_as_in_the_paper(setup: Setup) -> None:
+    assert figure_of("smoke") == figure_of("reduced") == FIGURE3
+    full = figure_of("full")
+    assert full == replace(FIGURE3, experiment="full-data")
+    whole = replace(of(), setup=replace(setup, scale="full"))
+    maps = Maps(images=torch.zeros(1), maps={}, distances={"reference+GM": 0.5}, looks=1)
+    shown = figure3.content(full, [whole], [maps], identity="i")
+    assert (shown["published_of"], shown["published_on"]) == (None, None)
+    assert "published distances" not in str(figure3.as_text(shown))
+    part = figure3.content(full, [replace(whole, images={"training": 10})], [maps], identity="i")
+    assert part["scale"] == "full"
+    smaller = figure3.content(FIGURE3, [whole], [maps], identity="i")
+    assert "published distances: of the paper's full-data experiment" in str(figure3.as_text(smaller))
 
 
 # What a table is known by.

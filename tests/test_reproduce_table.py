@@ -120,7 +120,7 @@ def test_how_long_networks_were_trained_is_told_where_it_is_known(setup: Setup) 
         assert entry.items() >= {**alike, "flat": flat}.items()
         assert entry["fitness"] == list(course.fitness)
     kept = "NE+GM 1 3 of 4; NE+GM 2 3 of 4, flat; reference+GM 3 of 4, not flat"
-    assert f"epoch whose weights were kept, cifar10, seed 4: {kept}" in table.printed(found)
+    assert f"epoch whose weights were kept, of those trained, cifar10, seed 4: {kept}" in table.printed(found)
     without = content(DEFINITION, [setup], [FIRST])
     assert "curves" not in without
     assert "weights were kept" not in table.printed(without)

@@ -182,9 +182,13 @@ def test_whoever_knows_the_recipe_trains_for_as_long_as_the_network_was(tmp_path
     assert curve.is_flat(1)
     assert curve.epochs < task.epochs
     target = of_run(made, load_splits(made), task)
-    assert target.epochs == curve.epochs
+    assert (target.epochs, target.recipe_known) == (curve.epochs, True)
     trained = sources.trainings(made, target, 1)
     assert {trained[name].epochs for name in (sources.TWIN, sources.surrogate(1))} == {curve.epochs}
+    # Without its curve it is known for how long at most.
+    made.artefacts.path("curve", task_name(task, made)).unlink()
+    lost = of_run(made, load_splits(made), task)
+    assert (lost.epochs, lost.recipe_known) == (task.epochs, False)
 
 
 def test_its_card_is_of_the_ensemble(made: Workspace) -> None:

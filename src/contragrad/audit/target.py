@@ -36,7 +36,8 @@ class Target:
         architecture: the text that `reference.construct` takes; None if it cannot be built anew. Of an
             ensemble, that of the network that was trained to be deployed with the others.
         objective: what it was trained for, as far as an attacker who knows the recipe knows.
-        epochs: for how long; not for how long at most, where its training ended when its curve was flat.
+        epochs: for how long; where its training was to end when its curve is flat and the curve is lost, for
+            how long at most.
         keep: which of its weights were kept.
         seed: its training's; None if it is not known.
         recipe_known: whether objective and epochs are known, not assumed.
@@ -149,5 +150,6 @@ def _trained(workspace: Workspace, splits: Splits, task: FullTraining) -> Target
         keep=task.keep,
         seed=task.seed,
         weights=workspace.artefacts.path("network", name),
+        recipe_known=curve is not None or task.patience is None,
         surrogates=members_of(deployed_architecture(task, workspace))[1:],
     )

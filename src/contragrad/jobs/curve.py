@@ -54,6 +54,11 @@ class Curve:
             return None
         return 1 + self.fitness.index(max(self.fitness))
 
+    @property
+    def kept_epoch(self) -> int | None:
+        """The epoch whose weights were kept: the best, or the last if none was measured; None if unknown."""
+        return self.epochs if all(map(isnan, self.fitness)) else self.best_epoch
+
     def is_flat(self, patience: int | None) -> bool:
         """Whether so many epochs in a row had no better fitness than all before; never if that is None."""
         if patience is None or self.best_epoch is None:

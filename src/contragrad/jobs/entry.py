@@ -1,4 +1,4 @@
-"""Entering a study: its data are read, and all that could refuse it is asked, before its folder is made."""
+"""Entering a study: its data are read, and its folder is made if nothing of them or its sources is wrong."""
 
 from pathlib import Path
 

@@ -40,7 +40,7 @@ def training(story: Story) -> Section:
         return Section("training", title, [Words(text)])
     split = story.config.fitness_split
     grid = Grid(
-        caption="Each network's training; losses are the kept epoch's",
+        caption="Each network's training; losses are the kept epoch's, – is what is not known or not there",
         header=("network", "epochs", "weights kept of epoch", "fitness", "cross-entropy", "penalty"),
         rows=[_row(name, curve) for name, curve in story.curves.items()],
         numbers=(1, 2, 3, 4, 5),
@@ -51,12 +51,11 @@ def training(story: Story) -> Section:
 
 
 def _row(name: str, curve: Curve) -> tuple[str, ...]:
-    best = curve.best_epoch
-    fitness = "–" if best is None else percent(curve.fitness[best - 1])
-    kept = best or curve.epochs
-    losses = (curve.cross_entropy[kept - 1], curve.alignment[kept - 1])
+    if (kept := curve.kept_epoch) is None:
+        return name, str(curve.epochs), *["–"] * 4
+    fitness, *losses = (values[kept - 1] for values in (curve.fitness, curve.cross_entropy, curve.alignment))
     said = ("–" if isnan(loss) else f"{loss:.3f}" for loss in losses)
-    return name, str(curve.epochs), str(kept), fitness, *said
+    return name, str(curve.epochs), str(kept), "–" if isnan(fitness) else percent(fitness), *said
 
 
 def _fitness(curves: Mapping[str, Curve], split: str) -> Chart:
@@ -82,8 +81,8 @@ def _losses(curves: Mapping[str, Curve]) -> Chart:
         alt.Y("value:Q", title="cross-entropy", scale=alt.Scale(zero=False)),
         curves,
         "Cross-entropy by epoch",
-        "The mean over the training images in each epoch of the training in full. The last weights were "
-        "kept, so no epoch was measured on other images.",
+        "The mean over the training images in each epoch of the training in full. No network has a line of "
+        "its fitness: its last weights were kept, or it is not known which.",
     )
 
 

@@ -189,8 +189,8 @@ def _table(plan: Plan, watch: Watcher) -> Content:
 
 
 def _figure3(plan: Plan, watch: Watcher) -> Content:
-    found = [figure3.maps_of(setup, watch) for setup in plan.setups]
-    shown = figure3.content(plan.grounds, found, identity=plan.identity)
+    found = [figure3.maps_of(plan.definition, setup, watch) for setup in plan.setups]
+    shown = figure3.content(plan.definition, plan.grounds, found, identity=plan.identity)
     figure3.picture(found[0], _folder(plan) / "figure3.png")
     table.write(shown, plan.path)
     return shown

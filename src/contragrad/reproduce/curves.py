@@ -70,5 +70,5 @@ def lines(table: Content) -> list[str]:
                 for each in curves
                 if each["data"] == data
             )
-            found.append(f"epoch whose weights were kept, {data}, seed {seed}: {said}")
+            found.append(f"epoch whose weights were kept, of those trained, {data}, seed {seed}: {said}")
     return found

@@ -98,14 +98,11 @@ class Setup:
                 where="the command line",
                 remedy="leave it out",
             )
-        # The best epoch of a training would be chosen on the test images, and so would be its end.
+        # The best epoch of a training would be chosen on the test images.
         protocol = ("--fitness_split=test", "--refine.keep=last") if self.paper_protocol else ()
-        endless = ("--refine.patience=null",) if self.paper_protocol else ()
         radius = () if epsilon is None else (f"--attack.epsilon={epsilon}",)
         path = config_file.shipped(f"{experiment}/{self.scale}")
-        config = config_file.read(
-            path, (f"--seed={self.seed}", *protocol, *radius, *self.overrides, *endless)
-        )
+        config = config_file.read(path, (f"--seed={self.seed}", *protocol, *radius, *self.overrides))
         return replace(config, data=data_settings(data or EVOLVED_ON, config.data, self.data))
 
     def folder(self, experiment: Experiment, data: DataName | None, epsilon: Fraction | None = None) -> Path:

@@ -80,14 +80,13 @@ class Maps:
     looks: int
 
 
-def maps_of(setup: Setup, watch: Watcher) -> Maps:
-    """Integrated gradients of the figure's networks.
+def maps_of(figure: Definition, setup: Setup, watch: Watcher) -> Maps:
+    """Integrated gradients of the figure's networks, see `figure_of`.
 
     Those shown are the first test images that most of them classify correctly.
 
     Source: section 4.1.1, figure 3.
     """
-    figure = figure_of(setup.scale)
     found = experiment.searched(setup, figure.experiment, watch)
     with experiment.opened(setup, figure.experiment, None, watch) as place:
         workspace, test = place.workspace, place.splits.test
@@ -116,9 +115,8 @@ def maps_of(setup: Setup, watch: Watcher) -> Maps:
     )
 
 
-def content(of: Sequence[Ground], found: Sequence[Maps], *, identity: str) -> Content:
+def content(figure: Definition, of: Sequence[Ground], found: Sequence[Maps], *, identity: str) -> Content:
     """The figure as plain JSON: the distances of every seed; None where a training has diverged."""
-    figure = figure_of(of[0].setup.scale)
     return {
         "figure": figure.name,
         "identity": identity,
@@ -163,7 +161,7 @@ def as_text(shown: Content) -> Text:
         f"{DISTANCE}: {shown['formula']}",
         *(f"{key}: {shown[key]}" for key in ("maps", "pictured") if key in shown),  # older files do not say
         *([] if (of := shown.get("published_of", PUBLISHED)) is None else [f"published distances: {of}"]),
-        *provenance.lines({key: value for key, value in shown.items() if key != "published_of"}),
+        *provenance.lines(shown),
     ]
     if shown["looks"] > 1:
         found.append(LOOKS.format(shown["looks"]))

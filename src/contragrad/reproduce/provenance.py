@@ -79,7 +79,7 @@ CUT = (
 )
 
 
-FULL = "full data: all of CIFAR-10, and of the other sets. Those measured here are of reduced data"
+FULL = "full data; those measured here are of reduced data"
 """What the published figures of tables 1 to 3 are of."""
 
 
@@ -102,7 +102,7 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
         "made_with": {key: made[key] for key in ("contragrad", "torch", "python", "machine")},
         "seeds": [ground.setup.seed for ground in of if ground.data == of[0].data],
         "data": [_data(ground, definition) for ground in first],
-        "published_of": FULL if definition.experiment == "full-data" and extent != "full data" else None,
+        "published_on": FULL if extent != "full data" and _of_full_data(definition) else None,
         "defences": of_defences(definition),
         "kept_last": kept_last(definition, config),
         "left_open": {
@@ -114,6 +114,11 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
             if key in settings and not _as_published(key, settings, paper)
         },
     }
+
+
+def _of_full_data(definition: Definition) -> bool:
+    """Whether it has figures that the paper published of full data."""
+    return definition.experiment == "full-data" and any(definition.networks.values())
 
 
 def _as_published(key: str, settings: Mapping[str, Plain], paper: Plain) -> bool:
@@ -140,7 +145,7 @@ def _data(ground: Ground, definition: Definition) -> Content:
     }
 
 
-LAST = "weights of the last epoch, whatever refine.keep says, for they have no defence by which to choose one"
+LAST = "weights of the last of all epochs, whatever refine says, for they have no defence to choose by"
 
 
 def lines(shown: Content) -> list[str]:
@@ -164,11 +169,11 @@ def lines(shown: Content) -> list[str]:
     if weights := shown.get("weights"):
         own = ", ".join(f"{network} {weight:g}" for network, weight in weights.items())
         found.append(f"training.gm_weight of their own have: {own}")
-    if published_of := shown.get("published_of"):
-        found.append(f"published figures: of {published_of}")
+    if published_on := shown.get("published_on"):
+        found.append(f"published figures: of {published_on}")
     if defences := shown.get("defences"):
         said = "; ".join(f"{network}: {text}" for network, text in defences.items())
-        found.append(f"what the paper leaves open of defences: {said}")
+        found.append(f"parameters of defences, which the paper leaves open: {said}")
     if kept := shown.get("kept_last"):
         found.append(f"{LAST}: {', '.join(kept)}")
     return [

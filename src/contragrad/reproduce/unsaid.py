@@ -1,19 +1,30 @@
 """What a table's rows are made by that is no setting of the study, for the reader of the table."""
 
+from collections.abc import Callable
 from inspect import signature
 
 from contragrad.defences import FILTERS
 from contragrad.jobs.recipes import RECIPES
-from contragrad.networks.inputs import FAST_STEP, FREE_REPLAYS
+from contragrad.networks.inputs import (
+    FAST_STEP,
+    FREE_REPLAYS,
+    PGD_STEP,
+    PGD_STEPS,
+    Inputs,
+    fast,
+    free,
+    pgd,
+)
+from contragrad.networks.objectives import OBJECTIVES, Parts
 from contragrad.reproduce.definition import Definition
-from contragrad.settings.choices import Objective
 from contragrad.settings.config import StudyConfig
 
-TRAININGS: dict[Objective, str] = {
-    "free-adversarial": f"{FREE_REPLAYS} steps on each batch, of one ε each",
-    "fast-adversarial": f"one step of {FAST_STEP} ε",
+INPUTS: dict[Callable[[float], Inputs], str] = {
+    free: f"{FREE_REPLAYS} steps of ε on each batch, and so many times fewer epochs",
+    fast: f"one step of {FAST_STEP} ε",
+    pgd: f"{PGD_STEPS} steps of {PGD_STEP / PGD_STEPS:g} ε",
 }
-"""What the two defences of the paper's Table 6 have beside the attack's ε."""
+"""What adversarial training is made by, beside the attack's ε."""
 
 
 def of_defences(definition: Definition) -> dict[str, str]:
@@ -25,16 +36,34 @@ def of_defences(definition: Definition) -> dict[str, str]:
             parameters = signature(FILTERS[recipe.filter]).parameters.values()
             known = (each for each in parameters if each.default is not each.empty)
             found[name] = ", ".join(f"{each.name.replace('_', ' ')} {each.default:g}" for each in known)
-        elif recipe.objective in TRAININGS:
-            found[name] = TRAININGS[recipe.objective]
+        elif recipe.objective is not None and (text := _of_training(OBJECTIVES[recipe.objective])):
+            found[name] = text
     return found
+
+
+def _of_training(parts: Parts) -> str:
+    """What is trained on in the place of the images, in words; empty if that are they."""
+    if parts.inputs is None:
+        return ""
+    others = [*["the clean images"] * parts.beside, *["fixed examples of the sources"] * parts.fixed]
+    beside = f", in equal parts with {' and '.join(others)}" if others else ""
+    return INPUTS[parts.inputs] + beside
 
 
 def kept_last(definition: Definition, config: StudyConfig) -> list[str]:
     """The rows whose last weights are kept though the study keeps those of a best epoch.
 
-    Networks without a defence: to choose their weights by adversarial accuracy would be one.
+    Networks without a defence, the reference among them if it is trained here: to choose their weights by
+    adversarial accuracy would be a defence.
     """
-    if config.refine.keep == "last" or config.training.objective == "cross-entropy":
+    if config.refine.keep == "last":
         return []
-    return [name for name in definition.networks if RECIPES[name].objective == "cross-entropy"]
+    chosen = config.training.objective == "cross-entropy"
+    found = []
+    for name in definition.networks:
+        recipe = RECIPES[name]
+        trained = recipe.objective is not None or config.reference.weights is None
+        plain = recipe.objective is None or recipe.of == "another"
+        if trained and (plain or (recipe.objective == "cross-entropy" and not chosen)):
+            found.append(name)
+    return found
