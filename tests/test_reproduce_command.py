@@ -110,7 +110,7 @@ def nothing_made(setup: Setup, studies: Studies) -> bool:
 
 
 def test_what_the_paper_has_not_is_refused(setup: Setup, studies: Studies) -> None:
-    with pytest.raises(UserError, match="the paper has no table8 here") as caught:
+    with pytest.raises(UserError, match="there is no table8") as caught:
         said("table8", setup)
     assert all(name in caught.value.remedy for name in choices())
     assert nothing_made(setup, studies)

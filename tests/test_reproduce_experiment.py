@@ -171,8 +171,9 @@ def test_a_setting_that_the_papers_protocol_forbids_is_refused(tmp_path: Path) -
     with pytest.raises(UserError, match="chosen on the test images"):
         here.config("reduced-data", None)
     here = setup(tmp_path, paper_protocol=True, overrides=("--refine.patience=7",))
-    with pytest.raises(UserError, match="by its best epoch, and the last one is kept"):
+    with pytest.raises(UserError, match="chosen on the test images") as caught:
         here.config("reduced-data", None)
+    assert caught.value.remedy == "leave --refine.patience out, or --protocol separate"
 
 
 VALUES = {

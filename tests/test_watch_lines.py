@@ -14,6 +14,7 @@ from contragrad.engine.study import Told
 from contragrad.evolution.genome import parse
 from contragrad.evolution.search import Member, State, ask, start, tell
 from contragrad.evolution.trial import Infeasible, Measured, Outcome, Trial
+from contragrad.settings.choices import Variation
 from contragrad.watch import lines as plain
 from contragrad.watch import live as drawing
 from contragrad.watch.events import (
@@ -115,6 +116,14 @@ def test_a_new_stage_forgets_what_was_left(clock: Clock) -> None:
         clock.now += 60
         watch(Epoch("c", "c", 1, 20))
     assert file.getvalue().splitlines()[-1] == "  1:00  running: c epoch 1/20"
+
+
+@pytest.mark.parametrize(("variation", "kind"), [("mutation", "evolving"), ("random", "random search")])
+def test_a_search_is_called_what_it_is(variation: Variation, kind: str, clock: Clock) -> None:
+    file = io.StringIO()
+    with lines(Console(file=file, width=80)) as watch:
+        watch(Searching(start(small_settings(variation=variation), CIFAR, 0), 1))
+    assert file.getvalue()[8:].startswith(f"{kind}: ")
 
 
 def test_a_search_is_told_line_by_line(clock: Clock, tmp_path: Path) -> None:

@@ -22,23 +22,28 @@ def _add(parser: argparse.ArgumentParser) -> None:
         "--scale",
         choices=get_args(Scale),
         default="smoke",
-        help="smoke: minutes, to see that it runs; reduced: hours on 2 cores; full: the paper's depth",
+        help="smoke (default): minutes, to see that it runs; reduced: hours on 2 cores; full: the paper's depth",
     )
     parser.add_argument(
         "--data",
         type=Path,
         default=Path(),
-        help="folder with the reduced sets as npz, or torchvision's layout",
+        help="folder with the reduced sets as npz, or torchvision's layout (default: this one)",
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one study each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="a study for each (default: 0)")
     parser.add_argument(
         "--protocol",
         choices=("separate", "paper", "both"),
         default="separate",
-        help="paper: fitness is measured on the test images, as in the paper; both: the table by each, and "
-        "what the paper's adds to its figures",
+        help="separate (default): fitness is measured on validation images; paper: on the test images, "
+        "as in the paper; both: the table by each, and what the paper's adds to its figures",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder for all of it")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/reproduce"),
+        help="folder of run folders and tables (%(default)s)",
+    )
 
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:

@@ -106,7 +106,7 @@ def _definitions(what: str, scale: Scale) -> list[Definition]:
     wanted = [name for name in choices() if name != RECIPES_TABLE] if what == "all" else [what]
     if unknown := set(wanted) - set(choices()):
         raise UserError(
-            f"the paper has no {min(unknown)} here",
+            f"there is no {min(unknown)}",
             where="reproduce",
             remedy=f"all, {', '.join(choices())}, or the .yaml file of a table of your own",
         )

@@ -102,7 +102,17 @@ class Setup:
         protocol = ("--fitness_split=test", "--refine.keep=last") if self.paper_protocol else ()
         radius = () if epsilon is None else (f"--attack.epsilon={epsilon}",)
         path = config_file.shipped(f"{experiment}/{self.scale}")
-        config = config_file.read(path, (f"--seed={self.seed}", *protocol, *radius, *self.overrides))
+        try:
+            config = config_file.read(path, (f"--seed={self.seed}", *protocol, *radius, *self.overrides))
+        except UserError as error:
+            if not self.paper_protocol or error.where not in ("refine.keep", "refine.patience"):
+                raise
+            remedy = f"leave --{error.where} out, or --protocol separate"
+            raise UserError(
+                "by the paper's protocol a best epoch would be chosen on the test images",
+                where=f"--protocol paper and {error.where}",
+                remedy=remedy,
+            ) from error
         return replace(config, data=data_settings(data or EVOLVED_ON, config.data, self.data))
 
     def folder(self, experiment: Experiment, data: DataName | None, epsilon: Fraction | None = None) -> Path:

@@ -20,7 +20,7 @@ from contragrad.watch.events import (
     best_fitness,
     evaluations,
 )
-from contragrad.watch.scene import Running, Scene, advance, counted
+from contragrad.watch.scene import Running, Scene, advance, counted, kind_of
 
 INTERVAL = 10.0
 """Seconds between two lines about running work."""
@@ -35,7 +35,7 @@ def line(event: Event) -> str:
             settings = state.settings
             children = "1 child" if settings.children == 1 else f"{settings.children} children"
             return (
-                f"evolving: {counted(settings.population, 'candidate')}, "
+                f"{kind_of(state)}: {counted(settings.population, 'candidate')}, "
                 f"{counted(settings.generations, 'generation')}, {children} each, "
                 f"{counted(evaluations(state), 'evaluation')}"
             )

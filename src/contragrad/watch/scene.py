@@ -102,13 +102,18 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
+def kind_of(state: State) -> str:
+    """What a search is called while it runs."""
+    return "random search" if state.settings.variation == "random" else "evolving"
+
+
 def advance(scene: Scene, event: Event, now: float) -> Scene:
     """The scene after an event that happened now."""
     match event:
         case Stage(text, trainings, workers):
             return Scene(text, now, workers, networks=len(trainings), plan=trainings)
         case Searching(state, workers):
-            return Scene("evolving", now, workers, search=state)
+            return Scene(kind_of(state), now, workers, search=state)
         case Told():
             live = bool(scene.running or scene.paces)
             return replace(scene, search=event.after, told=scene.told + live)
