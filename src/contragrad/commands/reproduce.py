@@ -22,7 +22,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
         "--scale",
         choices=get_args(Scale),
         default="smoke",
-        help="smoke (default): minutes, to see that it runs; reduced: hours on 2 cores; full: the paper's depth",
+        help="smoke (default): minutes, to see it run; reduced: hours on 2 cores; full: the paper's depth",
     )
     parser.add_argument(
         "--data",
@@ -42,7 +42,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         default=Path("runs/reproduce"),
-        help="folder of run folders and tables (%(default)s)",
+        help="folder of run folders and tables (default: %(default)s)",
     )
 
 
