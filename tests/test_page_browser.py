@@ -118,7 +118,7 @@ def test_pictures_are_shown(browser: webdriver.Chrome, finished: Path) -> None:
 def test_links_lead_to_their_sections(browser: webdriver.Chrome, finished: Path) -> None:
     opened(browser, finished)
     links = browser.find_elements(By.CSS_SELECTOR, "nav a")
-    assert len(links) == 11
+    assert len(links) == 12
     asked(browser, "document.documentElement.style.scrollBehavior = 'auto'")
     for link in links:
         link.click()
