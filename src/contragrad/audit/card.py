@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from contragrad import evaluate
+from contragrad.audit import standing
 from contragrad.audit.attackers import ATTACKERS, Attacker
 from contragrad.audit.attempts import Attempt
 from contragrad.audit.checks.baselines import NEITHER
@@ -14,18 +15,6 @@ from contragrad.audit.checks.every import judged
 from contragrad.audit.facts import Tried
 from contragrad.audit.figures import alignment, by_queries, matrix
 from contragrad.audit.findings import Findings
-from contragrad.audit.standing import (
-    deciding,
-    defeated_by,
-    doubt,
-    in_linf,
-    l2_doubt,
-    l2_fooled,
-    l2_standing,
-    standing_of,
-    unknown_below,
-    withstood,
-)
 from contragrad.audit.strength import fooled_itself, is_strong, transferred_on
 from contragrad.audit.verdict import rule, title, verdict
 from contragrad.errors import UserError
@@ -60,15 +49,15 @@ def content(findings: Findings) -> dict[str, Any]:
         "reference_made": facts.reference_made,
         "epsilon": radius(findings.settings.epsilon),
         "l2_epsilon": str(findings.settings.l2_epsilon),
-        "l2_fooled": _optional(l2_fooled(findings)),
-        "l2_standing": l2_standing(findings),
-        "l2_doubt": l2_doubt(findings),
+        "l2_fooled": _optional(standing.l2_fooled(findings)),
+        "l2_standing": standing.l2_standing(findings),
+        "l2_doubt": standing.l2_doubt(findings),
         "images": findings.images,
         "depth": {name: getattr(findings.settings, name) for name in DEPTH},
         "clean_accuracy": _share(Share.of(findings.clean)),
-        "withstood": withstood(findings),
-        "unknown_below": unknown_below(findings),
-        "defeated_by": defeated_by(findings),
+        "withstood": standing.withstood(findings),
+        "unknown_below": standing.unknown_below(findings),
+        "defeated_by": standing.defeated_by(findings),
         "rule": rule(findings),
         "attackers": [_attacker(findings, attacker) for attacker in ATTACKERS],
         "matrix": matrix(findings),
@@ -102,25 +91,25 @@ def content(findings: Findings) -> dict[str, Any]:
 
 
 def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
-    tried, own = findings.tried.get(attacker.key, ()), in_linf(findings, attacker.key)
+    key = attacker.key
+    tried, own = findings.tried.get(key, ()), standing.in_linf(findings, key)
+    decides, stands = standing.deciding(findings, key), standing.standing_of(findings, key)
     return {
-        "attacker": attacker.key,
+        "attacker": key,
         "threat": attacker.threat(findings.settings),
-        "standing": standing_of(findings, attacker.key),
-        "doubt": doubt(findings, attacker.key)
-        if standing_of(findings, attacker.key) == "inconclusive"
-        else None,
+        "standing": stands,
+        "doubt": standing.doubt(findings, key) if stands == "inconclusive" else None,
         "fooled": _share(findings.fooled(own)) if tried else None,
-        "fooled_deciding": _share(findings.fooled(deciding(findings, attacker.key))) if tried else None,
-        "fooled_so_far": _optional(findings.fooled_so_far(attacker.key)),
+        "fooled_deciding": _share(findings.fooled(decides)) if tried else None,
+        "fooled_so_far": _optional(findings.fooled_so_far(key)),
         "ordinary_fooled": _optional(findings.ordinary_fooled(own)),
-        "accuracy": _share(Share.of(findings.survivors(deciding(findings, attacker.key)))) if tried else None,
+        "accuracy": _share(Share.of(findings.survivors(decides))) if tried else None,
         "attempts": [_row(findings, each) for each in tried],
         "left_out": {
             name: why
             for name, why in findings.missing.items()
             if name in (*attacker.sources(findings.settings), attacker.joined)
-            or name.startswith(f"{attacker.key}: ")
+            or name.startswith(f"{key}: ")
         },
     }
 

@@ -2,23 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from contragrad.audit import standing
 from contragrad.audit.attackers import ATTACKERS
 from contragrad.audit.checks.claim import gain
 from contragrad.audit.checks.every import judged
 from contragrad.audit.checks.masking import order
 from contragrad.audit.findings import Findings
-from contragrad.audit.standing import (
-    ENOUGH_QUERIES,
-    deciding,
-    defeated_by,
-    in_linf,
-    l2_doubt,
-    l2_fooled,
-    l2_standing,
-    standing_of,
-    unknown_below,
-    withstood,
-)
+from contragrad.audit.standing import ENOUGH_QUERIES
 from contragrad.audit.statistics import said
 from contragrad.audit.strength import NEAR, STRONG
 from contragrad.evaluate import Share
@@ -84,19 +74,19 @@ def sentences(findings: Findings) -> list[str]:
 
 def _strongest(findings: Findings) -> Iterator[str]:
     """Who is withstood, and what nobody knows of him and of weaker ones."""
-    if (strongest := withstood(findings)) is None:
+    if (strongest := standing.withstood(findings)) is None:
         yield "It is not shown to withstand any attacker together with all weaker ones."
         return
     yield f"The strongest attacker it withstands: {_told(findings, strongest)}"
     if untried := findings.untried(strongest):
         yield f"Of that attacker's plan this was not tried: {', '.join(untried)}."
-    if unknown := unknown_below(findings):
+    if unknown := standing.unknown_below(findings):
         yield f"Of {len(unknown)} weaker than that nothing is known."
 
 
 def _weakest(findings: Findings) -> Iterator[str]:
     """Who defeats it."""
-    if (weakest := defeated_by(findings)) is None:
+    if (weakest := standing.defeated_by(findings)) is None:
         yield "None of the attackers who were run defeats it."
     else:
         yield f"The weakest attacker who defeats it: {_told(findings, weakest)}"
@@ -105,9 +95,9 @@ def _weakest(findings: Findings) -> Iterator[str]:
 def _others(findings: Findings) -> Iterator[str]:
     """Who weakens it, of whom nothing is shown, and what the recipe's attackers are taken to know."""
     facts = findings.facts
-    standings = {attacker.key: standing_of(findings, attacker.key) for attacker in ATTACKERS}
+    standings = {attacker.key: standing.standing_of(findings, attacker.key) for attacker in ATTACKERS}
     weakened, doubted, left = (
-        [key for key, standing in standings.items() if standing == wanted]
+        [key for key, stands in standings.items() if stands == wanted]
         for wanted in ("weakened", "inconclusive", "not run")
     )
     if weakened:
@@ -139,14 +129,14 @@ def _in_doubt(findings: Findings) -> Iterator[str]:
 
 def _of_l2(findings: Findings) -> str:
     """What the reference's L_2 examples do, and what that says."""
-    if (fooled := l2_fooled(findings)) is None:
+    if (fooled := standing.l2_fooled(findings)) is None:
         return ""
     said_of = {
         "withstood": "it withstands them",
-        "inconclusive": f"that says nothing: {l2_doubt(findings) or 'so few images leave it open'}",
+        "inconclusive": f"that says nothing: {standing.l2_doubt(findings) or 'so few images leave it open'}",
         "weakened": "it is weakened by them",
         "defeated": "it is defeated by them",
-    }[l2_standing(findings)]
+    }[standing.l2_standing(findings)]
     return (
         f"In the L_2 ball of {radius(findings.settings.l2_epsilon)} the reference's examples, made up or "
         f"down its loss, fool {said(fooled)}: {said_of}."
@@ -155,7 +145,10 @@ def _of_l2(findings: Findings) -> str:
 
 def _fooled(findings: Findings, key: str) -> str:
     """By how many an attacker is judged, and how many of them are his own where others have found more."""
-    every, own = findings.fooled(deciding(findings, key)), findings.fooled(in_linf(findings, key))
+    every, own = (
+        findings.fooled(standing.deciding(findings, key)),
+        findings.fooled(standing.in_linf(findings, key)),
+    )
     return said(every) if every == own else f"{said(every)}, {said(own)} by examples of his own"
 
 

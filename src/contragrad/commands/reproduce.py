@@ -63,8 +63,7 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
         console = Console() if sys.stdout.isatty() else Console(width=160)
         seeds = list(dict.fromkeys(options.seeds))
         # By the paper's protocol no training ends by its best epoch, which the test images would choose.
-        endless = (*setup.overrides, "--refine.patience=null")
-        paper = replace(setup, paper_protocol=True, overrides=endless)
+        paper = replace(setup, paper_protocol=True, overrides=(*setup.overrides, "--refine.patience=null"))
         beside = paper if options.protocol == "both" else None
         reproduce(options.what, setup, seeds, console, watch, beside=beside)
 

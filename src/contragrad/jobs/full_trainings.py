@@ -14,7 +14,7 @@ from contragrad.engine import executors, study
 from contragrad.engine.work import Result
 from contragrad.evolution.search import State
 from contragrad.fingerprint import Plain
-from contragrad.jobs.curve import Curve, curve_of
+from contragrad.jobs.curve import curve_of
 from contragrad.jobs.recipes import Found, main_job_of
 from contragrad.jobs.refine import FullTraining, diverged
 from contragrad.jobs.tasks import (
@@ -96,7 +96,7 @@ def _perform(
                 task = missing[key]
                 lost = "infeasible" in result
                 came = f"{task.name} diverged after" if lost else f"trained {task.name} in"
-                flat = "" if lost else _flat(task, curve_of(artefacts, key))
+                flat = "" if lost else _flat(task, artefacts, key)
                 watch(Ended(key, seconds, f"{came} {seconds:.0f} s{flat}"))
 
     def announce(key: str, task: FullTraining) -> None:
@@ -106,9 +106,9 @@ def _perform(
     return study.run_tasks(list(missing.items()), executor=announcing, on_event=on_event)
 
 
-def _flat(task: FullTraining, curve: Curve | None) -> str:
+def _flat(task: FullTraining, artefacts: Artefacts, name: str) -> str:
     """Whether a training that was to end when its curve is flat has come to that, in words."""
-    if curve is None or task.patience is None:
+    if task.patience is None or (curve := curve_of(artefacts, name)) is None:
         return ""
     flat = f"flat after {curve.epochs} epochs" if curve.is_flat(task.patience) else "not flat yet"
     return f", its curve {flat}"

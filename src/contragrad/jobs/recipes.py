@@ -61,6 +61,16 @@ class Recipe:
     together: bool = False
     filter: FilterName | None = None
 
+    def is_chosen(self, own: Objective) -> bool:
+        """Whether its weights may be those of its best epoch, in a study whose objective is `own`.
+
+        Not without a defence, unless that is what the study trains for: to choose by adversarial accuracy
+        would be one. The reference and its copy from another seed keep their last weights in any case.
+        """
+        if self.objective is None or self.of == "another":
+            return False
+        return self.objective != "cross-entropy" or own == "cross-entropy"
+
     def training(self, name: str, config: StudyConfig, found: Found) -> FullTraining | None:
         """The training of the network, called `name`; None if it is the reference itself.
 
@@ -85,7 +95,7 @@ class Recipe:
         own = config.training.objective
         if self.objective == "free-adversarial" and own != "free-adversarial":
             epochs = -(-epochs // FREE_REPLAYS)
-        chosen = self.objective != "cross-entropy" or own == "cross-entropy"
+        chosen = self.is_chosen(own)
         return FullTraining(
             name=name,
             architecture=text,

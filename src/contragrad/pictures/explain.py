@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 PANEL = 1.7
 """Width of a panel in inches."""
 
+STEPS = 50
+"""Gradients that an integral is made of."""
+
 LONGEST_LINE = 20
 """Characters of a network's name that fit above a panel."""
 
 
-def integrated_gradients(network: nn.Module, images: Tensor, labels: Tensor, steps: int = 50) -> Tensor:
+def integrated_gradients(network: nn.Module, images: Tensor, labels: Tensor, steps: int = STEPS) -> Tensor:
     """How much each pixel adds to the logit of the image's label, from black to the image.
 
     The network is asked in evaluation mode; it, its gradients and the global random state are

@@ -57,15 +57,12 @@ def remember(memo: Memo, network: str, images: str, right: Tensor, *, what: str,
         seconds: how long it took.
     """
     packed = np.packbits(right.numpy().astype(bool)).tobytes().hex()
-    memo.put(
-        Record(
-            key=_key(network, images),
-            task=what,
-            outcome={"right": packed, "images": len(right)},
-            seconds=seconds,
-            provenance=provenance(),
-        )
-    )
+    outcome: dict[str, Plain] = {"right": packed, "images": len(right)}
+    _put(memo, _key(network, images), outcome, task=what, seconds=seconds)
+
+
+def _put(memo: Memo, key: str, outcome: dict[str, Plain], *, task: str, seconds: float = 0.0) -> None:
+    memo.put(Record(key=key, task=task, outcome=outcome, seconds=seconds, provenance=provenance()))
 
 
 def _key(network: str, images: str) -> str:
@@ -104,15 +101,7 @@ def remember_fitness(memo: Memo, name: str, fitness: Sequence[float], *, what: s
         what: the network is called, for people.
     """
     stored: list[Plain] = list(fitness)
-    memo.put(
-        Record(
-            key=_fitness_key(name),
-            task=f"the training of {what}",
-            outcome={"fitness": stored},
-            seconds=0.0,
-            provenance=provenance(),
-        )
-    )
+    _put(memo, _fitness_key(name), {"fitness": stored}, task=f"the training of {what}")
 
 
 def _fitness_key(name: str) -> str:
@@ -139,15 +128,7 @@ def remember_gap(memo: Memo, name: str, why: str, *, what: str) -> None:
         why: what became of them, such as `diverged: the loss was not finite`.
         what: they are called, for people.
     """
-    memo.put(
-        Record(
-            key=_gap_key(name),
-            task=what,
-            outcome={"infeasible": why},
-            seconds=0.0,
-            provenance=provenance(),
-        )
-    )
+    _put(memo, _gap_key(name), {"infeasible": why}, task=what)
 
 
 def _gap_key(name: str) -> str:

@@ -37,7 +37,10 @@ FORMULA = (
     "1.414 apart"
 )
 
-MAPS = "of the logit of the image's label, from a black image on, by 50 gradients; the paper gives none of it"
+MAPS = (
+    f"of the logit of the image's label, from a black image on, by {explain.STEPS} gradients; "
+    "the paper gives none of it"
+)
 
 PICTURED = (
     "the first test images that most of the networks classify correctly, each map with its own distance"

@@ -53,17 +53,14 @@ def _of_training(parts: Parts) -> str:
 def kept_last(definition: Definition, config: StudyConfig) -> list[str]:
     """The rows whose last weights are kept though the study keeps those of a best epoch.
 
-    Networks without a defence, the reference among them if it is trained here: to choose their weights by
-    adversarial accuracy would be a defence.
+    Networks without a defence, the reference among them if it is trained here.
     """
     if config.refine.keep == "last":
         return []
-    chosen = config.training.objective == "cross-entropy"
-    found = []
-    for name in definition.networks:
-        recipe = RECIPES[name]
-        trained = recipe.objective is not None or config.reference.weights is None
-        plain = recipe.objective is None or recipe.of == "another"
-        if trained and (plain or (recipe.objective == "cross-entropy" and not chosen)):
-            found.append(name)
-    return found
+    given = config.reference.weights is not None
+    return [
+        name
+        for name in definition.networks
+        if not (recipe := RECIPES[name]).is_chosen(config.training.objective)
+        and not (given and recipe.objective is None)
+    ]
