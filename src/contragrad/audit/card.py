@@ -108,8 +108,7 @@ def _attacker(findings: Findings, attacker: Attacker) -> dict[str, Any]:
         "left_out": {
             name: why
             for name, why in findings.missing.items()
-            if name in (*attacker.sources(findings.settings), attacker.joined)
-            or name.startswith(f"{key}: ")
+            if name in (*attacker.sources(findings.settings), attacker.joined) or name.startswith(f"{key}: ")
         },
     }
 
