@@ -22,9 +22,9 @@ from contragrad.evolution.search import start
 from contragrad.evolution.shapes import Problem
 from contragrad.jobs import entry, full_trainings
 from contragrad.jobs.tasks import task_name
+from contragrad.networks.architectures import construct
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.randomness import isolated
-from contragrad.reference import construct
 from contragrad.run_folder.contents import store_splits, untrained_reference
 from contragrad.run_folder.notes import note_origin
 from contragrad.run_folder.workspace import CONFIGURATION, DATABASE, TABLE, Workspace

@@ -20,8 +20,9 @@ from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.trial import outcome_from_json, outcome_to_json
 from contragrad.export import network_file
+from contragrad.networks.architectures import construct
 from contragrad.networks.network import Normalisation
-from contragrad.reference import construct, load_weights
+from contragrad.reference import load_weights
 from contragrad.run_folder import notes
 from contragrad.settings import config_file
 from contragrad.settings.config import StudyConfig

@@ -24,8 +24,8 @@ from contragrad.evaluate import Row
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Measured, outcome_to_json
 from contragrad.export.network_file import KEY, VERSION
+from contragrad.networks.architectures import construct
 from contragrad.networks.network import Normalisation
-from contragrad.reference import construct
 from contragrad.run_folder import notes
 from contragrad.settings import checks, config_file
 from contragrad.settings.config import StudyConfig

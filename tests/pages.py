@@ -28,8 +28,9 @@ from contragrad.evolution.search import start
 from contragrad.jobs import full_trainings
 from contragrad.jobs.recipes import best
 from contragrad.jobs.tasks import task_name
+from contragrad.networks.architectures import construct
 from contragrad.page import cards
-from contragrad.reference import architecture, construct
+from contragrad.reference import architecture
 from contragrad.run_folder import history
 from contragrad.run_folder.contents import normalisation, store_splits
 from contragrad.run_folder.notes import note_look, note_origin

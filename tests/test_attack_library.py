@@ -14,9 +14,9 @@ from contragrad.attacks.examples import craft, perturbation_norm
 from contragrad.attacks.library import ATTACKS, settings_read
 from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
+from contragrad.networks.architectures import construct
 from contragrad.networks.misalignment import log_odds
 from contragrad.networks.network import Normalisation
-from contragrad.reference import construct
 from contragrad.settings.choices import AttackName
 from contragrad.settings.config import AttackSettings
 

@@ -27,8 +27,9 @@ from contragrad.jobs import full_trainings
 from contragrad.jobs.recipes import UNDEFENDED, main_job, ordinary
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import task_name
+from contragrad.networks.architectures import construct
 from contragrad.networks.objectives import PLAIN_STEP, step_cost
-from contragrad.reference import architecture, construct
+from contragrad.reference import architecture
 from contragrad.run_folder.contents import load_splits, normalisation
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.config import AttackSettings

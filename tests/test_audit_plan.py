@@ -39,8 +39,9 @@ from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem, excess
 from contragrad.jobs.refine import FullTraining
+from contragrad.networks.architectures import text_of
 from contragrad.networks.ensemble import Ensemble
-from contragrad.reference import architecture, text_of
+from contragrad.reference import architecture
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.checks import radius
 from contragrad.settings.choices import AttackName, Objective, ReferenceArchitecture, Source

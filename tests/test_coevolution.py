@@ -18,7 +18,7 @@ from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Infeasible, Measured, Trial
 from contragrad.fingerprint import canonical_json
 from contragrad.jobs.coevolution import following
-from contragrad.reference import members_of
+from contragrad.networks.architectures import members_of
 from contragrad.run_folder import history
 from contragrad.run_folder.workspace import Workspace, source_architecture
 from contragrad.settings import config_file

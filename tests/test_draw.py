@@ -14,8 +14,8 @@ from PIL import Image
 
 from contragrad.evolution.genome import Cat, Conv, Genome, Pool, parse, sources
 from contragrad.evolution.shapes import Problem, halved, shapes
+from contragrad.networks.architectures import HAND_ENGINEERED
 from contragrad.pictures.draw import DASHED, architecture
-from contragrad.reference import HAND_ENGINEERED
 from strategies import CIFAR, MNIST, genomes, problems
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -17,8 +17,8 @@ from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.export import network_file
 from contragrad.export.network_file import KEY, Description, read
+from contragrad.networks.architectures import construct
 from contragrad.networks.network import Normalisation
-from contragrad.reference import construct
 from exports import EVERY_BLOCK, ODD, evolved, images, settled
 
 SMALL = "conv(4,3) fc(2)"

@@ -15,8 +15,8 @@ from contragrad.evolution.shapes import Problem
 from contragrad.export.check import Agreement, compared, require_agreement
 from contragrad.export.formats import FORMATS, genome_of
 from contragrad.export.names import SUFFIXES, FormatName
+from contragrad.networks.architectures import construct
 from contragrad.networks.network import Normalisation
-from contragrad.reference import construct
 from exports import EVERY_BLOCK, ODD, evolved, images, settled, target_of
 
 ROOT = Path(__file__).parents[1]

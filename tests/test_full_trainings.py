@@ -25,7 +25,7 @@ from contragrad.jobs.full_trainings import final_trainings, measure, planned_tra
 from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import task_name
-from contragrad.reference import HAND_ENGINEERED, construct
+from contragrad.networks.architectures import HAND_ENGINEERED, construct
 from contragrad.run_folder.contents import normalisation
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file

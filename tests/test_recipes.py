@@ -16,7 +16,7 @@ from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
 from contragrad.jobs.recipes import RECIPES, UNDEFENDED, Found, Recipe, best, label, main_job
 from contragrad.jobs.refine import FullTraining
-from contragrad.reference import HAND_ENGINEERED
+from contragrad.networks.architectures import HAND_ENGINEERED
 from contragrad.settings import config_file
 from contragrad.settings.choices import Objective, Source
 from contragrad.settings.config import StudyConfig

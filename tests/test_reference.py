@@ -17,16 +17,9 @@ import anyones
 from contragrad.errors import UserError
 from contragrad.evolution.genome import Cat, Conv, Genome, Pool, Sum, fault
 from contragrad.evolution.shapes import Problem
+from contragrad.networks.architectures import HAND_ENGINEERED, SMALLEST_EDGE, Fitted, construct
 from contragrad.networks.network import Normalisation, Normalised
-from contragrad.reference import (
-    HAND_ENGINEERED,
-    SMALLEST_EDGE,
-    Fitted,
-    architecture,
-    construct,
-    load_weights,
-    require_usable,
-)
+from contragrad.reference import architecture, load_weights, require_usable
 from contragrad.settings.choices import ReferenceArchitecture
 from contragrad.settings.config import ReferenceSettings
 from strategies import CIFAR, MNIST

@@ -25,9 +25,10 @@ from contragrad.jobs import run
 from contragrad.jobs.curve import curve_of
 from contragrad.jobs.recipes import UNDEFENDED
 from contragrad.jobs.tasks import against, deployed_architecture, deployed_name, task_name
+from contragrad.networks.architectures import construct, ensemble_of, members_of
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.network import Normalisation, parameter_count
-from contragrad.reference import architecture, construct, ensemble_of, members_of
+from contragrad.reference import architecture
 from contragrad.run_folder import history
 from contragrad.run_folder.contents import load_source, load_splits
 from contragrad.run_folder.history import stored_workspace

@@ -24,13 +24,13 @@ from contragrad.jobs.full_trainings import trained_network
 from contragrad.jobs.material import make_material, make_sources, missing_sources
 from contragrad.jobs.refine import FullTraining, train_fully
 from contragrad.jobs.tasks import against, deployed_name, task_name
+from contragrad.networks.architectures import construct
 from contragrad.networks.inference import all_reference_directions
 from contragrad.networks.misalignment import Penalty, losses, opposite, orthogonal, unit
 from contragrad.networks.network import Normalisation, build
 from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import isolated
 from contragrad.networks.training import begin, train_epoch
-from contragrad.reference import construct
 from contragrad.run_folder.contents import (
     load_source,
     load_splits,

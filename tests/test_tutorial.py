@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 
 from contragrad.evolution.search import start
 from contragrad.evolution.shapes import Problem
+from contragrad.networks.architectures import construct
 from contragrad.networks.network import Normalisation
-from contragrad.reference import construct, require_usable
+from contragrad.reference import require_usable
 from contragrad.settings import config_file
 from tutorials import page
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from contragrad.evolution.shapes import Problem
+from contragrad.networks.architectures import construct
 from contragrad.networks.network import Normalisation
-from contragrad.reference import construct, require_usable
+from contragrad.reference import require_usable
 from tutorials import page
 
 PAGE = page(

@@ -13,11 +13,11 @@ from contragrad.data.dataset import Examples, Splits, pixels
 from contragrad.errors import UnusableSourceError
 from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.jobs.refine import FullTraining, train_fully
+from contragrad.networks.architectures import construct, text_of
 from contragrad.networks.inference import answers, are_probabilities
 from contragrad.networks.network import placed
 from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import generator
-from contragrad.reference import construct, text_of
 from contragrad.run_folder.contents import normalisation
 from contragrad.run_folder.workspace import Workspace
 

@@ -16,6 +16,7 @@ from contragrad.data.dataset import Examples, pixels
 from contragrad.errors import UserError
 from contragrad.fingerprint import file_fingerprint, fingerprint
 from contragrad.legible import first_line, legible
+from contragrad.networks.architectures import construct
 from contragrad.networks.inference import NO_CLASS, classes_of, fault_alone
 from contragrad.networks.misalignment import unit
 from contragrad.networks.network import placed
@@ -23,7 +24,7 @@ from contragrad.networks.objectives import Material
 from contragrad.networks.randomness import generator, isolated
 from contragrad.networks.training import DivergedError, begin, train_epoch
 from contragrad.onnx.model import load_onnx
-from contragrad.reference import SAFETENSORS, architecture, construct, load_weights
+from contragrad.reference import SAFETENSORS, architecture, load_weights
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.choices import Objective
 

@@ -12,8 +12,8 @@ from contragrad.audit.braced import braced
 from contragrad.audit.target import UNCHANGED
 from contragrad.data.dataset import Examples, pixels
 from contragrad.evolution.shapes import Problem
+from contragrad.networks.architectures import construct
 from contragrad.networks.inference import device_of
-from contragrad.reference import construct
 
 TIMED = (2, 10, 50)
 """Images on which a gradient is timed: more where few take little time."""

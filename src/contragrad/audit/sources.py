@@ -11,9 +11,10 @@ from contragrad.fingerprint import stream_seed
 from contragrad.jobs.recipes import UNDEFENDED, ordinary
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import ensemble_name
+from contragrad.networks.architectures import text_of
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.objectives import OBJECTIVES
-from contragrad.reference import architecture, text_of
+from contragrad.reference import architecture
 from contragrad.run_folder.workspace import Workspace, source_architecture
 from contragrad.settings.choices import Objective, Source, is_surrogate
 from contragrad.settings.config import StudyConfig

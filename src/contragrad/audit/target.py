@@ -12,8 +12,9 @@ from contragrad.jobs import full_trainings
 from contragrad.jobs.curve import curve_of
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import deployed_architecture, deployed_name, task_name
+from contragrad.networks.architectures import ensemble_of, members_of
 from contragrad.networks.network import Normalisation
-from contragrad.reference import architecture, ensemble_of, members_of
+from contragrad.reference import architecture
 from contragrad.run_folder import history
 from contragrad.run_folder.contents import load_reference, normalisation
 from contragrad.run_folder.workspace import Workspace
@@ -33,7 +34,7 @@ class Target:
         name: what it is called.
         network: maps images in [0, 1], float32 (B, C, H, W), to logits (B, classes).
         fingerprint: names it: its weights and, where they are not all, what else its answers depend on.
-        architecture: the text that `reference.construct` takes; None if it cannot be built anew. Of an
+        architecture: the text that `architectures.construct` takes; None if it cannot be built anew. Of an
             ensemble, that of the network that was trained to be deployed with the others.
         objective: what it was trained for, as far as an attacker who knows the recipe knows.
         epochs: for how long; where its training was to end when its curve is flat and the curve is lost, for

@@ -24,8 +24,8 @@ from contragrad.export.plain import plain
 from contragrad.export.source import source, source_weights
 from contragrad.export.text import text
 from contragrad.legible import first_line
+from contragrad.networks.architectures import ENSEMBLE
 from contragrad.networks.network import Normalisation
-from contragrad.reference import ENSEMBLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

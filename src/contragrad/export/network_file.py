@@ -18,9 +18,9 @@ from contragrad.audit.target import is_foreign
 from contragrad.errors import UserError
 from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem, cost, problem_from_json
+from contragrad.networks.architectures import HAND_ENGINEERED, construct, members_of
 from contragrad.networks.network import Normalisation
 from contragrad.outside import from_json
-from contragrad.reference import HAND_ENGINEERED, construct, members_of
 from contragrad.settings.choices import ReferenceArchitecture
 
 KEY = "contragrad"
@@ -47,7 +47,7 @@ class Description:
 
     Args:
         name: what the network is called.
-        architecture: the text that `reference.construct` takes.
+        architecture: the text that `architectures.construct` takes.
         problem: what it is for.
     """
 

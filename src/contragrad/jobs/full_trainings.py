@@ -24,9 +24,10 @@ from contragrad.jobs.tasks import (
     surrogate_names,
     task_name,
 )
+from contragrad.networks.architectures import construct
 from contragrad.networks.ensemble import Ensemble
 from contragrad.networks.network import Normalisation, placed
-from contragrad.reference import architecture, construct
+from contragrad.reference import architecture
 from contragrad.run_folder.contents import (
     adversarial,
     filled,

@@ -9,8 +9,9 @@ from contragrad.evolution.trial import Abandoned
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import trial_seed
 from contragrad.jobs.refine import FullTraining
+from contragrad.networks.architectures import HAND_ENGINEERED
 from contragrad.networks.inputs import FREE_REPLAYS
-from contragrad.reference import HAND_ENGINEERED, architecture
+from contragrad.reference import architecture
 from contragrad.settings.choices import Objective, Source
 from contragrad.settings.config import StudyConfig
 

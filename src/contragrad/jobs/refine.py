@@ -45,7 +45,7 @@ class FullTraining:
 
     Args:
         name: what it is called in tables.
-        architecture: the text that `reference.construct` takes.
+        architecture: the text that `architectures.construct` takes.
         objective: what it is trained for.
         epochs: all its training epochs.
         seed: names the streams of its weights and its order of images.

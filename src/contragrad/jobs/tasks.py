@@ -11,8 +11,8 @@ from contragrad.evolution.trial import Trial, outcome_to_json
 from contragrad.fingerprint import Plain, fingerprint
 from contragrad.fitness import Context, Report, evaluate, measure
 from contragrad.jobs.refine import FullTraining, Origin, train_fully
+from contragrad.networks.architectures import construct, ensemble_of
 from contragrad.networks.objectives import OBJECTIVES
-from contragrad.reference import construct, ensemble_of
 from contragrad.run_folder.contents import context, material
 from contragrad.run_folder.workspace import Workspace, directions_name, source_architecture
 from contragrad.settings.choices import Objective, is_surrogate

@@ -6,17 +6,18 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from contragrad import reference
 from contragrad.artefacts import Artefacts
 from contragrad.audit.card import Card, Unreadable
 from contragrad.evaluate import Row
 from contragrad.evolution.search import State
 from contragrad.jobs import recipes
 from contragrad.jobs.curve import Curve
+from contragrad.networks.architectures import members_of
 from contragrad.page.blocks import Picture
 from contragrad.page.cards import Pictured
 from contragrad.page.cost import Cost
 from contragrad.page.steps import Step, steps, winners
+from contragrad.reference import architecture
 from contragrad.run_folder.history import History
 from contragrad.settings.checks import radius
 from contragrad.settings.config import StudyConfig
@@ -89,7 +90,7 @@ class Story:
         now = {name: str(step.trial.genome) for name, step in self.winners.items()}
         return bool(self.rows) and (
             not self.finished
-            or any(reference.members_of(row.architecture)[0] != now[row.name] for row in self.best_rows)
+            or any(members_of(row.architecture)[0] != now[row.name] for row in self.best_rows)
         )
 
     def earlier(self, card: Card) -> bool:
@@ -113,7 +114,7 @@ def evolved(config: StudyConfig, state: State) -> tuple[str, ...]:
 
 def drawn_networks(history: History) -> dict[str, str]:
     """The reference's architecture and those of the best of the population, by name."""
-    networks = {"reference": reference.architecture(history.config.reference)}
+    networks = {"reference": architecture(history.config.reference)}
     if history.state is not None and history.state.population:
         names = evolved(history.config, history.state)
         for name, member in zip(names, recipes.best(history.state.population, len(names)), strict=True):

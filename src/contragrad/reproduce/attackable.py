@@ -5,8 +5,9 @@ from fractions import Fraction
 from contragrad.attacks import examples
 from contragrad.errors import UserError
 from contragrad.jobs.tasks import deployed_architecture
+from contragrad.networks.architectures import construct
 from contragrad.networks.network import Normalisation
-from contragrad.reference import architecture, construct
+from contragrad.reference import architecture
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.grounds import Ground, stand_ins

@@ -9,8 +9,8 @@ from contragrad.evolution.genome import Genome
 from contragrad.evolution.shapes import Problem
 from contragrad.jobs.recipes import best
 from contragrad.legible import legible
+from contragrad.networks.architectures import HAND_ENGINEERED
 from contragrad.pictures import draw
-from contragrad.reference import HAND_ENGINEERED
 from contragrad.reproduce import experiment, provenance
 from contragrad.reproduce.definition_file import read_figure
 from contragrad.reproduce.experiment import Setup

@@ -6,7 +6,8 @@ from dataclasses import replace
 from contragrad.fingerprint import stream_seed
 from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.refine import FullTraining
-from contragrad.reference import architecture, text_of
+from contragrad.networks.architectures import text_of
+from contragrad.reference import architecture
 from contragrad.reproduce.definition import ITSELF, ROW_SOURCES, ROW_SURROGATES, Column, Definition
 from contragrad.settings.config import StudyConfig
 

@@ -17,10 +17,11 @@ from contragrad.data.dataset import Dataset, Examples, Splits, pixels, split
 from contragrad.errors import UnusableSourceError, UserError
 from contragrad.fingerprint import stream_seed
 from contragrad.fitness import Context
+from contragrad.networks.architectures import construct
 from contragrad.networks.inference import all_reference_directions
 from contragrad.networks.network import Normalisation, placed
 from contragrad.networks.objectives import OBJECTIVES, Material
-from contragrad.reference import architecture, construct, fill, load_weights
+from contragrad.reference import architecture, fill, load_weights
 from contragrad.run_folder.workspace import Workspace, directions_name, source_architecture
 from contragrad.settings.choices import Objective
 from contragrad.settings.config import AttackSettings

@@ -15,8 +15,9 @@ from contragrad.artefacts import Artefacts
 from contragrad.evolution.shapes import Problem
 from contragrad.evolution.trial import Trial
 from contragrad.fingerprint import fingerprint, stream_seed
+from contragrad.networks.architectures import text_of
 from contragrad.networks.inference import resolve_device
-from contragrad.reference import architecture, text_of
+from contragrad.reference import architecture
 from contragrad.settings.choices import WITH_PENALTY, Objective, Source, is_surrogate, surrogate_genome
 from contragrad.settings.config import AttackSettings, ReferenceSettings, StudyConfig
 

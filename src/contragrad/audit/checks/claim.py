@@ -7,7 +7,7 @@ from contragrad.audit.sources import TWIN
 from contragrad.audit.statistics import SIGNIFICANT, mcnemar, said
 from contragrad.audit.strength import fooled_itself, is_hardened, transferred_on
 from contragrad.evaluate import Share
-from contragrad.reference import members_of
+from contragrad.networks.architectures import members_of
 from contragrad.settings.checks import radius
 
 NEARLY_ALL = 0.99
