@@ -16,11 +16,10 @@ from audits import CONFIG, SETTINGS, Place, opened, without_families
 from contragrad.audit import card, model, sources
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import TARGET, pgd
-from contragrad.audit.attempts import Attempt, Field, Named
+from contragrad.audit.attempts import Attempt, Field, Named, attempted
 from contragrad.audit.braced import Braced, braced, fault_of, is_blind
 from contragrad.audit.checks.every import judged
 from contragrad.audit.findings import Findings
-from contragrad.audit.runner import attempted
 from contragrad.audit.standing import standing_of
 from contragrad.audit.target import Target
 from contragrad.data.dataset import Examples

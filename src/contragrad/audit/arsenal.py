@@ -9,16 +9,16 @@ from torchvision.models import ResNet
 from contragrad.attacks.transfer import with_skips
 from contragrad.audit import sources
 from contragrad.audit.attackers import REFERENCE, TARGET
-from contragrad.audit.attempts import Named
+from contragrad.audit.attempts import Field, Named
 from contragrad.audit.braced import braced, fault_of
 from contragrad.audit.distillation import COPY, distilled, distilled_name
 from contragrad.audit.pace import Paces
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.target import Target, is_foreign
-from contragrad.data.dataset import Splits
+from contragrad.data.dataset import Examples, Splits
 from contragrad.engine.executors import Executor, TaskFailedError
 from contragrad.errors import UnusableSourceError
-from contragrad.fingerprint import stream_seed
+from contragrad.fingerprint import fingerprint, stream_seed
 from contragrad.jobs import full_trainings
 from contragrad.jobs.material import make_material, missing_sources
 from contragrad.jobs.refine import FullTraining
@@ -166,6 +166,16 @@ class Arsenal:
         if name == sources.DISTILLED:
             return self.paces.of_architecture(COPY)
         return self.paces.of_architecture(deployed_architecture(self.tasks[name], self.workspace))
+
+    def field(self, examples: Examples, target: Named) -> Field:
+        """Where attempts are made against a network on these test images, an ordinary one not beside it."""
+        return Field(
+            examples=examples,
+            identity=fingerprint("audited/1", self.workspace.split_name, len(examples)),
+            target=target,
+            seed=self.workspace.config.seed,
+            artefacts=self.workspace.artefacts,
+        )
 
     def get(self, names: Sequence[str]) -> None:
         """Comes by the sources, those that are trained all at once; notes why if one cannot be had."""

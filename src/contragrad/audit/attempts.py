@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
 from contragrad.attacks.examples import craft, perturbation_norm
+from contragrad.audit.braced import fault_of, is_blind
 from contragrad.audit.queries import hop_skip_jump, square
 from contragrad.data.dataset import Examples, pixels
 from contragrad.fingerprint import fingerprint, stream_seed
@@ -168,6 +169,24 @@ class Field:
             "l2": perturbation_norm(crafted, images, "l2").float(),
             "queries": queries,
         }
+
+
+def attempted(
+    attempt: Attempt, source: Named, arena: Field, crafted: Callable[[], Crafted] | None = None
+) -> Held | str:
+    """What comes of an attempt, or why it cannot be made on that source; see `Field.attempt`."""
+    # Of AutoAttack a part goes without gradients.
+    climbs = attempt.way in ("gradient", "reversed") and attempt.attack.name != "autoattack"
+    if climbs and is_blind(source.network):
+        return f"{attempt.attack.name} needs gradients, and the network has none"
+    try:
+        return arena.attempt(attempt, source, crafted)
+    except FloatingPointError as error:
+        return str(error)
+    except Exception as error:  # a user's code may raise anything; our own networks' errors are ours
+        if not any(each is not None and each.foreign for each in (source, arena.target, arena.ordinary)):
+            raise
+        return fault_of(error)
 
 
 def _crafted(attempt: Attempt, source: nn.Module, examples: Examples, seed: int) -> Crafted:

@@ -1,29 +1,24 @@
 """An audit from its sources to its findings, as deep as its time allows; what is there is not made again."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
 
 import torch
-from torch import Tensor, nn
 
 from contragrad.audit import attackers, sources
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, Bout
-from contragrad.audit.attempts import Attempt, Crafted, Field, Held, Named
+from contragrad.audit.attempts import Attempt, Field, Named, attempted
 from contragrad.audit.bouts import affordable, gradients, left_out_as, rounds
-from contragrad.audit.braced import FEW, Unfailing, fault_of, is_blind
-from contragrad.audit.facts import Compared, Facts, Tried
+from contragrad.audit.compared import compared, unfailing
+from contragrad.audit.facts import Facts, Tried
 from contragrad.audit.findings import Findings
 from contragrad.audit.pace import duration
-from contragrad.audit.probes import gradients as input_gradients
+from contragrad.audit.preconditions import require_answers, require_gradients
 from contragrad.audit.probes import probe
-from contragrad.data.dataset import Examples, pixels
-from contragrad.errors import UserError
-from contragrad.fingerprint import fingerprint
-from contragrad.jobs.tasks import deployed_architecture
-from contragrad.networks.inference import device_of, fault_alone, predict
+from contragrad.data.dataset import Examples
+from contragrad.networks.inference import predict
 from contragrad.networks.randomness import generator
 from contragrad.watch.events import Ended, Stage, Working
 
@@ -86,10 +81,10 @@ class Runner:
         """Every attacker, as far as the time allows."""
         arsenal, settings = self.arsenal, self.arsenal.settings
         examples = sample(arsenal.splits.test, settings.images, self.seed)
-        self._require_answers(examples)
-        self._require_gradients(examples)
+        require_answers(arsenal.networks, examples)
+        require_gradients(arsenal.networks[REFERENCE].network, examples)
         arena = replace(
-            self._field(examples, arsenal.networks[TARGET]),
+            arsenal.field(examples, arsenal.networks[TARGET]),
             ordinary=self._ordinary(),
             apart=frozenset({TARGET, sources.ANOTHER, sources.ORDINARY}),
         )
@@ -104,7 +99,11 @@ class Runner:
                     waiting = self._round([*waiting, *bouts], arena)
             self._together(arena, late)
         arsenal.watch(Stage("measuring the network itself"))
-        clean = self._clean(examples)
+        classes = arsenal.workspace.problem.classes
+        networks = {name: unfailing(each, classes) for name, each in arsenal.networks.items()}
+        labels = examples.labels.cpu()
+        clean = {name: predict(each, examples.images) == labels for name, each in networks.items()}
+        target, reference = networks.pop(TARGET), networks.pop(REFERENCE)
         return Findings(
             facts=facts,
             settings=settings,
@@ -112,17 +111,13 @@ class Runner:
             source_clean=clean,
             tried={key: tuple(found) for key, found in self.tried.items()},
             extra=extra,
-            compared=dict(self._compared(examples, clean)),
+            compared=dict(compared(arsenal, examples, clean)),
             missing=arsenal.missing,
             too_long=arsenal.too_long,
             probes=probe(
-                self._unfailing(arsenal.networks[TARGET]),
-                self._unfailing(arsenal.networks[REFERENCE]),
-                {
-                    name: self._unfailing(found)
-                    for name, found in arsenal.networks.items()
-                    if name not in (REFERENCE, TARGET)
-                },
+                target,
+                reference,
+                networks,
                 examples,
                 attackers.pgd(settings),
                 measured=self.probing(),
@@ -139,37 +134,6 @@ class Runner:
                 arsenal.get([name])
         return arsenal.networks.get(name)
 
-    def _require_answers(self, examples: Examples) -> None:
-        """Everything asks reference and target: no audit where they fail at the images as they are."""
-        for name in (REFERENCE, TARGET):
-            found = self.arsenal.networks[name]
-            if not found.foreign:
-                continue
-            images = pixels(examples.images)
-            try:
-                fault = fault_alone(found.network, images[:FEW].to(device_of(found.network)))
-                if fault is None:
-                    input_gradients(found.network, images, examples.labels)
-            except Exception as error:  # a user's code may raise anything
-                fault = fault_of(error)
-            if fault is not None:
-                raise UserError(
-                    f"it cannot be asked about the audited images: {fault}",
-                    where=name,
-                    remedy="a network that gives every image, by itself, its logits, and has its derivative",
-                )
-
-    def _require_gradients(self, examples: Examples) -> None:
-        """Everything begins with the reference's gradients: no audit without them."""
-        reference = self.arsenal.networks[REFERENCE].network
-        found = input_gradients(reference, pixels(examples.images), examples.labels)
-        if broken := int((~found.flatten(1).isfinite()).any(1).sum()):
-            raise UserError(
-                f"its input gradients are not finite at {broken} of {len(found)} audited images",
-                where="the reference",
-                remedy="preprocessing that has a derivative everywhere, such as a root of a number above 0",
-            )
-
     def _together(self, arena: Field, late: bool) -> None:
         """Every attacker who joins his sources, on all of them together."""
         arsenal, settings = self.arsenal, self.arsenal.settings
@@ -183,15 +147,6 @@ class Runner:
                     # Of sources that could be joined only now, nothing was tried before.
                     if bout.late == late or (late and not there):
                         self._round([(attacker.key, bout)], arena)
-
-    def _field(self, examples: Examples, target: Named) -> Field:
-        return Field(
-            examples=examples,
-            identity=fingerprint("audited/1", self.arsenal.workspace.split_name, len(examples)),
-            target=target,
-            seed=self.seed,
-            artefacts=self.arsenal.workspace.artefacts,
-        )
 
     def _round(self, bouts: list[tuple[str, Bout]], arena: Field) -> list[tuple[str, Bout]]:
         """Bouts of several attackers: their sources trained together where they are trained, then fought.
@@ -275,62 +230,6 @@ class Runner:
                 else:
                     yield Tried(attempt, held)
             arsenal.watch(Ended("more"))
-
-    def _clean(self, examples: Examples) -> dict[str, Tensor]:
-        """Whether each source is right on the images."""
-        labels = examples.labels.cpu()
-        networks = self.arsenal.networks
-        return {
-            name: predict(self._unfailing(each), examples.images) == labels for name, each in networks.items()
-        }
-
-    def _unfailing(self, found: Named) -> nn.Module:
-        """The network; of somebody else's code, one whose failures are answers that are NaN."""
-        classes = self.arsenal.workspace.problem.classes
-        return Unfailing(found.network, classes).eval() if found.foreign else found.network
-
-    def _compared(self, examples: Examples, clean: Mapping[str, Tensor]) -> Iterator[tuple[str, Compared]]:
-        """The twin and the surrogates as targets themselves: is it the recipe, and is it the seed?"""
-        target, networks = self.arsenal.target, self.arsenal.networks
-        attempt = Attempt(source=REFERENCE, attack=attackers.pgd(self.arsenal.settings))
-        reference = networks[REFERENCE]
-        once = cache(lambda: self._field(examples, reference).crafted(attempt, reference))
-        for name, task in self.arsenal.tasks.items():
-            kin = task.architecture == target.architecture or task.objective == target.objective
-            if name not in networks or not kin:
-                continue
-            held = attempted(attempt, reference, self._field(examples, networks[name]), once)
-            if isinstance(held, str):
-                self.arsenal.missing[f"{name} on the reference's examples"] = held
-                continue
-            yield (
-                name,
-                Compared(
-                    clean=clean[name],
-                    adversarial=held.right,
-                    architecture=deployed_architecture(task, self.arsenal.workspace),
-                    objective=task.objective,
-                    epochs=task.epochs,
-                ),
-            )
-
-
-def attempted(
-    attempt: Attempt, source: Named, arena: Field, crafted: Callable[[], Crafted] | None = None
-) -> Held | str:
-    """What comes of an attempt, or why it cannot be made on that source; see `Field.attempt`."""
-    # Of AutoAttack a part goes without gradients.
-    climbs = attempt.way in ("gradient", "reversed") and attempt.attack.name != "autoattack"
-    if climbs and is_blind(source.network):
-        return f"{attempt.attack.name} needs gradients, and the network has none"
-    try:
-        return arena.attempt(attempt, source, crafted)
-    except FloatingPointError as error:
-        return str(error)
-    except Exception as error:  # a user's code may raise anything; our own networks' errors are ours
-        if not any(each is not None and each.foreign for each in (source, arena.target, arena.ordinary)):
-            raise
-        return fault_of(error)
 
 
 def sample(test: Examples, count: int, seed: int) -> Examples:
