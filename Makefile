@@ -26,8 +26,8 @@ install-dev: .venv/installed-dev  ## the same, with what tests and checks need
 demo: install  ## the main job on real images, in minutes; goes on where it was interrupted
 	@if [ -e runs/demo/study.yaml ]; then $(BIN)/contragrad resume runs/demo; else $(BIN)/contragrad demo --out runs/demo; fi
 
-# A process for each core, with a thread each; a file's tests share what they make.
-TEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# A process for each core, with a thread each; a file's tests share what they make. The order is tests/conftest.py's.
+TEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: install-dev  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python $(TEST)
