@@ -14,8 +14,10 @@ from contragrad.audit import attackers, sources
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET
 from contragrad.audit.attempts import Attempt, Held
 from contragrad.audit.facts import Compared, Facts, Tried
+from contragrad.audit.filters import Behind
 from contragrad.audit.findings import Findings
-from contragrad.audit.probes import Probes
+from contragrad.audit.planted import Fooled
+from contragrad.audit.probes import Disturbed, Probes
 from contragrad.audit.settings import AuditSettings
 from contragrad.evaluate import Share
 from contragrad.settings.choices import Objective
@@ -177,12 +179,12 @@ PROBES = Probes(
     },
     aligned_nearby=torch.linspace(-0.85, 0.15, IMAGES),
     aligned_on_path=torch.linspace(-0.8, 0.2, IMAGES),
-    corruptions={"noise": (first(930), first(950))},
+    corruptions={"noise": Disturbed(first(930), first(950))},
     filters={
-        "jpeg": (Share(500, 940), Share(930, 940)),
-        "bilateral": (Share(600, 940), Share(935, 940)),
+        "jpeg": Behind(Share(500, 940), Share(930, 940)),
+        "bilateral": Behind(Share(600, 940), Share(935, 940)),
     },
-    planted=(500, 500, 0),
+    planted=Fooled(500, 500, 0),
 )
 
 COMPARED = {

@@ -23,6 +23,7 @@ from contragrad.audit.checks.every import judged
 from contragrad.audit.facts import Tried
 from contragrad.audit.figures import alignment, attacks_of, by_queries, matrix, tenfold
 from contragrad.audit.findings import Findings
+from contragrad.audit.planted import Fooled
 from contragrad.audit.plots import PICTURES, curve, draw_alignment
 from contragrad.audit.shown import matrix_table, printed
 from contragrad.audit.standing import deciding, defeated_by, l2_doubt, l2_standing, standing_of, withstood
@@ -147,7 +148,7 @@ def test_a_network_without_gradients_has_no_cosines(tmp_path: Path) -> None:
 
 def test_the_verdict_says_when_the_attacks_are_in_doubt() -> None:
     assert "in doubt" not in verdict.verdict(sound())
-    text = verdict.verdict(probed(sound(), deterministic=False, planted=(500, 0, 0)))
+    text = verdict.verdict(probed(sound(), deterministic=False, planted=Fooled(500, 0, 0)))
     assert "The attacks themselves are in doubt" in text
     assert text.endswith("see 7, 12.")
 

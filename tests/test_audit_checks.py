@@ -21,7 +21,10 @@ from contragrad.audit.checks.claim import gain
 from contragrad.audit.checks.every import CHECKS, judged
 from contragrad.audit.checks.transfer import KINDS
 from contragrad.audit.facts import Tried
+from contragrad.audit.filters import Behind
 from contragrad.audit.findings import Findings
+from contragrad.audit.planted import Fooled
+from contragrad.audit.probes import Disturbed
 from contragrad.audit.statistics import said
 from contragrad.evaluate import Share
 from contragrad.settings.config import AttackSettings
@@ -199,7 +202,7 @@ CLEAN_AT_CHANCE: Change = lambda findings: replace(findings, clean=first(110))  
 
 def filters_fooled(**counts: tuple[int, int]) -> Change:
     """The reference behind filters, fooled on so many of 940 images without and with knowledge of each."""
-    shares = {name: (Share(first, 940), Share(second, 940)) for name, (first, second) in counts.items()}
+    shares = {name: Behind(Share(first, 940), Share(second, 940)) for name, (first, second) in counts.items()}
     return lambda findings: probed(findings, filters=shares)
 
 
@@ -256,8 +259,8 @@ FAILS: list[tuple[int, str, Change]] = [
     ),
     (11, "perturbations are short", fooling("reference", 20, length=0.49)),
     (11, "they are no longer than noise, where PGD starts", noisy(3, length=0.95)),
-    (12, "an image that can be fooled is not", lambda found: probed(found, planted=(500, 489, 0))),
-    (12, "an image that cannot be fooled is", lambda found: probed(found, planted=(500, 500, 1))),
+    (12, "an image that can be fooled is not", lambda found: probed(found, planted=Fooled(500, 489, 0))),
+    (12, "an image that cannot be fooled is", lambda found: probed(found, planted=Fooled(500, 500, 1))),
     (13, "queries fool more than the white box", fooling("white box", 684)),
     (13, "noise does", lambda found: noisy(150)(fought(found, "white box", 20))),
     (13, "one step does", lambda found: fought(fought(found, "queries", 3), "white box", 400)),
@@ -292,7 +295,7 @@ FAILS: list[tuple[int, str, Change]] = [
     (
         27,
         "a disturbance costs it more",
-        lambda found: probed(found, corruptions={"noise": (first(830), first(950))}),
+        lambda found: probed(found, corruptions={"noise": Disturbed(first(830), first(950))}),
     ),
     (28, "its weights are gone", lambda found: known(found, weights="nowhere.safetensors")),
     (28, "its weights are a folder", lambda found: known(found, weights="/")),
@@ -466,7 +469,7 @@ UNKNOWNS: list[tuple[int, str, Change]] = [
     (10, "nothing was transferred", lambda found: only(found, "white box")),
     (11, "the reference was not attacked", left_out("reference")),
     (11, "noise was not tried", NOTHING_EXTRA),
-    (12, "nothing can be fooled", lambda found: probed(found, planted=(0, 0, 0))),
+    (12, "nothing can be fooled", lambda found: probed(found, planted=Fooled(0, 0, 0))),
     (13, "the white box was not run", left_out("white box")),
     (13, "nobody else was run", lambda found: with_starts(900)(only(found, "white box"))),
     (13, "PGD was not run", lambda found: without_attack("white box", "linf-pgd")(found)),
@@ -550,7 +553,7 @@ UNKNOWNS: list[tuple[int, str, Change]] = [
     (
         27,
         "a disturbance may cost it more",
-        lambda found: probed(found, corruptions={"noise": (first(870), first(950))}),
+        lambda found: probed(found, corruptions={"noise": Disturbed(first(870), first(950))}),
     ),
     (29, "something was left out", missing(densenet121="it would take about 90 minutes, and 2 were left")),
     (
@@ -592,7 +595,7 @@ def any_findings(draw: st.DrawFn) -> Findings:
         zero_gradients=draw(st.sampled_from((0.0, 1.0))),
         gradient_ratio=draw(st.sampled_from((0.0, 1.0, float("inf"), float("nan")))),
         images=draw(st.sampled_from((5, IMAGES))),
-        planted=draw(st.sampled_from(((0, 0, 0), (9, 9, 0), (9, 0, 9)))),
+        planted=draw(st.sampled_from((Fooled(0, 0, 0), Fooled(9, 9, 0), Fooled(9, 0, 9)))),
     )
 
 

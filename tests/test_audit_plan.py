@@ -29,7 +29,7 @@ from contragrad.audit.bouts import (
     rounds,
 )
 from contragrad.audit.braced import Braced
-from contragrad.audit.probes import cosines
+from contragrad.audit.input_gradients import cosines
 from contragrad.audit.runner import PROBING, Runner, sample
 from contragrad.audit.settings import AuditSettings
 from contragrad.audit.sources import ensemble, strangers

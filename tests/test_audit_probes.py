@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from contragrad.audit.probes import cosines, planted, probe
+from contragrad.audit.input_gradients import cosines
+from contragrad.audit.planted import planted
+from contragrad.audit.probes import probe
 from contragrad.audit.sources import DISTILLED
 from contragrad.data.dataset import Examples
 from contragrad.evaluate import Share

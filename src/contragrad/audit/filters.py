@@ -1,6 +1,7 @@
 """Image filters before the reference, a cheap defence, under attackers who know of them and who do not."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -10,6 +11,18 @@ from contragrad.defences import FILTERS, Filter, Filtered
 from contragrad.evaluate import Share
 from contragrad.networks.inference import predict
 from contragrad.settings.config import AttackSettings
+
+
+class Behind(NamedTuple):
+    """Of the images that a filtered network classifies correctly, those that fool it.
+
+    Args:
+        unaware: crafted on the network alone.
+        aware: crafted through the filter.
+    """
+
+    unaware: Share
+    aware: Share
 
 
 class PassedThrough(nn.Module):
@@ -33,7 +46,7 @@ class PassedThrough(nn.Module):
 
 def filtered(
     reference: nn.Module, examples: Examples, attack: AttackSettings, *, seed: int
-) -> Mapping[str, tuple[Share, Share]]:
+) -> Mapping[str, Behind]:
     """What the reference behind each filter is worth.
 
     Args:
@@ -41,10 +54,6 @@ def filtered(
         examples: N images; filters are for those of 1 or 3 channels, and of others there is nothing to say.
         attack: by which examples are crafted.
         seed: names what is drawn.
-
-    Returns:
-        For each filter: of the images that the filtered reference classifies correctly, those that fool it
-        although they were crafted on the reference alone, and those that do so crafted through the filter.
     """
     images, labels = pixels(examples.images), examples.labels
     if images.shape[1] not in (1, 3):
@@ -55,5 +64,5 @@ def filtered(
         network = Filtered(reference, each)
         aware = craft(PassedThrough(reference, each), images, labels, attack, seed=seed)
         right, first, second = (predict(network, shown) == labels.cpu() for shown in (images, unaware, aware))
-        found[name] = (Share.of(~first, right), Share.of(~second, right))
+        found[name] = Behind(Share.of(~first, right), Share.of(~second, right))
     return found

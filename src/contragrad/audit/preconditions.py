@@ -7,7 +7,7 @@ from torch import nn
 from contragrad.audit.attackers import REFERENCE, TARGET
 from contragrad.audit.attempts import Named
 from contragrad.audit.braced import FEW, fault_of
-from contragrad.audit.probes import gradients
+from contragrad.audit.input_gradients import gradients
 from contragrad.data.dataset import Examples, pixels
 from contragrad.errors import UserError
 from contragrad.networks.inference import device_of, fault_alone

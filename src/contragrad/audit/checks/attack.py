@@ -139,13 +139,14 @@ def lengths(findings: Findings) -> Result:
 
 def planted(findings: Findings) -> Result:
     """PGD fools a linear network just where theory says."""
-    can, did, against = findings.probes.planted
-    if not can:
+    found = findings.probes.planted
+    if not found.can:
         return unknown("no image of the linear network can be fooled at this epsilon")
     figure = (
-        f"of {can} images of a linear network that can be fooled, PGD fools {did}; {against} against theory"
+        f"of {found.can} images of a linear network that can be fooled, PGD fools {found.did}; "
+        f"{found.against} against theory"
     )
-    return decided(did >= (1 - SLACK) * can and not against, figure)
+    return decided(found.did >= (1 - SLACK) * found.can and not found.against, figure)
 
 
 CHECKS: tuple[Check, ...] = (

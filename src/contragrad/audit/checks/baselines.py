@@ -95,12 +95,12 @@ def filters(findings: Findings) -> Result:
         return unknown("no image is classified correctly")
     figure = f"PGD on the reference fools the network on {said(mine)}; behind a filter, the reference: "
     figure += "; ".join(
-        f"{name} {said(unaware)}, {said(aware)} by an attacker who knows of it"
-        for name, (unaware, aware) in found.items()
+        f"{name} {said(behind.unaware)}, {said(behind.aware)} by an attacker who knows of it"
+        for name, behind in found.items()
     )
-    if any((aware.share or 0.0) < (unaware.share or 0.0) for unaware, aware in found.values()):
+    if any((each.aware.share or 0.0) < (each.unaware.share or 0.0) for each in found.values()):
         return unknown(f"{figure}; to know of a filter did not help, so that attack is too weak")
-    better = [_fewer(mine, unaware) for unaware, _ in found.values()]
+    better = [_fewer(mine, each.unaware) for each in found.values()]
     if None in better and False not in better:
         return unknown(f"{figure}; the intervals overlap")
     return decided(all(better), figure)
@@ -140,8 +140,9 @@ def disturbances(findings: Findings) -> Result:
     Of the same images, before and after.
     """
     its_clean, parts, more = findings.source_clean[REFERENCE], [], []
-    for name, (mine, its) in findings.probes.corruptions.items():
-        lost, its_lost = findings.clean.float() - mine.float(), its_clean.float() - its.float()
+    for name, disturbed in findings.probes.corruptions.items():
+        lost = findings.clean.float() - disturbed.target.float()
+        its_lost = its_clean.float() - disturbed.reference.float()
         low, high = mean_interval(lost - its_lost)
         parts.append(
             f"{name}: {100 * float(lost.mean()):.1f} points lost, the reference "
