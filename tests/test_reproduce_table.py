@@ -28,6 +28,7 @@ from contragrad.reproduce.figures import Crafted, Figures, Measured
 from contragrad.reproduce.grounds import grounds
 from contragrad.reproduce.paired import Pair
 from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.shown import as_text, in_a_file, printed
 from contragrad.settings.choices import AttackName
 from contragrad.settings.config import AttackSettings
 from reproductions import DEFINITION, TEXT, hold_all, seeds
@@ -82,7 +83,7 @@ def test_a_worst_case_is_shown_with_what_it_is_of(setup: Setup) -> None:
     assert list(found["columns"]) == ["clean", "attacked", "worst"]
     assert found["columns"]["worst"]["worst_of"] == ["clean", "attacked"]
     assert found["networks"]["NE+GM 1"]["worst"]["mean"] == 0.45
-    assert "worst: images that are right in each of clean, attacked" in table.printed(found)
+    assert "worst: images that are right in each of clean, attacked" in printed(found)
 
 
 def test_one_seed_is_told_as_it_was_measured(setup: Setup) -> None:
@@ -120,10 +121,10 @@ def test_how_long_networks_were_trained_is_told_where_it_is_known(setup: Setup) 
         assert entry.items() >= {**alike, "flat": flat}.items()
         assert entry["fitness"] == list(course.fitness)
     kept = "NE+GM 1 3 of 4; NE+GM 2 3 of 4, flat; reference+GM 3 of 4, not flat"
-    assert f"epoch whose weights were kept, of those trained, cifar10, seed 4: {kept}" in table.printed(found)
+    assert f"epoch whose weights were kept, of those trained, cifar10, seed 4: {kept}" in printed(found)
     without = content(DEFINITION, [setup], [FIRST])
     assert "curves" not in without
-    assert "weights were kept" not in table.printed(without)
+    assert "weights were kept" not in printed(without)
 
 
 def test_several_seeds_have_a_mean_and_a_range_and_each_its_own_interval(setup: Setup) -> None:
@@ -159,7 +160,7 @@ def test_a_network_that_is_missing_in_every_seed_has_no_figure(setup: Setup) -> 
         "range": None,
         "interval": None,
     }
-    text = table.printed(found)
+    text = printed(found)
     assert line("NE+GM 1", text) == ["NE+GM 1", "57.8 | –", "– | –"]
     for seed in (0, 1):
         assert text.count(f"no figure: {DIVERGED}, seed {seed}") == 1
@@ -184,7 +185,7 @@ def test_every_columns_examples_are_described(setup: Setup) -> None:
     assert first["source_clean_accuracy"]["hits"] == 120
     assert first["source_fooling_rate"] == {"hits": 90, "count": 120, "interval": wilson(90, 120)}
     found["columns"]["attacked"]["crafted"] = [first, second]
-    said = in_one_line(table.printed(found))
+    said = in_one_line(printed(found))
     assert "attacked: linf-pgd on reference, ε 8/255, 3/255, 10 steps, random start; " in said
     assert "the source classifies 60.0, 0.0 % of clean images correctly" in said
     assert "and is fooled on 75.0, – % of those" in said
@@ -212,10 +213,10 @@ def test_of_an_attack_only_what_it_reads_is_kept_and_said(name: AttackName, text
         **{key: value if key in read else None for key, value in whole.items()},
     }
     expected = f"attacked: {name} on reference, ε 8/255{text}; the source"
-    assert expected in in_one_line(table.printed(found))
+    assert expected in in_one_line(printed(found))
     # Older tables have what an attack does not read too.
     kept |= whole
-    assert expected in in_one_line(table.printed(found))
+    assert expected in in_one_line(printed(found))
 
 
 def test_a_radius_is_said_in_grey_levels_where_older_tables_have_it_reduced(setup: Setup) -> None:
@@ -223,26 +224,26 @@ def test_a_radius_is_said_in_grey_levels_where_older_tables_have_it_reduced(setu
     crafted = replace(FIRST.crafted["attacked"], attack=attack)
     overridden = replace(setup, overrides=("--attack.epsilon=15/255", "--attack.step_size=5/255"))
     found = content(DEFINITION, [overridden], [replace(FIRST, crafted={"attacked": crafted})])
-    said = in_one_line(table.printed(found))
+    said = in_one_line(printed(found))
     assert "ε 12/255, 10 steps of 3/255, random start; " in said
     assert "attack.epsilon 15/255, " in said
     assert "attack.step_size 5/255, " in said
     found["columns"]["attacked"]["crafted"][0]["attack"] |= {"epsilon": "4/85", "step_size": "1/85"}
-    assert in_one_line(table.printed(found)) == said
+    assert in_one_line(printed(found)) == said
 
 
 def test_one_step_is_no_steps(setup: Setup) -> None:
     crafted = replace(FIRST.crafted["attacked"], attack=AttackSettings(steps=1, random_start=False))
     found = content(DEFINITION, [setup], [replace(FIRST, crafted={"attacked": crafted})])
-    assert "ε 8/255, 1 step; " in in_one_line(table.printed(found))
+    assert "ε 8/255, 1 step; " in in_one_line(printed(found))
 
 
 def test_a_column_without_examples_says_so(setup: Setup) -> None:
     found = content(DEFINITION, seeds(setup, 0, 1), [replace(FIRST, crafted={}), FIRST])
     assert found["columns"]["attacked"]["crafted"][0] is None
-    assert "attacked: linf-pgd on reference" in table.printed(found)
+    assert "attacked: linf-pgd on reference" in printed(found)
     found = content(DEFINITION, [setup], [replace(FIRST, crafted={})])
-    assert "attacked: no examples" in table.printed(found)
+    assert "attacked: no examples" in printed(found)
 
 
 def test_a_share_of_no_images_is_no_share(setup: Setup) -> None:
@@ -253,7 +254,7 @@ def test_a_share_of_no_images_is_no_share(setup: Setup) -> None:
     assert entry["mean"] is None
     both = content(DEFINITION, seeds(setup, 0, 1), [nothing, FIRST])
     assert both["networks"]["reference"]["clean"]["mean"] == 0.6
-    assert line("reference", table.printed(found))[1] == "50.0 | –"
+    assert line("reference", printed(found))[1] == "50.0 | –"
 
 
 Part = tuple[int, int]
@@ -297,7 +298,7 @@ def test_a_table_is_read_as_it_was_written(setup: Setup, tmp_path: Path) -> None
     again = table.read(path)
     assert again is not None
     assert again == json.loads(json.dumps(found))
-    assert table.printed(again) == table.printed(found)
+    assert printed(again) == printed(found)
     other = tmp_path / "other.json"
     table.write(again, other)
     assert other.read_bytes() == path.read_bytes()
@@ -331,7 +332,7 @@ def bounds(hits: int, count: int) -> str:
 
 
 def test_published_stands_before_measured_in_per_cent(setup: Setup) -> None:
-    text = table.printed(content(DEFINITION, [setup], [FIRST]))
+    text = printed(content(DEFINITION, [setup], [FIRST]))
     assert line("reference", text) == [
         "reference",
         f"50.0 | 60.0 {bounds(120, 200)}",
@@ -360,7 +361,7 @@ def test_a_figure_whose_source_is_hardly_fooled_is_marked(
     setup: Setup, hits: Sequence[int], marked: bool
 ) -> None:
     found = content(DEFINITION, seeds(setup, *range(len(hits))), [strong(each) for each in hits])
-    text = table.printed(found)
+    text = printed(found)
     for row in ("reference", "NE+GM 1", "NE 1 without GM"):
         assert not line(row, text)[1].endswith("*"), "nobody crafted the clean images"
         assert line(row, text)[2].endswith(" *") == marked
@@ -374,13 +375,13 @@ def test_a_source_that_was_to_keep_its_accuracy_is_not_called_weak_for_it(setup:
     found = content(calibrated, [setup], [replace(strong(60), figures=figures)])
     assert found["columns"]["attacked"]["calibrated"] is True
     assert "calibrated" not in found["columns"]["clean"]
-    said = table.printed(found)
+    said = printed(found)
     assert not any(cell.endswith("*") for row in calibrated.networks for cell in line(row, said))
     assert said.count("attacked: no * at such figures: their ε is the one at which") == 1
     assert "* the source of such" not in said
     # What an older table does not know it cannot say.
     del found["columns"]["attacked"]["calibrated"]
-    assert line("NE+GM 1", table.printed(found))[2].endswith(" *")
+    assert line("NE+GM 1", printed(found))[2].endswith(" *")
 
 
 TWO_CALIBRATED = parse(
@@ -409,20 +410,20 @@ def test_a_source_that_could_not_be_brought_to_its_published_accuracy_is_called_
     )
     beyond = replace(found, calibration={None: far, "mnist": near})
     shown = content(TWO_CALIBRATED, seeds(setup, 0, 1), [found, beyond])
-    said = table.printed(shown)
+    said = printed(shown)
     _, here, digits = line("reference", said)
     assert here.endswith(" *")
     assert not digits.endswith("*")
     assert "* the source of such" in said
     assert "here: no *" not in said
     assert "digits: no * at such figures" in said
-    assert "*" not in line("reference", table.printed(content(TWO_CALIBRATED, [setup], [found])))[1]
+    assert "*" not in line("reference", printed(content(TWO_CALIBRATED, [setup], [found])))[1]
     # Older tables have one calibration a seed, of the only data set.
     older = [{key: each[0][key] for key in each[0] if key != "data"} for each in shown["calibration"]]
-    said = table.printed(shown | {"calibration": older})
+    said = printed(shown | {"calibration": older})
     assert all(cell.endswith(" *") for cell in line("reference", said)[1:])
     assert "no *" not in said
-    assert "no *" in table.printed(shown | {"calibration": [None, None]})
+    assert "no *" in printed(shown | {"calibration": [None, None]})
 
 
 OWN = parse(
@@ -476,7 +477,7 @@ def test_the_success_on_each_rows_own_source_is_kept_and_the_weak_ones_are_marke
     assert "source_fooling_rate" not in rows["reference"]["clean"]
     assert "source_fooling_rate" not in rows["reference"]["worst"]
     table.write(found, tmp_path / "table.json")
-    text = table.printed(table.read(tmp_path / "table.json") or {})
+    text = printed(table.read(tmp_path / "table.json") or {})
     marked = {name: [cell.endswith(" *") for cell in line(name, text)[1:]] for name in OWN.networks}
     # How often the network itself is fooled is the white box's figure, and no weakness of its source.
     assert marked == {
@@ -493,7 +494,7 @@ def test_the_success_on_each_rows_own_source_is_kept_and_the_weak_ones_are_marke
 
 
 def test_a_figure_that_is_not_there_has_no_mark(setup: Setup) -> None:
-    text = table.printed(content(OWN, [setup], [own_sources(95, 40, None)]))
+    text = printed(content(OWN, [setup], [own_sources(95, 40, None)]))
     assert line("NE 1 without GM", text)[3:] == ["– | –", "– | –"]
 
 
@@ -502,14 +503,14 @@ def test_an_older_table_that_does_not_have_each_rows_success_is_printed_as_it_wa
     for row in found["networks"].values():
         for entry in row.values():
             entry.pop("source_fooling_rate", None)
-    text = table.printed(found)
+    text = printed(found)
     assert "*" not in text
     assert "adaptive: linf-pgd on surrogate (the weakest row's)" in text
     assert "40.0 % of those" in text
 
 
 def test_several_seeds_are_read_with_their_range(setup: Setup) -> None:
-    text = table.printed(content(DEFINITION, seeds(setup, 4, 2), [FIRST, SECOND]))
+    text = printed(content(DEFINITION, seeds(setup, 4, 2), [FIRST, SECOND]))
     assert line("NE+GM 1", text)[1] == "57.8 | 62.5 ± 3.5 (60.0–65.0)"
     assert (
         "mean, ± standard deviation and (range) over seeds 4, 2; 200 images; each seed's own interval "
@@ -520,15 +521,15 @@ def test_several_seeds_are_read_with_their_range(setup: Setup) -> None:
 
 def test_an_older_table_of_several_seeds_is_printed_without_the_interval_of_its_mean(setup: Setup) -> None:
     found = content(DEFINITION, seeds(setup, 4, 2), [FIRST, SECOND])
-    expected = table.printed(found)
+    expected = printed(found)
     for row in found["networks"].values():
         for entry in row.values():
             entry["interval"] = [0.1, 0.2]
-    assert table.printed(found) == expected
+    assert printed(found) == expected
 
 
 def test_a_figure_of_one_seed_among_several_has_no_range(setup: Setup) -> None:
-    text = table.printed(content(DEFINITION, seeds(setup, 0, 1), [FIRST, WITHOUT]))
+    text = printed(content(DEFINITION, seeds(setup, 0, 1), [FIRST, WITHOUT]))
     assert line("NE+GM 1", text)[1] == "57.8 | 65.0"
     assert "(55.0–60.0)" in line("reference", text)[1]
 
@@ -536,7 +537,7 @@ def test_a_figure_of_one_seed_among_several_has_no_range(setup: Setup) -> None:
 def test_a_seed_in_which_no_image_counts_gives_neither_a_range_nor_a_number_of_images(setup: Setup) -> None:
     empty: Figures = {"reference": {"clean": Share(0, 0), "attacked": DIVERGED}}
     nothing = replace(FIRST, figures=FIRST.figures | empty)
-    text = table.printed(content(DEFINITION, seeds(setup, 0, 1), [FIRST, nothing]))
+    text = printed(content(DEFINITION, seeds(setup, 0, 1), [FIRST, nothing]))
     assert line("reference", text)[1] == "50.0 | 60.0"
     assert "over seeds 0, 1; 200 images; " in in_one_line(text)
 
@@ -570,20 +571,20 @@ def test_the_calibrated_epsilon_of_each_seed_is_said(setup: Setup) -> None:
             }
         ],
     ]
-    said = in_one_line(table.printed(shown))
+    said = in_one_line(printed(shown))
     first = "ε, seed 0: 3/255, where the reference classifies 9.1 % of the validation images correctly; "
     assert f"{first}published 8.8 % calibrated" in said
     assert "published 8.8 %, which no ε reaches that was tried" in said
     # Older tables have one a seed, or none.
     older = [{key: value for key, value in each.items() if key != "data"} for (each,) in shown["calibration"]]
-    assert in_one_line(table.printed(shown | {"calibration": older})) == said
-    assert "calibrated ε" not in table.printed(shown | {"calibration": [None, None]})
+    assert in_one_line(printed(shown | {"calibration": older})) == said
+    assert "calibrated ε" not in printed(shown | {"calibration": [None, None]})
 
 
 def test_calibrated_epsilons_of_several_data_sets_are_said_with_them(setup: Setup) -> None:
     near = Calibration(greys=3, target=0.088, reached=0.091, images="validation")
     found = replace(FIRST, calibration={None: near, "mnist": replace(near, greys=20)})
-    said = in_one_line(table.printed(content(DEFINITION, [setup], [found])))
+    said = in_one_line(printed(content(DEFINITION, [setup], [found])))
     assert "calibrated ε of cifar10, seed 0: 3/255, where" in said
     assert "calibrated ε of mnist, seed 0: 20/255, where" in said
 
@@ -600,7 +601,7 @@ def test_recorded_tables_are_still_printed(path: Path) -> None:
     recorded = table.read(path)
     assert recorded is not None
     file = io.StringIO()
-    Console(file=file, width=500).print(table.as_text(recorded))
+    Console(file=file, width=500).print(as_text(recorded))
     text = file.getvalue()
     # A title is as wide as its table.
     assert f"{recorded['table']}, scale {recorded['scale']}: {recorded['title']}" in in_one_line(text)
@@ -618,19 +619,17 @@ def test_a_second_look_at_the_test_images_is_said(setup: Setup) -> None:
     found = [FIRST, replace(SECOND, looks=2)]
     shown = content(DEFINITION, seeds(setup, 0, 1), found)
     assert shown["looks"] == 2
-    assert "the test images were measured 2 times, for different networks" in in_one_line(
-        table.printed(shown)
-    )
-    assert "different networks" not in table.printed(content(DEFINITION, [setup], [FIRST]))
+    assert "the test images were measured 2 times, for different networks" in in_one_line(printed(shown))
+    assert "different networks" not in printed(content(DEFINITION, [setup], [FIRST]))
 
 
 def test_shares_of_different_numbers_of_images_are_said_from_the_fewest_to_the_most(setup: Setup) -> None:
     found = measured(reference=[(600, 1000), (20, 150)], evolved=[(3, 500), (2, 300)])
-    assert "only]: 150 to 1,000 images" in in_one_line(table.printed(content(DEFINITION, [setup], [found])))
+    assert "only]: 150 to 1,000 images" in in_one_line(printed(content(DEFINITION, [setup], [found])))
 
 
 def test_what_is_printed_is_plain_text_without_trailing_blanks(setup: Setup) -> None:
-    text = table.printed(content(DEFINITION, [setup], [FIRST]))
+    text = printed(content(DEFINITION, [setup], [FIRST]))
     assert text.endswith("\n")
     assert "\x1b" not in text
     assert all(each == each.rstrip() for each in text.splitlines())
@@ -659,36 +658,36 @@ def test_a_name_of_somebodys_own_is_neither_markup_nor_what_a_terminal_obeys(set
     )
     shown = content(definition, [setup], [found])
     difference = protocols.as_text(protocols.difference(shown, shown))
-    for text in (table.printed(shown), table.in_a_file(difference)):
+    for text in (printed(shown), in_a_file(difference)):
         assert {sign for sign in text if not sign.isprintable()} == {"\n"}
         for name in ("clean [test]", r"[/test] \x1b[31m", r"both [/i]\x07"):
             assert text.count(f" {name} ┃") == 1
-    assert r"[/b]\x1b[2Jmine, reduced data" in table.printed(shown)
-    assert r"[/test] \x1b[31m: linf-pgd on reference" in table.printed(shown)
-    assert r"both [/i]\x07, beside reference on the same images: NE+GM 1 +0.5" in table.printed(shown)
+    assert r"[/b]\x1b[2Jmine, reduced data" in printed(shown)
+    assert r"[/test] \x1b[31m: linf-pgd on reference" in printed(shown)
+    assert r"both [/i]\x07, beside reference on the same images: NE+GM 1 +0.5" in printed(shown)
 
 
 def test_what_is_printed_does_not_depend_on_the_terminal(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = content(DEFINITION, [setup], [FIRST])
-    expected = table.printed(shown)
+    expected = printed(shown)
     for name, value in (("COLUMNS", "40"), ("TERM", "dumb"), ("NO_COLOR", "1")):
         monkeypatch.setenv(name, value)
-        assert table.printed(shown) == expected
+        assert printed(shown) == expected
 
 
 def test_colours_that_are_forced_do_not_reach_the_file(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "\x1b" not in table.printed(content(DEFINITION, [setup], [FIRST]))
+    assert "\x1b" not in printed(content(DEFINITION, [setup], [FIRST]))
 
 
 def test_a_narrow_terminal_loses_no_figure(setup: Setup) -> None:
     shown = content(DEFINITION, seeds(setup, 0, 1), [FIRST, SECOND])
     file = io.StringIO()
-    Console(file=file, width=60).print(table.as_text(shown))
+    Console(file=file, width=60).print(as_text(shown))
     for figure in ("62.5", "(60.0–65.0)", "12.5", "(10.0–15.0)", "57.8", "8.8"):
         assert figure in file.getvalue()
 
@@ -699,4 +698,4 @@ def test_a_table_of_which_every_network_is_missing_can_be_read(setup: Setup) -> 
     del text["networks"]["reference"]
     definition: Definition = parse("small", yaml.safe_dump(text, sort_keys=False))
     nothing = measured(evolved=[None, None], ordinary=[None, None])
-    assert "57.8 | –" in table.printed(content(definition, [setup], [nothing]))
+    assert "57.8 | –" in printed(content(definition, [setup], [nothing]))

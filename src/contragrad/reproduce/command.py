@@ -22,6 +22,7 @@ from contragrad.reproduce.figure4 import FIGURE4
 from contragrad.reproduce.figures import measured
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.shown import as_text, in_a_file, printed
 from contragrad.settings.choices import Scale
 from contragrad.watch.events import Idle, Stage, Watcher
 
@@ -162,10 +163,10 @@ def _title(plan: Plan) -> str:
 def _make(plan: Plan, console: Console, watch: Watcher) -> Content:
     """What is shown."""
     figures = {FIGURE3.name: (_figure3, figure3.as_text), FIGURE4.name: (_figure4, figure4.as_text)}
-    make, as_text = figures.get(plan.definition.name, (_table, table.as_text))
+    make, text_of = figures.get(plan.definition.name, (_table, as_text))
     content = plan.there or make(plan, watch)
     watch(Idle())
-    console.print(as_text(content))
+    console.print(text_of(content))
     _say("written" if plan.there is None else "kept as it was", plan.path, console)
     return content
 
@@ -174,7 +175,7 @@ def _compare(tables: Sequence[Content], paper: Plan, console: Console) -> None:
     """Shows and writes what the paper's protocol adds to the figures of the first table."""
     found = protocols.difference(*tables)
     shown, path = protocols.as_text(found), paper.path.with_name("difference.json")
-    write_text(path.with_suffix(".txt"), table.in_a_file(shown))
+    write_text(path.with_suffix(".txt"), in_a_file(shown))
     table.write(found, path)
     console.print(shown)
     _say("written", path, console)
@@ -183,7 +184,7 @@ def _compare(tables: Sequence[Content], paper: Plan, console: Console) -> None:
 def _table(plan: Plan, watch: Watcher) -> Content:
     found = [measured(plan.definition, setup, watch) for setup in plan.setups]
     shown = table.content(plan.definition, plan.grounds, found, identity=plan.identity)
-    write_text(_folder(plan) / "table.txt", table.printed(shown))
+    write_text(_folder(plan) / "table.txt", printed(shown))
     table.write(shown, plan.path)
     return shown
 

@@ -1,41 +1,24 @@
-"""A table over seeds, published beside measured: as a value, as JSON and as text."""
+"""A table over seeds, published beside measured: as a value and as JSON."""
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, stdev
 
-from rich.console import Console, Group
-from rich.table import Table
-from rich.text import Text
-
 from contragrad.attacks.library import settings_read
 from contragrad.errors import UserError
 from contragrad.evaluate import Share
 from contragrad.files import write_text
-from contragrad.legible import legible
 from contragrad.outside import LONGEST_JSON, from_json, read_text
-from contragrad.reproduce import curves, paired, provenance
+from contragrad.reproduce import curves
 from contragrad.reproduce.definition import ROW_SOURCES, DataName, Definition
-from contragrad.reproduce.epsilon import GREYS, Calibration
+from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.paired import entries
 from contragrad.reproduce.provenance import Content, told
-from contragrad.reproduce.strength import (
-    MARK,
-    UNMARKED,
-    WEAK,
-    calibrations,
-    examples,
-    is_calibrated,
-    is_weak,
-    own_sources,
-)
-from contragrad.run_folder.notes import LOOKS
 from contragrad.settings.checks import radius
 
 INTERVALS = "95 % Wilson intervals, of the sampling of the test images only"
@@ -149,123 +132,3 @@ def read(path: Path) -> Content | None:
     except (UserError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def as_text(table: Content) -> Group:
-    """The table for people: published beside measured, in per cent."""
-    shown = Table(
-        title=Text(legible(f"{table['table']}, scale {table['scale']}: {table['title']}"), "table.title"),
-        caption=Text(_caption(table), "table.caption"),
-        title_justify="left",
-    )
-    shown.add_column("network", overflow="fold")
-    for column in table["columns"]:
-        shown.add_column(Text(legible(column)), justify="right")
-    for name, row in table["networks"].items():
-        shown.add_row(
-            Text(legible(name)),
-            *(Text(_figure(row[column], weak=is_weak(table, row, column))) for column in table["columns"]),
-        )
-    lines = [examples(name, column) for name, column in table["columns"].items() if column["source"]]
-    lines += own_sources(table)
-    if any(is_weak(table, row, column) for row in table["networks"].values() for column in row):
-        lines.append(WEAK)
-    lines += [
-        f"{name}: {UNMARKED}" for name, column in table["columns"].items() if is_calibrated(table, column)
-    ]
-    lines += [
-        f"{name}: images that are right in each of {', '.join(column['worst_of'])}"
-        for name, column in table["columns"].items()
-        if "worst_of" in column
-    ]
-    lines += paired.lines(table)
-    lines += _missing(table)
-    lines += _calibrated(table)
-    lines += curves.lines(table)
-    lines += provenance.lines(table)
-    if table["looks"] > 1:
-        lines.append(LOOKS.format(table["looks"]))
-    # A definition of somebody's own has texts of theirs, as has a file that is there.
-    return Group(shown, Text(legible("\n".join(lines), lines=True)))
-
-
-def _caption(table: Content) -> str:
-    """What a cell shows."""
-    counts = _counts(table)
-    images = " to ".join(f"{count:,}" for count in sorted({counts[0], counts[-1]})) if counts else "no"
-    if len(table["seeds"]) == 1:
-        return f"published, then measured, in %; [{table['intervals']}]: {images} images"
-    return (
-        "published, then measured, in %: mean, ± standard deviation and (range) over seeds "
-        f"{', '.join(map(str, table['seeds']))}; {images} images; each seed's own interval stands in "
-        f"table.json ({table['intervals']})"
-    )
-
-
-def _calibrated(table: Content) -> list[str]:
-    """Each calibrated epsilon, and what it was chosen by."""
-    lines = []
-    for seed, found in zip(table["seeds"], table["calibration"], strict=True):
-        several = calibrations(found)
-        for each in several:
-            of = f" of {each['data']}" if len(several) > 1 else ""
-            clamped = ", which no ε reaches that was tried" if each["clamped"] else ""
-            lines.append(
-                f"calibrated ε{of}, seed {seed}: {each['greys']}/{GREYS}, where the reference classifies "
-                f"{100 * each['reached']:.1f} % of the {each['images']} images correctly; published "
-                f"{100 * each['target']:.1f} %{clamped}"
-            )
-    return lines
-
-
-def _missing(table: Content) -> list[str]:
-    """Why figures are missing, each reason once."""
-    reasons = {
-        f"no figure: {cell['missing']}, seed {seed}": None
-        for row in table["networks"].values()
-        for entry in row.values()
-        for seed, cell in zip(table["seeds"], entry["measured"], strict=True)
-        if "missing" in cell
-    }
-    return list(reasons)
-
-
-def _counts(table: Content) -> list[int]:
-    """The numbers of images that figures are shares of, in order."""
-    entries = (entry for row in table["networks"].values() for entry in row.values())
-    return sorted(cell["count"] for entry in entries for cell in _counted(entry))
-
-
-def _counted(entry: Content) -> list[Content]:
-    """The seeds' shares of any images at all."""
-    return [cell for cell in entry["measured"] if cell.get("count")]
-
-
-def _figure(entry: Content, *, weak: bool) -> str:
-    return f"{_plain_figure(entry)} {MARK}" if weak else _plain_figure(entry)
-
-
-def _plain_figure(entry: Content) -> str:
-    published = "–" if entry["published"] is None else f"{100 * entry['published']:.1f}"
-    if entry["mean"] is None:
-        return f"{published} | –"
-    figure = f"{published} | {100 * entry['mean']:.1f}"
-    if len(entry["measured"]) == 1:
-        low, high = (100 * bound for bound in entry["interval"])
-        return f"{figure} [{low:.1f}, {high:.1f}]"
-    if entry["deviation"] is None:
-        return figure
-    least, most = (100 * bound for bound in entry["range"])
-    return f"{figure} ± {100 * entry['deviation']:.1f} ({least:.1f}–{most:.1f})"
-
-
-def printed(table: Content) -> str:
-    """What `as_text` looks like in a file."""
-    return in_a_file(as_text(table))
-
-
-def in_a_file(shown: Group) -> str:
-    """What a text for people looks like in a file."""
-    file = io.StringIO()
-    Console(file=file, width=240, color_system=None, force_terminal=False).print(shown)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
