@@ -15,7 +15,7 @@ from PIL import Image
 from contragrad.evolution.genome import Cat, Conv, Genome, Pool, parse, sources
 from contragrad.evolution.shapes import Problem, halved, shapes
 from contragrad.networks.architectures import HAND_ENGINEERED
-from contragrad.pictures.draw import DASHED, architecture
+from contragrad.pictures.draw import DASHED, PADDED, architecture
 from strategies import CIFAR, MNIST, genomes, problems
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -66,7 +66,7 @@ def a_long_genome() -> Genome:
 def test_words_and_shapes_by_hand() -> None:
     drawing = Drawing(MIXED, MNIST, "a $title$ & more")
     assert [text for text in drawing.texts if text] == [
-        *("a $title$ & more", DASHED),
+        *("a $title$ & more", PADDED, DASHED),
         *("image", "1 x 28 x 28"),
         *("1", "conv 3x3, 16", "16 x 28 x 28"),
         *("2", "conv 5x5, 8, stride 2", "8 x 14 x 14"),

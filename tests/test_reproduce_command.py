@@ -27,7 +27,8 @@ from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3, Maps
 from contragrad.reproduce.figures import Measured
 from contragrad.run_folder.notes import LOOKS
-from contragrad.watch.events import nobody
+from contragrad.settings.choices import Scale
+from contragrad.watch.events import Event, Said, nobody
 from elsewhere import read_only
 from reproductions import hold_all
 
@@ -435,6 +436,42 @@ def test_figure_4_is_kept_like_a_table(setup: Setup, studies: Studies) -> None:
     assert again.splitlines()[-1].startswith("kept as it was: ")
     assert files(setup.out) == before
     assert "written" in said("figure4", replace(setup, overrides=("--search.generations=2",)))
+
+
+@pytest.mark.parametrize("what", ["figure3", "figure4"])
+def test_a_figure_whose_picture_was_lost_is_made_again(what: str, setup: Setup, studies: Studies) -> None:
+    text = said(what, setup)
+    before = files(setup.out)
+    for name in (name for name in before if name.endswith((".png", ".svg"))):
+        assert f"picture: {setup.out / name}\n" in text
+        (setup.out / name).unlink()
+        assert "written: " in said(what, setup)
+        assert files(setup.out).keys() == before.keys()
+
+
+def test_a_tables_text_that_was_lost_or_is_of_an_older_version_is_written_again(
+    setup: Setup, studies: Studies
+) -> None:
+    said("table5", setup)
+    before = files(setup.out)
+    path = setup.base / "table5" / "seeds-0" / "table.txt"
+    for spoil in (path.unlink, lambda: path.write_text("older")):
+        spoil()
+        assert "kept as it was" in said("table5", setup)
+        assert files(setup.out) == before
+    assert studies.asked == [("table5", 0)]
+
+
+@pytest.mark.parametrize(("scale", "hours"), [("smoke", False), ("reduced", True)])
+def test_hours_are_told_before_they_begin_and_where_they_were_measured(
+    scale: Scale, hours: bool, setup: Setup, studies: Studies
+) -> None:
+    events: list[Event] = []
+    for _ in range(2):
+        reproduce("table5", replace(setup, scale=scale), (0,), Console(file=io.StringIO()), events.append)
+    told = [each.text for each in events if isinstance(each, Said)]
+    assert [f"scale {scale} takes hours" in text for text in told] == [True] * hours
+    assert all(text.endswith("studies/tables/table5.yaml") for text in told)
 
 
 def test_all_makes_every_table_and_figure_of_the_paper(setup: Setup, studies: Studies) -> None:

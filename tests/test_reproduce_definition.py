@@ -136,11 +136,13 @@ RIVALS = {
     *(f"{whose}+orthogonal" for whose in ("reference", "NE 1")),
     *(f"{whose}+fixed-adversarial{more}" for whose in ("reference", "NE 1") for more in ("", "+GM")),
 }
+RETRAINED = {"random search+GM", "reference+orthogonal", "reference+fixed-adversarial"}
 OURS = {
     **dict.fromkeys(("table1", "table2", "table4", "table5"), UNDEFENDED | RIVALS),
     "table6": UNDEFENDED | RIVALS | {"NE+GM 2"},
     # Of architectures that are retrained on other data.
-    **dict.fromkeys(("table3", "table7"), UNDEFENDED),
+    "table3": UNDEFENDED | RETRAINED | {"reference+fixed-adversarial+GM"},
+    "table7": UNDEFENDED | RETRAINED,
 }
 
 
@@ -331,6 +333,13 @@ def test_a_wrong_definition_is_refused_by_the_place_that_is_wrong(
         parsed(content)
     assert caught.value.where == where
     assert caught.value.remedy
+
+
+def test_a_misspelt_network_is_answered_by_the_nearest_and_another_by_all() -> None:
+    for name, remedy in (("refrence+GM", "reference+GM"), ("nobody", f"one of: {'; '.join(RECIPES)}")):
+        with pytest.raises(UserError) as caught:
+            parsed(small(networks={name: None}))
+        assert caught.value.remedy == remedy
 
 
 def attacking(**attack: object) -> dict[str, Any]:

@@ -257,6 +257,13 @@ def expected(definition: Definition, world: World, name: str, column: Column) ->
     )
 
 
+def test_what_two_searches_have_found_alike_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    definition = read("table4")
+    assert measured(definition).alike == ()
+    monkeypatch.setattr(experiment, "searched", lambda *where: replace(FOUND, random=FOUND.evolved))
+    assert measured(definition).alike == (("NE+GM 1", "random search+GM"),)
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_every_figure_is_of_its_network_and_of_examples_of_its_source(name: str, world: World) -> None:
     definition = read(name)

@@ -1,5 +1,7 @@
 """Rows beside the baseline: counts, Holm's adjustment, and what a person reads."""
 
+import io
+import re
 from math import sqrt
 from statistics import mean, pstdev
 from typing import Any
@@ -8,9 +10,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy.stats import binomtest
 
-from contragrad.reproduce.paired import Pair, entries, holm, interval, lines, paired
+from contragrad.reproduce.paired import Pair, entries, holm, interval, paired, tables
 
 ANSWERS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 
@@ -98,9 +101,20 @@ def table(worst: bool, *pairs: Pair | None) -> dict[str, Any]:
         row["both"] = {"beside_baseline": told}
     return {
         "baseline": "base",
+        "seeds": list(range(len(pairs))),
         "columns": columns,
         "networks": {"base": {name: {} for name in columns}, "net": row},
     }
+
+
+def said(found: dict[str, Any]) -> list[list[str]]:
+    """The only table's title and its lines, cell by cell."""
+    (shown,) = tables(found)
+    file = io.StringIO()
+    Console(file=file, width=200).print(shown)
+    title, *rows = file.getvalue().splitlines()
+    cells = [[cell.strip() for cell in re.split("[│┃]", row)[1:-1]] for row in rows]
+    return [[title.strip()], *filter(None, cells)]
 
 
 ONE = Pair(gained=30, lost=10, count=200, p=0.0022)
@@ -110,28 +124,34 @@ SAID_OTHER = "-2.0 [-5.7, +1.8] (p 0.42)"
 
 
 def test_worst_cases_are_told_where_there_are_any_else_attacks_each_seed() -> None:
-    said, note = lines(table(True, ONE, OTHER))
-    assert said == f"both, beside base on the same images: net {SAID_ONE}, {SAID_OTHER}"
-    assert "Holm" in note
-    assert "of two trained networks, not of two methods" in note
-    said, _ = lines(table(False, None, OTHER))
-    assert said == f"attacked, beside base on the same images: net –, {SAID_OTHER}"
-    assert lines(table(True, None, None)) == []
+    assert said(table(True, ONE, OTHER)) == [
+        ["both, beside base on the same images"],
+        ["network", "seed 0", "seed 1"],
+        ["net", SAID_ONE, SAID_OTHER],
+    ]
+    assert said(table(False, None, OTHER)) == [
+        ["attacked, beside base on the same images"],
+        ["network", "seed 0", "seed 1"],
+        ["net", "–", SAID_OTHER],
+    ]
+    assert tables(table(True, None, None)) == []
 
 
 def test_older_tables_without_intervals_are_told_with_them() -> None:
     found = table(True, ONE, OTHER)
-    expected = lines(found)
+    expected = said(found)
     for pair in found["networks"]["net"]["both"]["beside_baseline"]:
         del pair["interval"]
         pair["half_width"] = 0.0
-    assert lines(found) == expected
+    assert said(found) == expected
 
 
 def test_where_no_image_differs_the_interval_has_a_width() -> None:
-    said, _ = lines(table(True, Pair(gained=0, lost=0, count=1000, p=1.0)))
-    assert said.endswith("net +0.0 [-0.2, +0.2] (p 1)")
+    found = table(True, Pair(gained=0, lost=0, count=1000, p=1.0))
+    assert said(found)[-1] == ["net", "+0.0 [-0.2, +0.2] (p 1)"]
 
 
 def test_without_a_baseline_nothing_is_told() -> None:
-    assert lines({"baseline": None, "columns": {"a": {"source": None}}, "networks": {"net": {"a": {}}}}) == []
+    assert (
+        tables({"baseline": None, "columns": {"a": {"source": None}}, "networks": {"net": {"a": {}}}}) == []
+    )

@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from contragrad.reproduce.protocols import as_text, difference
+from contragrad.evaluate import wilson
+from contragrad.reproduce.protocols import as_text, difference, newcombe
 
 FGSM = {"name": "fgsm", "steps": None, "step_size": None, "random_start": None}
+
+ACCURACY = {"measure": "accuracy"}
 
 SEPARATE: dict[str, Any] = {
     "table": "small",
@@ -26,10 +29,12 @@ SEPARATE: dict[str, Any] = {
     "left_open": {"attack.epsilon": "8/255"},
     "data": [{"images": {"training": 900, "validation": 100, "test": 100}}],
     "columns": {
-        "clean": {"source": None},
-        "attacked": {"source": "reference", "crafted": [{"attack": FGSM | {"epsilon": "8/255"}}] * 2},
-        "calibrated": {"source": "reference", "crafted": [{"attack": FGSM | {"epsilon": "3/255"}}] * 2},
-        "both": {"source": None, "worst_of": ["clean", "calibrated"]},
+        "clean": ACCURACY | {"source": None},
+        "attacked": ACCURACY
+        | {"source": "reference", "crafted": [{"attack": FGSM | {"epsilon": "8/255"}}] * 2},
+        "calibrated": ACCURACY
+        | {"source": "reference", "crafted": [{"attack": FGSM | {"epsilon": "3/255"}}] * 2},
+        "both": ACCURACY | {"source": None, "worst_of": ["clean", "calibrated"]},
     },
     "networks": {},
 }
@@ -43,7 +48,10 @@ def shares(*hits: int | None) -> dict[str, Any]:
     """A row's entry in one column."""
     return {
         "measured": [
-            {"missing": "diverged"} if each is None else {"hits": each, "count": 100} for each in hits
+            {"missing": "diverged"}
+            if each is None
+            else {"hits": each, "count": 100, "interval": wilson(each, 100)}
+            for each in hits
         ]
     }
 
@@ -94,7 +102,7 @@ def test_without_any_figure_there_is_no_difference() -> None:
     assert "no seed has a figure" not in said(*TABLES)
     assert "percentage points of 100 images, seeds" in said(*TABLES)
     fewer = deepcopy(TABLES)
-    fewer[1]["networks"]["NE+GM 1"]["clean"]["measured"][1] = {"hits": 30, "count": 50}
+    fewer[1]["networks"]["NE+GM 1"]["clean"]["measured"][1] = share(30, 50)
     assert "percentage points of 50 to 100 images, seeds" in said(*fewer)
 
 
@@ -198,6 +206,46 @@ def test_a_table_adds_to_another_what_that_lacks_of_it(before: list[int], after:
     )
     assert there["added"] == pytest.approx([-each for each in back["added"]])
     assert there["mean"] == pytest.approx(-back["mean"])
+
+
+def share(hits: int, count: int) -> dict[str, Any]:
+    return {"hits": hits, "count": count, "interval": wilson(hits, count)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        # Newcombe's table II, examples a, b and h, method 10.
+        ((48, 80), (56, 70), (0.0524, 0.3339)),
+        ((3, 10), (9, 10), (0.1705, 0.8090)),
+        ((0, 10), (10, 10), (0.6075, 1.0)),
+    ],
+)
+def test_the_interval_of_a_difference_is_newcombes(
+    first: tuple[int, int], second: tuple[int, int], expected: tuple[float, float]
+) -> None:
+    assert newcombe(share(*first), share(*second)) == pytest.approx(expected, abs=1e-4)
+
+
+def of_one_seed(hits: tuple[int, int], counts: tuple[int, int], measure: str) -> str:
+    """What is said of one row with these shares in a column of that measure."""
+    tables = by_both({"reference+GM": (1, 1)}, {"reference+GM": (1, 1)})
+    for table, each, count in zip(tables, hits, counts, strict=True):
+        table["seeds"] = [0]
+        table["columns"] = {"rate": {"measure": measure, "source": None}}
+        table["networks"] = {"reference+GM": {"rate": {"measured": [share(each, count)]}}}
+    return " ".join(said(*tables).split())
+
+
+def test_of_one_seed_a_difference_has_its_interval_and_shares_of_few_images_their_number() -> None:
+    text = of_one_seed((0, 4), (11, 28), "fooling rate")
+    low, high = newcombe(share(0, 11), share(4, 28))
+    assert f"+14.3 ({100 * low:+.1f} to {100 * high:+.1f}) of 11, 28" in text
+    assert "where more is worse: rate" in text
+    text = of_one_seed((60, 62), (100, 100), "accuracy")
+    assert "+2.0 (" in text
+    assert " of 100, 100" not in text
+    assert "more is worse" not in text
 
 
 def said(separate: dict[str, Any], paper: dict[str, Any]) -> str:

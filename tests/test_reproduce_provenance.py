@@ -98,7 +98,7 @@ def test_figure_3_at_full_is_of_the_full_data_experiment_as_in_the_paper(setup: 
     shown = figure3.content(full, [whole], [maps], identity="i")
     assert (shown["published_of"], shown["published_on"]) == (None, None)
     assert "published distances" not in str(figure3.as_text(shown))
-    part = figure3.content(full, [replace(whole, images={"training": 10})], [maps], identity="i")
+    part = figure3.content(full, [replace(whole, images={"training": 10, "test": 1})], [maps], identity="i")
     assert part["scale"] == "full"
     smaller = figure3.content(FIGURE3, [whole], [maps], identity="i")
     assert "published distances: of the paper's full-data experiment" in str(figure3.as_text(smaller))
@@ -388,8 +388,26 @@ def test_the_data_are_counted_and_named(setup: Setup) -> None:
     (paper,) = shown(replace(setup, paper_protocol=True))["data"]
     assert paper["images"] == {"training": 600, "test": 200}
     assert (
-        f"540 training, 60 validation, 200 test images; npz, {own['fingerprint']}" in lines(shown(setup))[0]
+        "540 training, 60 validation, 200 test (the paper's: 10,000 training, 1,000 test); npz, "
+        f"{own['fingerprint']}" in lines(shown(setup))[0]
     )
+
+
+@pytest.mark.parametrize(
+    ("images", "published"),
+    [
+        ({"training": 9000, "validation": 1000, "test": 1000}, None),
+        ({"training": 10_000, "test": 1000}, None),
+        ({"training": 8100, "validation": 900, "test": 1000}, {"training": 10_000, "test": 1000}),
+        ({"training": 10_000, "test": 999}, {"training": 10_000, "test": 1000}),
+    ],
+)
+def test_images_are_the_papers_if_all_that_are_not_tested_are_as_many(
+    images: dict[str, int], published: dict[str, int] | None, setup: Setup
+) -> None:
+    ground = replace(grounds(DEFINITION, [setup])[0], images=images)
+    (own,) = told(DEFINITION, [ground])["data"]
+    assert own["published_images"] == published
 
 
 @pytest.mark.parametrize("name", names())

@@ -316,9 +316,10 @@ def test_what_is_no_table_is_read_as_none(written: bytes | None, tmp_path: Path)
 
 
 def line(name: str, text: str) -> list[str]:
-    """A network's line, cell by cell."""
-    (found,) = [each for each in text.splitlines() if each[1:].partition("│")[0].strip() == name]
-    return [cell.strip() for cell in found.strip("│").split("│")]
+    """A network's cells in the blocks of the table, its name first."""
+    blocks = text.partition(" on the same images")[0]
+    rows = [each for each in blocks.splitlines() if each[1:].partition("│")[0].strip() == name]
+    return [name, *(cell.strip() for row in rows for cell in row.strip("│").split("│")[1:])]
 
 
 def in_one_line(text: str) -> str:
@@ -346,7 +347,9 @@ def test_published_stands_before_measured_in_per_cent(setup: Setup) -> None:
     assert "calibrated ε" not in text
     assert "attack.epsilon 8/255" in text
     assert "fitness_split validation (test)" in text
-    assert "data: cifar10, on which the networks are evolved: 540 training, 60 validation, 200 test" in text
+    assert (
+        "images of cifar10, on which the networks are evolved: 540 training, 60 validation, 200 test" in text
+    )
 
 
 def strong(hits: int) -> Measured:
@@ -377,7 +380,7 @@ def test_a_source_that_was_to_keep_its_accuracy_is_not_called_weak_for_it(setup:
     assert "calibrated" not in found["columns"]["clean"]
     said = printed(found)
     assert not any(cell.endswith("*") for row in calibrated.networks for cell in line(row, said))
-    assert said.count("attacked: no * at such figures: their ε is the one at which") == 1
+    assert said.count("attacked: no * at such figures: their ε was chosen so that") == 1
     assert "* the source of such" not in said
     # What an older table does not know it cannot say.
     del found["columns"]["attacked"]["calibrated"]
@@ -603,7 +606,6 @@ def test_recorded_tables_are_still_printed(path: Path) -> None:
     file = io.StringIO()
     Console(file=file, width=500).print(as_text(recorded))
     text = file.getvalue()
-    # A title is as wide as its table.
     assert f"{recorded['table']}, scale {recorded['scale']}: {recorded['title']}" in in_one_line(text)
     for name in recorded["networks"]:
         assert len(line(name, text)) == 1 + len(recorded["columns"])
@@ -613,6 +615,59 @@ def test_recorded_tables_are_still_printed(path: Path) -> None:
 
 def test_there_are_recorded_tables() -> None:
     assert len(RECORDED) >= 4
+
+
+def test_rows_that_are_one_network_are_said_to_be(setup: Setup) -> None:
+    found = content(DEFINITION, seeds(setup, 0, 1), [replace(FIRST, alike=(("NE+GM 1", "twin"),)), SECOND])
+    assert found["alike"] == [[["NE+GM 1", "twin"]], []]
+    said = in_one_line(printed(found))
+    assert "one and the same network, seed 0: NE+GM 1 and twin" in said
+    assert "seed 1: NE+GM 1" not in said
+    # Older tables do not say.
+    del found["alike"]
+    assert "the same network" not in printed(found)
+
+
+def test_the_protocol_stands_in_the_title(setup: Setup) -> None:
+    papers = content(DEFINITION, [replace(setup, paper_protocol=True)], [FIRST])
+    assert papers["protocol"] == "paper"
+    assert "small, scale smoke, the paper's protocol: two columns" in printed(papers)
+    ours = content(DEFINITION, [setup], [FIRST])
+    assert ours["protocol"] == "separate"
+    assert "small, scale smoke: two columns" in printed(ours)
+
+
+RATES = parse(
+    "rates",
+    """
+title: x
+experiment: reduced-data
+columns:
+  clean:
+  of both: {source: reference, measure: fooling rate}
+  of its: {source: reference, measure: "fooling rate of the reference's"}
+networks: {reference: }
+""",
+)
+
+
+def test_what_a_fooling_rate_is_of_and_which_way_is_better_is_said(setup: Setup) -> None:
+    figures: Figures = {"reference": dict.fromkeys(("clean", "of both", "of its"), Share(1, 2))}
+    said = in_one_line(printed(content(RATES, [setup], [replace(FIRST, figures=figures)])))
+    assert "of both: of the images that source and network classify correctly, the share" in said
+    assert "of its: of the images that the reference classifies correctly, the share" in said
+    assert said.count("lower is better") == 2
+    assert "lower is better" not in printed(content(DEFINITION, [setup], [FIRST]))
+
+
+def test_each_data_set_has_a_block_of_its_own(setup: Setup) -> None:
+    figures: Figures = {"reference": {"here": Share(20, 200), "digits": Share(160, 200)}}
+    found = content(TWO_CALIBRATED, [setup], [replace(FIRST, figures=figures, crafted={})])
+    text = printed(found)
+    assert "two, scale smoke: x, reduced data; cifar10" in text
+    assert "two, scale smoke: x, reduced data; mnist" in text
+    assert text.count("┃ network") == 2
+    assert line("reference", text)[1:] == ["8.8 | 10.0 " + bounds(20, 200), "80.0 | 80.0 " + bounds(160, 200)]
 
 
 def test_a_second_look_at_the_test_images_is_said(setup: Setup) -> None:
@@ -664,7 +719,7 @@ def test_a_name_of_somebodys_own_is_neither_markup_nor_what_a_terminal_obeys(set
             assert text.count(f" {name} ┃") == 1
     assert r"[/b]\x1b[2Jmine, reduced data" in printed(shown)
     assert r"[/test] \x1b[31m: linf-pgd on reference" in printed(shown)
-    assert r"both [/i]\x07, beside reference on the same images: NE+GM 1 +0.5" in printed(shown)
+    assert r"both [/i]\x07, beside reference on the same images" in in_one_line(printed(shown))
 
 
 def test_what_is_printed_does_not_depend_on_the_terminal(

@@ -6,7 +6,7 @@ light page or a dark one.
 Source: figure 4, appendix A.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,9 @@ INK = "#767676"
 """A grey that is read on white and on black."""
 
 TEXT, TITLE = 9.0, 11.0
+LINE = 2 * TEXT
+"""From one line of text to the next."""
+
 HEIGHT, PITCH, LANE, SPACE = 26.0, 44.0, 9.0, 8.0
 """A box's height, from one box to the next, from one arc to the next, and the space around text."""
 
@@ -41,6 +44,7 @@ LEAVES, ARRIVES = 8.0, (-8.0, 0.0)
 """Where arcs touch a box, below its middle: all that leave at one place, each that arrives at its own."""
 
 DASHED = "dashed: halved to the other's size"
+PADDED = "sum: channels that one lacks are zeros"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +89,20 @@ def architecture(genome: Genome, problem: Problem, path: Path, title: str = "") 
     boxes = tuple(_boxes(genome, problem))
     edges = tuple(_edges(genome, problem, len(boxes)))
     arcs = _lanes([edge for edge in edges if edge.place - edge.source > 1])
-    note = DASHED if any(edge.halves for edge in edges) else ""
+    notes = tuple(_notes(genome, problem, edges))
     with picture(path) as figure:
         number = max(_width(box.number, weight="bold") for box in boxes)
         width = number + max(_width(box.words) for box in boxes) + 3 * SPACE
         left = LANE * len(set(arcs.values())) + 4 * SPACE
         right = left + width + max(_width(box.shape) for box in boxes) + 3 * SPACE
-        right = max(right, left + _width(note) + 2 * SPACE, _width(title, TITLE, "bold") + 4 * SPACE)
+        right = max(
+            right,
+            left + max(map(_width, notes), default=0.0) + 2 * SPACE,
+            _width(title, TITLE, "bold") + 4 * SPACE,
+        )
         top = 2 * SPACE + (2 * TITLE if title else 0)
         middles = [top + HEIGHT / 2 + PITCH * place for place in range(len(boxes))]
-        bottom = middles[-1] + HEIGHT / 2 + 2 * SPACE + (2 * TEXT if note else 0)
+        bottom = middles[-1] + HEIGHT / 2 + 2 * SPACE + LINE * len(notes)
         figure.set_size_inches(right / 72, bottom / 72)
         figure.patch.set_visible(False)
         page = figure.add_axes((0, 0, 1, 1), xlim=(0, right), ylim=(bottom, 0))
@@ -102,7 +110,8 @@ def architecture(genome: Genome, problem: Problem, path: Path, title: str = "") 
         page.text(
             2 * SPACE, 2 * SPACE, title, size=TITLE, weight="bold", color=INK, va="top", parse_math=False
         )
-        page.text(left, bottom - 2 * SPACE, note, size=TEXT, color=INK, va="bottom")
+        for place, note in enumerate(reversed(notes)):
+            page.text(left, bottom - 2 * SPACE - LINE * place, note, size=TEXT, color=INK, va="bottom")
         for box, middle in zip(boxes, middles, strict=True):
             _draw_box(page, box, left, middle, width, number)
         for edge in edges:
@@ -116,6 +125,17 @@ def architecture(genome: Genome, problem: Problem, path: Path, title: str = "") 
                 middle = left + width / 2
                 line = _straight(middle, start + HEIGHT / 2, end - HEIGHT / 2)
                 _draw_line(page, edge, line, "arrow", INK)
+
+
+def _notes(genome: Genome, problem: Problem, edges: Sequence[_Edge]) -> Iterator[str]:
+    """What the drawing alone does not say."""
+    if any(edge.halves for edge in edges):
+        yield DASHED
+    shape = shapes(genome, problem)
+    for block in genome.blocks:
+        if isinstance(block, Sum) and shape[block.first].channels != shape[block.second].channels:
+            yield PADDED
+            return
 
 
 def _boxes(genome: Genome, problem: Problem) -> Iterator[_Box]:

@@ -26,6 +26,9 @@ PANEL = 1.7
 STEPS = 50
 """Gradients that an integral is made of."""
 
+DISTANCE = "distance: sum over pixels of the absolute differences of two maps' shares, in [0, 2]"
+"""What stands above a map, in words for the picture."""
+
 LONGEST_LINE = 20
 """Characters of a network's name that fit above a panel."""
 
@@ -132,7 +135,13 @@ def _shares(maps: Tensor) -> Tensor:
     return maps / torch.where(total == 0, 1.0, total)
 
 
-def figure(images: Tensor, maps: Sequence[Tensor], names: Sequence[str], path: Path) -> None:
+def figure(
+    images: Tensor,
+    maps: Sequence[Tensor],
+    names: Sequence[str],
+    path: Path,
+    means: Sequence[float | None] = (),
+) -> None:
     """Writes a picture with a row for each image: the image, then each network's map.
 
     Negative is red and positive green, as in the paper. Above each map but the first network's stands
@@ -143,6 +152,7 @@ def figure(images: Tensor, maps: Sequence[Tensor], names: Sequence[str], path: P
         maps: each network's relative maps (N, H, W).
         names: the networks', in the same order.
         path: ends in `.png` or `.svg`.
+        means: of the networks' distances over more images than are shown, if they are known.
 
     Raises:
         UserError: if matplotlib is missing or the file cannot be written.
@@ -151,6 +161,7 @@ def figure(images: Tensor, maps: Sequence[Tensor], names: Sequence[str], path: P
     Source: figure 3.
     """
     _require_shown(images, maps, names)
+    known = dict(zip(names, means, strict=False))
     distances = [pixel_distance(theirs, maps[0]) for theirs in maps]
     with picture(path) as drawing:
         from matplotlib.cm import ScalarMappable
@@ -168,12 +179,16 @@ def figure(images: Tensor, maps: Sequence[Tensor], names: Sequence[str], path: P
                 panel: Axes = panels[row, column]
                 panel.imshow(theirs[row].detach().cpu().numpy(), colours, norm)
                 lines = [fill(name, LONGEST_LINE)] if row == 0 else []
+                if row == 0 and (mean := known.get(name)) is not None:
+                    lines.append(f"mean of all {mean:.3f}")
                 if column > 1:
                     lines.append(f"distance {distances[column - 1][row]:.3f}")
                 panel.set_title("\n".join(lines), fontsize=9, parse_math=False)
         for panel in panels.flat:
             panel.set(xticks=[], yticks=[])
         scale = ScalarMappable(norm, colours)
+        if len(maps) > 1:
+            drawing.supxlabel(DISTANCE, fontsize=8)
         drawing.colorbar(scale, ax=panels, aspect=30, label="relative attribution", ticks=[-1, 0, 1])
 
 

@@ -119,6 +119,13 @@ class Asking:
         """Whether a network's training came to its end."""
         return self.gap(network) is None
 
+    def alike(self) -> tuple[tuple[str, ...], ...]:
+        """The rows that are one network, each such group once."""
+        groups: dict[str, list[str]] = {}
+        for name in self.definition.networks:
+            groups.setdefault(self.names[name], []).append(name)
+        return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
     def trained(self) -> dict[str, str]:
         """The trained networks that were asked, and their names."""
         return {name: self.names[name] for name in self.tasks if self.there(name)}

@@ -12,7 +12,7 @@ from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.jobs.recipes import RECIPES
 from contragrad.legible import legible
-from contragrad.reproduce import figure3, figure4, grounds, protocols, table
+from contragrad.reproduce import definition_file, figure3, figure4, grounds, protocols, table
 from contragrad.reproduce.attackable import require_attackable
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import names, read, read_own
@@ -24,7 +24,7 @@ from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.provenance import Content
 from contragrad.reproduce.shown import as_text, in_a_file, printed
 from contragrad.settings.choices import Scale
-from contragrad.watch.events import Idle, Stage, Watcher
+from contragrad.watch.events import Idle, Said, Stage, Watcher
 
 FIGURES = (FIGURE3.name, FIGURE4.name)
 
@@ -128,13 +128,29 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
     folder = setup.base / definition.name / f"seeds-{'-'.join(map(str, seeds))}"
     path = folder / (f"{definition.name}.json" if definition.name in FIGURES else "table.json")
     there = table.read(path)
-    if there is None or there.get("identity") != identity:
+    if there is None or there.get("identity") != identity or not _all_there(definition, folder, there):
         for ground in of:
             if ground.setup == setups[0]:
                 require_attackable(definition, ground)
         _require_writable(folder)
         there = None
     return Plan(definition=definition, setups=setups, grounds=of, identity=identity, path=path, there=there)
+
+
+def _pictures(definition: Definition, content: Content) -> list[str]:
+    """The files that belong to a figure, which a table has none of."""
+    match definition.name:
+        case FIGURE3.name:
+            return [figure3.PICTURE]
+        case FIGURE4.name:
+            return figure4.files(content)
+        case _:
+            return []
+
+
+def _all_there(definition: Definition, folder: Path, content: Content) -> bool:
+    """Whether its pictures are there; a table's text is written anew from what it holds."""
+    return all((folder / name).is_file() for name in _pictures(definition, content))
 
 
 def _require_installed(definition: Definition) -> None:
@@ -164,11 +180,25 @@ def _make(plan: Plan, console: Console, watch: Watcher) -> Content:
     """What is shown."""
     figures = {FIGURE3.name: (_figure3, figure3.as_text), FIGURE4.name: (_figure4, figure4.as_text)}
     make, text_of = figures.get(plan.definition.name, (_table, as_text))
+    if plan.there is None and (setup := plan.setups[0]).scale != "smoke":
+        where = definition_file.path_of(plan.definition.name)
+        watch(Said(f"scale {setup.scale} takes hours for each seed; what was measured of it: {where}"))
     content = plan.there or make(plan, watch)
     watch(Idle())
     console.print(text_of(content))
+    if plan.there is not None and plan.definition.columns:
+        _keep_text(plan, printed(content))
+    for picture in _pictures(plan.definition, content):
+        _say("picture", plan.path.parent / picture, console)
     _say("written" if plan.there is None else "kept as it was", plan.path, console)
     return content
+
+
+def _keep_text(plan: Plan, text: str) -> None:
+    """Writes what is printed of a table beside it, unless it is there."""
+    path = _folder(plan) / "table.txt"
+    if not path.is_file() or path.read_bytes() != text.encode():
+        write_text(path, text)
 
 
 def _compare(tables: Sequence[Content], paper: Plan, console: Console) -> None:
@@ -184,7 +214,7 @@ def _compare(tables: Sequence[Content], paper: Plan, console: Console) -> None:
 def _table(plan: Plan, watch: Watcher) -> Content:
     found = [measured(plan.definition, setup, watch) for setup in plan.setups]
     shown = table.content(plan.definition, plan.grounds, found, identity=plan.identity)
-    write_text(_folder(plan) / "table.txt", printed(shown))
+    _keep_text(plan, printed(shown))
     table.write(shown, plan.path)
     return shown
 
@@ -192,7 +222,7 @@ def _table(plan: Plan, watch: Watcher) -> Content:
 def _figure3(plan: Plan, watch: Watcher) -> Content:
     found = [figure3.maps_of(plan.definition, setup, watch) for setup in plan.setups]
     shown = figure3.content(plan.definition, plan.grounds, found, identity=plan.identity)
-    figure3.picture(found[0], _folder(plan) / "figure3.png")
+    figure3.picture(found[0], _folder(plan) / figure3.PICTURE)
     table.write(shown, plan.path)
     return shown
 

@@ -1,6 +1,7 @@
 """The files under studies/tables and studies/figures: what each table and figure of the paper shows."""
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from fractions import Fraction
 from importlib import resources
 from math import inf
@@ -129,7 +130,12 @@ def parse(name: str, text: str, file: str | None = None) -> Definition:
 def _networks(where: str, rows: dict[str, Any], columns: Sequence[Column]) -> dict[str, dict[str, float]]:
     known, found = {column.name for column in columns}, {}
     for network, published in rows.items():
-        _require(network in RECIPES, f"{where}: networks.{network}", f"one of {', '.join(RECIPES)}")
+        near = get_close_matches(network[:LONGEST_TEXT], RECIPES, 1)
+        _require(
+            network in RECIPES,
+            f"{where}: networks.{network}",
+            near[0] if near else f"one of: {'; '.join(RECIPES)}",
+        )
         place = f"{where}: {network}"
         found[network] = dict(_mapping({} if published is None else published, place))
         _require_keys(found[network], place, known)
@@ -287,6 +293,12 @@ def _wrong(where: str, remedy: str, given: object = None) -> UserError:
 def names() -> list[str]:
     """The names of all tables."""
     return sorted(path.stem for path in folder("tables").glob("*.yaml"))
+
+
+def path_of(name: str) -> Path:
+    """The file of a table or figure that ships with the package; of another, its name."""
+    found = folder("figures" if name.startswith("figure") else "tables") / f"{name}.yaml"
+    return found if found.is_file() else Path(f"{name}.yaml")
 
 
 def folder(kind: Literal["tables", "figures"]) -> Path:

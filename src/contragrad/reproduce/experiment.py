@@ -19,7 +19,7 @@ from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
 from contragrad.settings.choices import Scale
 from contragrad.settings.config import DataSettings, StudyConfig
-from contragrad.watch.events import Watcher
+from contragrad.watch.events import Said, Watcher
 
 FILES: dict[DataName, str] = {
     "cifar10": "cifar10_reduced.npz",
@@ -183,7 +183,8 @@ def opened(
     """
     config = setup.config(experiment, data, epsilon)
     folder = setup.folder(experiment, data, epsilon)
-    dataset, workspace = entry.entered(config, folder, watch)
+    watch(Said(f"{experiment}, {data or EVOLVED_ON}, seed {setup.seed}: {folder}"))
+    dataset, workspace = entry.entered(config, folder, watch, other="another --out")
     with run.opened(workspace, dataset, watch) as (memo, splits), workers.executor_of(workspace) as executor:
         yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor)
 

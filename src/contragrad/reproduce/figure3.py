@@ -25,7 +25,9 @@ from contragrad.reproduce.trainings import REFERENCE, trainings
 from contragrad.run_folder.contents import load_reference, normalisation
 from contragrad.run_folder.notes import LOOKS, note_look
 from contragrad.settings.choices import Scale
-from contragrad.watch.events import Stage, Watcher
+from contragrad.watch.events import Ended, Stage, Watcher, Working
+
+PICTURE = "figure3.png"
 
 SHOWN = 4
 """Images in figure 3; distances are means over all test images."""
@@ -100,10 +102,11 @@ def maps_of(figure: Definition, setup: Setup, watch: Watcher) -> Maps:
         networks |= {task.name: full_trainings.trained_network(workspace, normal, task) for task in trained}
         watch(Stage("integrating gradients"))
         right = [predict(network, test.images) == test.labels for network in networks.values()]
-        maps = {
-            name: relative(integrated_gradients(network, test.images, test.labels))
-            for name, network in networks.items()
-        }
+        maps = {}
+        for number, (name, network) in enumerate(networks.items(), start=1):
+            watch(Working("maps", f"{name}, {number} of {len(networks)} networks"))
+            maps[name] = relative(integrated_gradients(network, test.images, test.labels))
+            watch(Ended("maps"))
         looks = note_look(place.memo, full_trainings.names(workspace, trained))
     chosen = torch.stack(right).sum(0).argsort(descending=True, stable=True)[:SHOWN]
     return Maps(
@@ -149,7 +152,7 @@ def _summary(published: float | None, measured: Sequence[float | None]) -> dict[
 
 def as_text(shown: Content) -> Text:
     """The distances for people."""
-    found = [f"{shown['figure']}, scale {shown['scale']}: {shown['title']}"]
+    found = [provenance.heading(shown, shown["figure"])]
     for name, each in shown["networks"].items():
         published = "–" if each["published"] is None else f"{each['published']:.3f}"
         if each["mean"] is None:
@@ -173,4 +176,5 @@ def as_text(shown: Content) -> Text:
 
 def picture(maps: Maps, path: Path) -> None:
     """Writes the picture."""
-    explain.figure(maps.images, list(maps.maps.values()), list(maps.maps), path)
+    means = [maps.distances.get(name) for name in maps.maps]
+    explain.figure(maps.images, list(maps.maps.values()), list(maps.maps), path, means)

@@ -20,6 +20,12 @@ from contragrad.watch.events import Watcher
 
 FIGURE4 = read_figure("figure4")
 
+PAPERS = {
+    "hand-engineered-a": "hand-engineered (a), the reference of reduced data",
+    "hand-engineered-b": "hand-engineered (b)",
+}
+"""What figure 4 of the paper calls them."""
+
 
 def architectures(setups: Sequence[Setup], watch: Watcher) -> dict[str, Genome]:
     """The hand-engineered networks and the last population of each seed, by name.
@@ -40,7 +46,7 @@ def architectures(setups: Sequence[Setup], watch: Watcher) -> dict[str, Genome]:
 def pictures(drawn: Mapping[str, Genome], problem: Problem, folder: Path) -> None:
     """Writes the drawings into the folder, as SVG."""
     for name, genome in drawn.items():
-        draw.architecture(genome, problem, folder / _file(name), title=name)
+        draw.architecture(genome, problem, folder / _file(name), title=_title(name))
 
 
 def content(of: Sequence[Ground], drawn: Mapping[str, Genome], *, identity: str) -> Content:
@@ -53,14 +59,28 @@ def content(of: Sequence[Ground], drawn: Mapping[str, Genome], *, identity: str)
     }
 
 
+def files(shown: Content) -> list[str]:
+    """The drawings that belong to it."""
+    return [_file(name) for name in shown["architectures"]]
+
+
 def as_text(shown: Content) -> Text:
     """What is drawn, for people."""
     found = [
-        f"{shown['figure']}, scale {shown['scale']}: {shown['title']}",
+        provenance.heading(shown, shown["figure"]),
         *(f"{_file(name)}: {genome}" for name, genome in shown["architectures"].items()),
         *provenance.lines(shown),
     ]
     return Text(legible("\n".join(found), lines=True))
+
+
+def _title(name: str) -> str:
+    """What a drawing is called: by the paper's letter, or the rank of the tables' rows."""
+    match name.split("-"):
+        case ["seed", seed, "evolved", rank]:
+            return f"NE {rank}, seed {seed}"
+        case _:
+            return PAPERS.get(name, name)
 
 
 def _file(name: str) -> str:

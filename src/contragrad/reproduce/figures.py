@@ -57,6 +57,7 @@ class Measured:
         own: how often the source of a row is fooled itself, by network and column, where it is the row's own.
         pairs: each network beside the baseline, by column and network, of accuracies.
         courses: of trainings whose best epoch was kept.
+        alike: rows that are one network, as where two searches have found the same.
     """
 
     figures: Figures
@@ -66,6 +67,7 @@ class Measured:
     own: dict[str, dict[str, Share]] = field(default_factory=dict)
     pairs: dict[str, dict[str, Pair]] = field(default_factory=dict)
     courses: Courses = field(default_factory=dict)
+    alike: tuple[tuple[str, ...], ...] = ()
 
 
 def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
@@ -87,6 +89,7 @@ def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
         own=_joined(part.own for part in parts),
         pairs={column: pairs for part in parts for column, pairs in part.pairs.items()},
         courses={data: each for part in parts for data, each in part.courses.items()},
+        alike=tuple(dict.fromkeys(each for part in parts for each in part.alike)),
     )
 
 
@@ -126,6 +129,7 @@ def _of_data(
         },
         pairs={column: _pairs(right, definition.baseline) for column, right in rights.items()},
         courses={columns[0].data: asking.courses()},
+        alike=asking.alike(),
     )
 
 

@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from contragrad.audit.statistics import mcnemar
 from contragrad.evaluate import Interval
+from contragrad.legible import legible
 from contragrad.reproduce.provenance import Content
 
 NOTE = (
@@ -91,7 +95,7 @@ def entries(pairs: Mapping[str, Pair]) -> dict[str, Content]:
     }
 
 
-def lines(table: Content) -> list[str]:
+def tables(table: Content) -> list[Group]:
     """What the pairs come to, for people: each worst case's, or where there is none each attack's."""
     worst = [name for name, column in table["columns"].items() if "worst_of" in column]
     attacked = [name for name, column in table["columns"].items() if column["source"]]
@@ -103,15 +107,19 @@ def lines(table: Content) -> list[str]:
             if any(pairs := row[name].get("beside_baseline", []))
         }
         if rows:
-            said = "; ".join(f"{network} {_said(pairs)}" for network, pairs in rows.items())
-            found.append(f"{name}, beside {table['baseline']} on the same images: {said}")
-    if found:
-        found.append(NOTE)
+            found.append(_shown(f"{name}, beside {table['baseline']} on the same images", table, rows))
     return found
 
 
-def _said(pairs: Sequence[Content | None]) -> str:
-    return ", ".join("–" if pair is None else _difference(pair) for pair in pairs)
+def _shown(title: str, table: Content, rows: Mapping[str, Sequence[Content | None]]) -> Group:
+    shown = Table()
+    shown.add_column("network", overflow="fold")
+    for seed in table["seeds"]:
+        shown.add_column(f"seed {seed}", justify="right", overflow="fold")
+    for network, pairs in rows.items():
+        cells = (Text("–" if pair is None else _difference(pair)) for pair in pairs)
+        shown.add_row(Text(legible(network)), *cells)
+    return Group(Text(legible(title), "table.title"), shown)
 
 
 def _difference(pair: Content) -> str:

@@ -1,6 +1,7 @@
 """A table by the paper's protocol beside the one whose selection sees no test image: what the choice adds."""
 
 from collections.abc import Sequence
+from math import hypot
 from statistics import mean, stdev
 
 from rich.console import Group
@@ -8,8 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from contragrad.legible import legible
+from contragrad.reproduce.measures import RATES
 from contragrad.reproduce.provenance import Content
 from contragrad.reproduce.strength import described
+
+SPREAD = (
+    "(a to b): 95 % intervals of the sampling of the test images, as if both figures were of different ones"
+)
 
 CAUSES = (
     "trainings differ by chance too; a network that no search has chosen shows what all of this but the "
@@ -57,10 +63,12 @@ def difference(separate: Content, paper: Content) -> Content:
         "networks": {
             network: {
                 name: _summary(row[name], added[baseline][name] if baseline and network != baseline else None)
+                | {"cells": _cells(separate, paper, network, name)}
                 for name in columns
             }
             for network, row in added.items()
         },
+        "rates": [name for name in columns if separate["columns"][name]["measure"] in RATES],
     }
 
 
@@ -117,6 +125,34 @@ def _added(
     ]
 
 
+def _cells(separate: Content, paper: Content, network: str, name: str) -> list[Content | None]:
+    """Of each seed both shares' images, and the interval of their difference; None without one."""
+    found: list[Content | None] = []
+    rows = (table["networks"][network][name]["measured"] for table in (separate, paper))
+    for ours, theirs in zip(*rows, strict=True):
+        there = ours.get("count") and theirs.get("count")
+        found.append(
+            {"counts": [ours["count"], theirs["count"]], "interval": newcombe(ours, theirs)}
+            if there
+            else None
+        )
+    return found
+
+
+def newcombe(first: Content, second: Content) -> tuple[float, float]:
+    """The 95 % interval of the second share less the first, each with its own of Wilson.
+
+    As of different images: rather too wide where both are of the same.
+
+    Source: Newcombe, "Interval estimation for the difference between independent proportions", 1998,
+        method 10.
+    """
+    (low, high), (least, most) = first["interval"], second["interval"]
+    before, after = (each["hits"] / each["count"] for each in (first, second))
+    below, above = hypot(after - least, high - before), hypot(most - after, before - low)
+    return after - before - below, after - before + above
+
+
 def _counts(separate: Content, paper: Content, columns: Sequence[str]) -> list[int]:
     """How many images each figure counts."""
     return [
@@ -163,9 +199,10 @@ def as_text(found: Content) -> Group:
     )
     shown.add_column("network", overflow="fold")
     for column in columns:
-        shown.add_column(Text(legible(column)), justify="right")
+        shown.add_column(Text(legible(column)), justify="right", overflow="fold")
     for network, row in found["networks"].items():
-        shown.add_row(Text(legible(network)), *(Text(_figure(row[column])) for column in columns))
+        cells = (Text(_figure(row[column], len(set(found["counted"])) > 1)) for column in columns)
+        shown.add_row(Text(legible(network)), *cells)
     changed = [f"{key} {each['separate']} -> {each['paper']}" for key, each in found["settings"].items()]
     changed += [
         f"{count:,} {part} images -> {found['images']['paper'].get(part, 0):,}"
@@ -173,6 +210,10 @@ def as_text(found: Content) -> Group:
         if count != found["images"]["paper"].get(part, 0)
     ]
     lines = [f"what differs: {', '.join(changed)}"]
+    if found["rates"]:
+        lines.append(f"where more is worse: {', '.join(found['rates'])}")
+    if len(found["seeds"]) == 1:
+        lines.append(SPREAD)
     for column, whys in found["left_out"].items():
         lines.append(f"left out: {column}, {', '.join(f'seed {seed} ({why})' for seed, why in whys.items())}")
     if any(entry["mean"] is None for row in found["networks"].values() for entry in row.values()):
@@ -180,12 +221,19 @@ def as_text(found: Content) -> Group:
     return Group(shown, Text(legible("\n".join([*lines, CAUSES]), lines=True)))
 
 
-def _figure(entry: Content) -> str:
+def _figure(entry: Content, counted: bool) -> str:
+    """A cell; the images of both shares beside it if they are not the same everywhere."""
     if entry["mean"] is None:
         return "–"
     spread = "" if entry["deviation"] is None else f" ± {100 * entry['deviation']:.1f}"
     more = entry.get("beyond_baseline")
-    return f"{_points(entry['mean'])}{spread}" + ("" if more is None else f" [{_points(more)}]")
+    text = f"{_points(entry['mean'])}{spread}" + ("" if more is None else f" [{_points(more)}]")
+    cells = [cell for cell in entry["cells"] if cell]
+    if len(entry["cells"]) == 1:
+        text += "".join(f" ({_points(low)} to {_points(high)})" for low, high in (cells[0]["interval"],))
+    if counted:
+        text += " of " + "; ".join(", ".join(f"{count:,}" for count in cell["counts"]) for cell in cells)
+    return text
 
 
 def _points(share: float) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 
 from contragrad.engine.evaluations import provenance as made_here
 from contragrad.fingerprint import Plain
-from contragrad.reproduce.definition import Definition, Experiment
-from contragrad.reproduce.experiment import EVOLVED_ON
+from contragrad.reproduce.definition import DataName, Definition, Experiment
+from contragrad.reproduce.experiment import EVOLVED_ON, PER_CLASS
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.unsaid import kept_last, of_defences
 from contragrad.settings import config_file
@@ -79,6 +79,23 @@ CUT = (
 )
 
 
+CLASSES = 10
+"""Of each data set."""
+
+REDUCED = {"training": CLASSES * PER_CLASS[0], "test": CLASSES * PER_CLASS[1]}
+"""The paper's images of a reduced set.
+
+Source: section 4.2.1.
+"""
+
+WHOLE: dict[DataName, dict[str, int]] = {
+    "cifar10": {"training": 50_000, "test": 10_000},
+    "mnist": {"training": 60_000, "test": 10_000},
+    "fashion-mnist": {"training": 60_000, "test": 10_000},
+    "kmnist": {"training": 60_000, "test": 10_000},
+}
+"""Those of the published sets, which the paper has whole in its full-data experiment."""
+
 FULL = "full data; those measured here are of reduced data"
 """What the published figures of tables 1 to 3 are of."""
 
@@ -98,6 +115,7 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
         "baseline": definition.baseline,
         "weights": dict(definition.weights),
         "scale": of[0].setup.scale,
+        "protocol": "paper" if of[0].setup.paper_protocol else "separate",
         # No part of the identity: the same table made elsewhere is not made again.
         "made_with": {key: made[key] for key in ("contragrad", "torch", "python", "machine")},
         "seeds": [ground.setup.seed for ground in of if ground.data == of[0].data],
@@ -134,12 +152,16 @@ def _as_published(key: str, settings: Mapping[str, Plain], paper: Plain) -> bool
 def _data(ground: Ground, definition: Definition) -> Content:
     config = ground.workspace.config
     name = ground.data or EVOLVED_ON
+    published = REDUCED if definition.experiment == "reduced-data" else WHOLE[name]
+    here = dict(ground.images)
+    trained = here["training"] + here.get("validation", 0)
     return {
         "name": name,
         "evolved_on": ground.data is None,
         "source": config.data.source,
         "fingerprint": ground.workspace.data,
-        "images": dict(ground.images),
+        "images": here,
+        "published_images": None if (trained, here["test"]) == tuple(published.values()) else published,
         "note": CUT if (name, config.data.source) == ("kmnist", "npz") else None,
         "epsilon": None if (epsilon := definition.epsilon_of(ground.data)) is None else radius(epsilon),
     }
@@ -148,16 +170,23 @@ def _data(ground: Ground, definition: Definition) -> Content:
 LAST = "weights of the last of all epochs, whatever refine says, for they have no defence to choose by"
 
 
+def heading(shown: Content, name: str) -> str:
+    """What it is, at which scale and by which protocol; older files do not say the protocol."""
+    protocol = ", the paper's protocol" if shown.get("protocol") == "paper" else ""
+    return f"{name}, scale {shown['scale']}{protocol}: {shown['title']}"
+
+
 def lines(shown: Content) -> list[str]:
     """What `told` tells, for people."""
     found = []
     for data in shown["data"]:
-        images = ", ".join(f"{count:,} {part}" for part, count in data["images"].items())
+        images = _images(data["images"])
+        if published := data.get("published_images"):
+            images += f" (the paper's: {_images(published)})"
         evolved = ", on which the networks are evolved" if data["evolved_on"] else ""
         epsilon = f", attack.epsilon {in_greys(data['epsilon'])}" if data.get("epsilon") else ""
         found.append(
-            f"data: {data['name']}{evolved}: {images} images; {data['source']}, "
-            f"{data['fingerprint']}{epsilon}"
+            f"images of {data['name']}{evolved}: {images}; {data['source']}, {data['fingerprint']}{epsilon}"
         )
         if data["note"]:
             found.append(f"  {data['note']}")
@@ -181,6 +210,10 @@ def lines(shown: Content) -> list[str]:
         f"settings other than the paper's (its own in brackets): {differs or 'none'}",
         f"settings that the paper leaves open: {left_open}",
     ]
+
+
+def _images(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {part}" for part, count in counts.items())
 
 
 def _setting(key: str, value: Plain) -> Plain:

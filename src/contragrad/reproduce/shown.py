@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from contragrad.legible import legible
-from contragrad.reproduce import curves, paired, provenance
+from contragrad.reproduce import curves, measures, paired, provenance
 from contragrad.reproduce.epsilon import GREYS
+from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.provenance import Content
 from contragrad.reproduce.strength import (
     MARK,
@@ -25,20 +26,11 @@ from contragrad.run_folder.notes import LOOKS
 
 def as_text(table: Content) -> Group:
     """The table for people: published beside measured, in per cent."""
-    shown = Table(
-        title=Text(legible(f"{table['table']}, scale {table['scale']}: {table['title']}"), "table.title"),
-        caption=Text(_caption(table), "table.caption"),
-        title_justify="left",
-    )
-    shown.add_column("network", overflow="fold")
-    for column in table["columns"]:
-        shown.add_column(Text(legible(column)), justify="right")
-    for name, row in table["networks"].items():
-        shown.add_row(
-            Text(legible(name)),
-            *(Text(_figure(row[column], weak=is_weak(table, row, column))) for column in table["columns"]),
-        )
-    lines = [examples(name, column) for name, column in table["columns"].items() if column["source"]]
+    blocks = _blocks(table)
+    caption = Text(_caption(table), "table.caption")
+    pairs = paired.tables(table)
+    lines = measures.lines(table)
+    lines += [examples(name, column) for name, column in table["columns"].items() if column["source"]]
     lines += own_sources(table)
     if any(is_weak(table, row, column) for row in table["networks"].values() for column in row):
         lines.append(WEAK)
@@ -50,15 +42,36 @@ def as_text(table: Content) -> Group:
         for name, column in table["columns"].items()
         if "worst_of" in column
     ]
-    lines += paired.lines(table)
+    lines += [paired.NOTE] * bool(pairs)
     lines += _missing(table)
+    lines += _alike(table)
     lines += _calibrated(table)
     lines += curves.lines(table)
     lines += provenance.lines(table)
     if table["looks"] > 1:
         lines.append(LOOKS.format(table["looks"]))
     # A definition of somebody's own has texts of theirs, as has a file that is there.
-    return Group(shown, Text(legible("\n".join(lines), lines=True)))
+    return Group(*blocks, caption, *pairs, Text(legible("\n".join(lines), lines=True)))
+
+
+def _blocks(table: Content) -> list[Group]:
+    """The figures: a block for each data set, so that no line is longer than a page."""
+    columns: dict[str | None, list[str]] = {}
+    for name, column in table["columns"].items():
+        columns.setdefault(column["data"], []).append(name)
+    found = []
+    for data, names in columns.items():
+        of = f"; {data or EVOLVED_ON}" if len(columns) > 1 else ""
+        title = f"{provenance.heading(table, table['table'])}{of}"
+        shown = Table()
+        shown.add_column("network", overflow="fold")
+        for name in names:
+            shown.add_column(Text(legible(name)), justify="right", overflow="fold")
+        for network, row in table["networks"].items():
+            cells = (Text(_figure(row[name], weak=is_weak(table, row, name))) for name in names)
+            shown.add_row(Text(legible(network)), *cells)
+        found.append(Group(Text(legible(title), "table.title"), shown))
+    return found
 
 
 def _caption(table: Content) -> str:
@@ -100,6 +113,15 @@ def _missing(table: Content) -> list[str]:
         if "missing" in cell
     }
     return list(reasons)
+
+
+def _alike(table: Content) -> list[str]:
+    """Rows that are one network with a seed; older tables do not say."""
+    return [
+        f"one and the same network, seed {seed}: {' and '.join(group)}"
+        for seed, groups in zip(table["seeds"], table.get("alike", []), strict=False)
+        for group in groups
+    ]
 
 
 def _counts(table: Content) -> list[int]:

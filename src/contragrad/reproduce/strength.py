@@ -17,8 +17,8 @@ WEAK = (
 
 
 UNMARKED = (
-    f"no {MARK} at such figures: their ε is the one at which the source keeps its published accuracy, "
-    "so that it is fooled as often as that says"
+    f"no {MARK} at such figures: their ε was chosen so that the source is as often right as the published "
+    "one, on other images, and so fooled on fewer"
 )
 
 
