@@ -18,7 +18,8 @@ LONGEST_MODULE = 400
 # A module imports only from above. A star stands for a folder's modules, in any order without a circle.
 # fmt: off
 ORDER = (
-    "legible", "errors", "extras", "files", "outside", "fingerprint", "machine.control_groups",
+    "legible", "errors", "studies.shipped", "extras", "files", "outside", "fingerprint",
+    "machine.control_groups",
     "settings.choices", "settings.search", "settings.config", "settings.checks", "settings.config_file",
     "evolution.genome", "evolution.shapes", "evolution.spectrum",
     "evolution.mutation", "evolution.population", "evolution.trial", "evolution.search",

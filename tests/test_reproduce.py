@@ -9,7 +9,8 @@ from PIL import Image
 
 from contragrad.reproduce.command import RECIPES_TABLE
 from contragrad.reproduce.definition import Definition
-from contragrad.reproduce.definition_file import names, read
+from contragrad.reproduce.definition_file import read
+from contragrad.studies.shipped import tables as names
 from reproductions import call, require_whole, table
 
 PUBLISHED = [name for name in names() if name != RECIPES_TABLE]

@@ -10,10 +10,11 @@ import yaml
 from contragrad.errors import UserError
 from contragrad.jobs.recipes import RECIPES
 from contragrad.reproduce.definition import Column, Definition, Experiment
-from contragrad.reproduce.definition_file import names, parse, read
+from contragrad.reproduce.definition_file import parse, read
 from contragrad.settings import config_file
 from contragrad.settings.choices import Scale
 from contragrad.settings.config import AttackSettings, StudyConfig
+from contragrad.studies.shipped import tables as names
 
 REF, REF_GM, HE_GM = "reference", "reference+GM", "hand-engineered+GM"
 NE_1, NE_2 = "NE+GM 1", "NE+GM 2"

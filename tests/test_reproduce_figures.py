@@ -39,7 +39,7 @@ from contragrad.reproduce import asking, experiment, figure3, figures
 from contragrad.reproduce import definition_file as definitions
 from contragrad.reproduce.asking import TRAINED_AT_ONCE
 from contragrad.reproduce.definition import Column, Definition
-from contragrad.reproduce.definition_file import names, read
+from contragrad.reproduce.definition_file import read
 from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.figures import Measured
@@ -50,6 +50,7 @@ from contragrad.run_folder.notes import SEEN
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
 from contragrad.settings.config import AttackSettings
+from contragrad.studies.shipped import tables as names
 from contragrad.watch.events import nobody
 
 TABLES = [name for name in names() if name.startswith("table")]

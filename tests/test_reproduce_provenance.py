@@ -17,7 +17,7 @@ from contragrad.fingerprint import fingerprint
 from contragrad.jobs.recipes import RECIPES
 from contragrad.reproduce import figure3, provenance
 from contragrad.reproduce.definition import Definition
-from contragrad.reproduce.definition_file import names, parse, read
+from contragrad.reproduce.definition_file import parse, read
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3, Maps, figure_of
 from contragrad.reproduce.grounds import TABLE, Ground, _names, grounds, stand_ins
@@ -29,6 +29,7 @@ from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
 from contragrad.settings.choices import Scale
 from contragrad.settings.config import DataSettings
+from contragrad.studies.shipped import tables as names
 from reproductions import DEFINITION, TEXT, hold, hold_all, seeds
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from contragrad.commands.command import Command, same_command
 from contragrad.settings.choices import Scale
+from contragrad.studies.shipped import require_known
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,8 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 def _call(options: argparse.Namespace, overrides: list[str]) -> None:
+    # Before torch is imported, which takes seconds.
+    require_known(options.what)
     from contragrad.reproduce.command import reproduce
     from contragrad.reproduce.experiment import Setup
     from contragrad.watch.live import display

@@ -12,10 +12,10 @@ from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.jobs.recipes import RECIPES
 from contragrad.legible import legible
-from contragrad.reproduce import definition_file, figure3, figure4, grounds, protocols, table
+from contragrad.reproduce import figure3, figure4, grounds, protocols, table
 from contragrad.reproduce.attackable import require_attackable
 from contragrad.reproduce.definition import Definition
-from contragrad.reproduce.definition_file import names, read, read_own
+from contragrad.reproduce.definition_file import read, read_own
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4
@@ -24,6 +24,7 @@ from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.provenance import Content
 from contragrad.reproduce.shown import as_text, in_a_file, printed
 from contragrad.settings.choices import Scale
+from contragrad.studies import shipped
 from contragrad.watch.events import Idle, Said, Stage, Watcher
 
 FIGURES = (FIGURE3.name, FIGURE4.name)
@@ -58,7 +59,7 @@ class Plan:
 
 def choices() -> list[str]:
     """What can be reproduced, one by one."""
-    return [*names(), *FIGURES]
+    return [*shipped.tables(), *shipped.figures()]
 
 
 def reproduce(
@@ -104,13 +105,8 @@ def reproduce(
 def _definitions(what: str, scale: Scale) -> list[Definition]:
     if what.endswith(".yaml"):
         return [read_own(Path(what), choices())]
-    wanted = [name for name in choices() if name != RECIPES_TABLE] if what == "all" else [what]
-    if unknown := set(wanted) - set(choices()):
-        raise UserError(
-            f"there is no {min(unknown)}",
-            where="reproduce",
-            remedy=f"all, {', '.join(choices())}, or the .yaml file of a table of your own",
-        )
+    shipped.require_known(what)
+    wanted = [name for name in choices() if name != RECIPES_TABLE] if what == shipped.ALL else [what]
     figures = {FIGURE3.name: figure3.figure_of(scale), FIGURE4.name: FIGURE4}
     return [figures.get(name) or read(name) for name in wanted]
 
@@ -181,8 +177,10 @@ def _make(plan: Plan, console: Console, watch: Watcher) -> Content:
     figures = {FIGURE3.name: (_figure3, figure3.as_text), FIGURE4.name: (_figure4, figure4.as_text)}
     make, text_of = figures.get(plan.definition.name, (_table, as_text))
     if plan.there is None and (setup := plan.setups[0]).scale != "smoke":
-        where = definition_file.path_of(plan.definition.name)
-        watch(Said(f"scale {setup.scale} takes hours for each seed; what was measured of it: {where}"))
+        told = f"scale {setup.scale} takes hours for each seed"
+        if plan.definition.name in choices():
+            told += f"; what was measured of it: {shipped.definition(plan.definition.name)}"
+        watch(Said(told))
     content = plan.there or make(plan, watch)
     watch(Idle())
     console.print(text_of(content))

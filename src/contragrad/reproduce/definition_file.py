@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from fractions import Fraction
-from importlib import resources
 from math import inf
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from contragrad.errors import UserError
 from contragrad.jobs.recipes import RECIPES
@@ -24,18 +23,19 @@ from contragrad.reproduce.definition import (
 from contragrad.settings import config_file
 from contragrad.settings.checks import fraction
 from contragrad.settings.choices import WITH_PENALTY
+from contragrad.studies import shipped
 
 CALIBRATED = "calibrated"
 """In the place of an epsilon: the one at which the reference is as often right as the published one."""
 
 
 def read(name: str) -> Definition:
-    """The definition of that name, one of `names`, that ships with the package.
+    """The definition of that name, one of `shipped.tables`, that ships with the package.
 
     Raises:
         UserError: if its file is wrong.
     """
-    return parse(name, (folder("tables") / f"{name}.yaml").read_text(encoding="utf-8"))
+    return parse(name, shipped.definition(name).read_text(encoding="utf-8"))
 
 
 def read_figure(name: str) -> Definition:
@@ -44,7 +44,7 @@ def read_figure(name: str) -> Definition:
     Raises:
         UserError: if its file is wrong.
     """
-    content = _read(name, (folder("figures") / f"{name}.yaml").read_text(encoding="utf-8"))
+    content = _read(name, shipped.definition(name).read_text(encoding="utf-8"))
     _require_keys(content, name, {"title", "experiment", "networks"}, {"title", "experiment"})
     return Definition(
         name=name,
@@ -288,19 +288,3 @@ def _require(holds: bool, where: str, remedy: str, given: object = None) -> None
 def _wrong(where: str, remedy: str, given: object = None) -> UserError:
     said = "" if given is None else f": {legible(str(given), LONGEST_TEXT)}"
     return UserError(f"the definition is wrong{said}", where=where, remedy=remedy)
-
-
-def names() -> list[str]:
-    """The names of all tables."""
-    return sorted(path.stem for path in folder("tables").glob("*.yaml"))
-
-
-def path_of(name: str) -> Path:
-    """The file of a table or figure that ships with the package; of another, its name."""
-    found = folder("figures" if name.startswith("figure") else "tables") / f"{name}.yaml"
-    return found if found.is_file() else Path(f"{name}.yaml")
-
-
-def folder(kind: Literal["tables", "figures"]) -> Path:
-    """Where the definitions are."""
-    return Path(str(resources.files("contragrad.studies"))) / kind

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
-from importlib import resources
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from contragrad.settings.checks import (
     wrong_kind,
 )
 from contragrad.settings.config import StudyConfig
+from contragrad.studies.shipped import FOLDER
 
 VERSION = 1
 """Of study files: raised when a setting is renamed or means something else, not when one is added."""
@@ -134,7 +134,7 @@ def _parsed(content: dict[str, Any], overrides: Sequence[str]) -> StudyConfig:
 
 def shipped(name: str) -> Path:
     """The study file of that name that ships with the package."""
-    return Path(str(resources.files("contragrad.studies") / f"{name}.yaml"))
+    return FOLDER / f"{name}.yaml"
 
 
 def write(config: StudyConfig, path: Path) -> None:
