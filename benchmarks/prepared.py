@@ -10,6 +10,7 @@ from contragrad.run_folder.history import stored_config
 from contragrad.run_folder.notes import require_continuation
 from contragrad.run_folder.workspace import TABLE, Workspace
 from contragrad.settings import config_file
+from contragrad.studies import shipped
 from contragrad.watch.live import display
 
 ONLY = (
@@ -28,7 +29,7 @@ def prepared(folder: Path, overrides: Sequence[str]) -> Workspace:
     Raises:
         UserError: if the folder holds another study.
     """
-    demo = config_file.shipped("demo")
+    demo = shipped.study("demo")
     config = config_file.read(demo, (*overrides, *ONLY))
     with display(Console(stderr=True)) as watch:
         if not folder.exists():

@@ -32,6 +32,7 @@ from contragrad.run_folder.workspace import CONFIGURATION, TABLE
 from contragrad.settings import checks, config_file
 from contragrad.settings.config import DataSettings, StudyConfig
 from contragrad.settings.search import SearchSettings
+from contragrad.studies import shipped
 from contragrad.watch import watching
 from contragrad.watch.events import Stage, nobody
 
@@ -113,6 +114,17 @@ def test_the_command_answers_without_loading_torch() -> None:
     subprocess.run([sys.executable, "-c", code + check], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_a_table_that_is_not_there_is_refused_without_loading_torch() -> None:
+    code = "import sys; from contragrad.cli import main\nassert main(['reproduce', 'table8'])\n"
+    found = subprocess.run(
+        [sys.executable, "-c", code + "assert 'torch' not in sys.modules"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "there is no table8" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -192,7 +204,7 @@ def test_the_folder_is_named_by_the_time_if_nobody_names_it(called: Called) -> N
 def test_the_demo_is_the_shipped_study(called: Called) -> None:
     assert exits(["demo", "--workers", "1"]) == 0
     assert called.got == [
-        replace(config_file.read(config_file.shipped("demo")), workers=1),
+        replace(config_file.read(shipped.study("demo")), workers=1),
         Path("runs/demo"),
     ]
 

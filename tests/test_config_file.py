@@ -34,11 +34,12 @@ from contragrad.settings.config import (
     StudyConfig,
     TrainingSettings,
 )
-from contragrad.settings.config_file import read, shipped, write
+from contragrad.settings.config_file import read, write
 from contragrad.settings.search import Limits, SearchSettings
+from contragrad.studies import shipped
 
 TRUSTING = {"executor": "ray", "address": "10.0.0.1:6379", "memo": "m.db"}
-FOLDER = config_file.shipped("demo").parent
+FOLDER = shipped.study("demo").parent
 STUDIES = sorted(
     str(path.relative_to(FOLDER).with_suffix(""))
     for path in FOLDER.rglob("*.yaml")
@@ -283,17 +284,17 @@ def test_a_file_that_can_be_read_once_is_enough(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_shipped_study_is_read(name: str) -> None:
-    assert read(shipped(name)) != StudyConfig()
+    assert read(shipped.study(name)) != StudyConfig()
 
 
 def test_the_shipped_studies_have_the_papers_numbers() -> None:
     scales = {f"{name}/{scale}" for name in ("full-data", "reduced-data") for scale in get_args(Scale)}
     assert {"demo", *scales} == set(STUDIES)
     for name in ("full-data/full", "reduced-data/full"):
-        found = read(shipped(name))
+        found = read(shipped.study(name))
         assert found.search == SearchSettings()
         assert found.refine == RefineSettings()
-    assert read(shipped("full-data/full")).reference.architecture == "resnet34"
+    assert read(shipped.study("full-data/full")).reference.architecture == "resnet34"
 
 
 # Fractions.

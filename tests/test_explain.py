@@ -20,7 +20,7 @@ from contragrad.evolution.genome import parse
 from contragrad.evolution.shapes import Problem
 from contragrad.networks.network import Normalisation, build
 from contragrad.pictures import explain
-from contragrad.pictures.explain import figure, integrated_gradients, pixel_distance, relative
+from contragrad.pictures.explain import DISTANCE, figure, integrated_gradients, pixel_distance, relative
 from contragrad.reproduce.figure3 import FORMULA
 
 GENOME = parse("conv(4,3) strided(8,3) sum(1,2) pool(max,2) fc(8)")
@@ -264,6 +264,20 @@ def test_titles_tell_names_and_distances(tmp_path: Path) -> None:
     assert text.count(">distance 0.000<") == 1
     figure(torch.zeros(2, 1, 4, 6), maps, names, again := tmp_path / "again.svg")
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_each_networks_own_line_stands_below_its_name_and_what_a_distance_is_below_all(
+    tmp_path: Path,
+) -> None:
+    maps, path = [halves(1, 0), halves(-1, 0)], tmp_path / "figure.svg"
+    figure(torch.zeros(1, 1, 4, 6), maps, ["alike", "alike"], path, ["", "mean, seed 0: 0.900"])
+    text = path.read_text(encoding="utf-8")
+    assert text.count(">mean, seed 0: 0.900<") == 1
+    assert f">distance: {DISTANCE}<" in text
+    figure(torch.zeros(1, 1, 4, 6), maps[:1], ["alone"], path)
+    assert DISTANCE not in path.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="1 notes"):
+        figure(torch.zeros(1, 1, 4, 6), maps, ["a", "b"], path, ["one"])
 
 
 @pytest.mark.parametrize(

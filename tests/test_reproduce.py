@@ -10,10 +10,10 @@ from PIL import Image
 from contragrad.reproduce.command import RECIPES_TABLE
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import read
-from contragrad.studies.shipped import tables as names
+from contragrad.studies.shipped import tables
 from reproductions import call, require_whole, table
 
-PUBLISHED = [name for name in names() if name != RECIPES_TABLE]
+PUBLISHED = [name for name in tables() if name != RECIPES_TABLE]
 """Another file makes the table of recipes, so that another process does."""
 
 # All tables are made before the first test.

@@ -21,13 +21,14 @@ from contragrad.evolution.trial import Measured as Outcome
 from contragrad.evolution.trial import Trial
 from contragrad.jobs.recipes import Found
 from contragrad.reproduce import command, experiment, figure3, table
-from contragrad.reproduce.command import choices, reproduce
+from contragrad.reproduce.command import reproduce
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3, Maps
 from contragrad.reproduce.figures import Measured
 from contragrad.run_folder.notes import LOOKS
 from contragrad.settings.choices import Scale
+from contragrad.studies.shipped import choices
 from contragrad.watch.events import Event, Said, nobody
 from elsewhere import read_only
 from reproductions import hold_all
@@ -427,6 +428,13 @@ def test_figure_4_draws_the_networks_of_every_seed_and_looks_at_no_test_images(
     assert {shown["architectures"][name] for name in evolved} == {"conv(4,3) fc(4)"}
 
 
+def test_a_drawings_title_has_the_papers_letter_or_the_tables_row(setup: Setup, studies: Studies) -> None:
+    said("figure4", setup, 3)
+    folder = setup.out / "smoke" / "figure4" / "seeds-3"
+    for name, title in (("hand-engineered-b", "(b) hand-engineered"), ("seed-3-evolved-2", "NE 2, seed 3")):
+        assert f">{title}<" in (folder / f"figure4-{name}.svg").read_text()
+
+
 def test_figure_4_is_kept_like_a_table(setup: Setup, studies: Studies) -> None:
     text = said("figure4", setup)
     before = files(setup.out)
@@ -462,15 +470,31 @@ def test_a_tables_text_that_was_lost_or_is_of_an_older_version_is_written_again(
     assert studies.asked == [("table5", 0)]
 
 
+def test_a_table_can_be_looked_at_where_nothing_can_be_written(
+    setup: Setup, studies: Studies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said("table5", setup)
+    folder = setup.base / "table5" / "seeds-0"
+    (folder / "table.txt").write_text("older")
+
+    def refused(path: Path, text: str) -> None:
+        raise UserError("it cannot be written", where=str(path))
+
+    monkeypatch.setattr(command, "write_text", refused)
+    text = said("table5", setup)
+    assert f"): {folder / 'table.txt'}\nkept as it was: " in text
+    assert "its text was not renewed (" in text
+
+
 @pytest.mark.parametrize(("scale", "hours"), [("smoke", False), ("reduced", True)])
-def test_hours_are_told_before_they_begin_and_where_they_were_measured(
+def test_where_expected_hours_stand_is_told_before_they_begin(
     scale: Scale, hours: bool, setup: Setup, studies: Studies
 ) -> None:
     events: list[Event] = []
     for _ in range(2):
         reproduce("table5", replace(setup, scale=scale), (0,), Console(file=io.StringIO()), events.append)
     told = [each.text for each in events if isinstance(each, Said)]
-    assert [f"scale {scale} takes hours" in text for text in told] == [True] * hours
+    assert [text.startswith("how long it may take: ") for text in told] == [True] * hours
     assert all(text.endswith("studies/tables/table5.yaml") for text in told)
 
 

@@ -14,7 +14,8 @@ from contragrad.reproduce.definition_file import parse, read
 from contragrad.settings import config_file
 from contragrad.settings.choices import Scale
 from contragrad.settings.config import AttackSettings, StudyConfig
-from contragrad.studies.shipped import tables as names
+from contragrad.studies import shipped
+from contragrad.studies.shipped import tables
 
 REF, REF_GM, HE_GM = "reference", "reference+GM", "hand-engineered+GM"
 NE_1, NE_2 = "NE+GM 1", "NE+GM 2"
@@ -98,7 +99,7 @@ SECTION_OF: dict[str, Experiment] = {
 
 
 def test_there_are_the_seven_tables_of_the_paper() -> None:
-    assert names() == ["recipes", *sorted(PAPER)]
+    assert tables() == ["recipes", *sorted(PAPER)]
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -168,7 +169,7 @@ def test_tables_of_fooling_rates_have_the_measure_of_their_section() -> None:
 
 
 def test_clean_columns_have_no_source_and_all_others_one() -> None:
-    for name in names():
+    for name in tables():
         for column in read(name).columns:
             clean = "clean" in column.name or "without attack" in column.name
             assert (column.source is None) == clean, (name, column.name)
@@ -231,7 +232,7 @@ def test_a_step_s_length_is_taken_over_into_no_other_ball() -> None:
 
 
 def test_tables_4_and_7_alone_have_a_calibrated_epsilon_of_each_data_set() -> None:
-    found = {(name, column.data) for name in names() for column in read(name).columns if column.calibrated}
+    found = {(name, column.data) for name in tables() for column in read(name).columns if column.calibrated}
     assert found == {("table4", None), *(("table7", data) for data in read("table7").data)}
 
 
@@ -279,7 +280,7 @@ def test_data_sets_may_have_an_epsilon_of_their_own() -> None:
     recipes = read("recipes")
     for each in recipes.columns:
         if each.source is not None:
-            own = config_file.read(config_file.shipped("reduced-data/reduced")).attack.epsilon
+            own = config_file.read(shipped.study("reduced-data/reduced")).attack.epsilon
             assert each.attack["epsilon"] == recipes.epsilons.get(each.data, own)  # type: ignore[arg-type]
 
 
@@ -509,7 +510,7 @@ EXPERIMENTS: tuple[Experiment, ...] = get_args(Experiment)
 
 
 def study(experiment: Experiment, scale: Scale) -> StudyConfig:
-    return config_file.read(config_file.shipped(f"{experiment}/{scale}"))
+    return config_file.read(shipped.study(f"{experiment}/{scale}"))
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -50,10 +50,10 @@ from contragrad.run_folder.notes import SEEN
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
 from contragrad.settings.config import AttackSettings
-from contragrad.studies.shipped import tables as names
+from contragrad.studies.shipped import tables
 from contragrad.watch.events import nobody
 
-TABLES = [name for name in names() if name.startswith("table")]
+TABLES = [name for name in tables() if name.startswith("table")]
 """The paper's, whose sources are the same for all rows."""
 
 CONFIG = config_file.read(None, ["--device=cpu", "--attack.steps=3"])

@@ -208,6 +208,18 @@ def test_a_table_adds_to_another_what_that_lacks_of_it(before: list[int], after:
     assert there["mean"] == pytest.approx(-back["mean"])
 
 
+def test_a_seed_that_is_left_out_has_no_interval_and_is_not_counted() -> None:
+    ours, theirs = deepcopy(TABLES)
+    theirs["columns"]["calibrated"]["crafted"][0] = {"attack": FGSM | {"epsilon": "5/255"}}
+    for table in (ours, theirs):
+        table["networks"]["NE+GM 1"]["calibrated"] = {"measured": [share(1, 7), share(55, 100)]}
+    found = difference(ours, theirs)
+    first, second = found["networks"]["NE+GM 1"]["calibrated"]["cells"]
+    assert first is None
+    assert second["counts"] == [100, 100]
+    assert found["counted"] == [100, 100]
+
+
 def share(hits: int, count: int) -> dict[str, Any]:
     return {"hits": hits, "count": count, "interval": wilson(hits, count)}
 

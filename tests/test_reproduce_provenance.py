@@ -29,7 +29,7 @@ from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
 from contragrad.settings.choices import Scale
 from contragrad.settings.config import DataSettings
-from contragrad.studies.shipped import tables as names
+from contragrad.studies.shipped import tables
 from reproductions import DEFINITION, TEXT, hold, hold_all, seeds
 
 
@@ -411,7 +411,7 @@ def test_images_are_the_papers_if_all_that_are_not_tested_are_as_many(
     assert own["published_images"] == published
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", tables())
 def test_where_kmnist_stands_it_is_said_what_it_is_cut_from(name: str, setup: Setup) -> None:
     definition = read(name)
     if definition.experiment == "full-data":

@@ -28,7 +28,7 @@ from contragrad.reproduce.figures import Crafted, Figures, Measured
 from contragrad.reproduce.grounds import grounds
 from contragrad.reproduce.paired import Pair
 from contragrad.reproduce.provenance import Content
-from contragrad.reproduce.shown import as_text, in_a_file, printed
+from contragrad.reproduce.text import as_text, in_a_file, printed
 from contragrad.settings.choices import AttackName
 from contragrad.settings.config import AttackSettings
 from reproductions import DEFINITION, TEXT, hold_all, seeds

@@ -48,7 +48,7 @@ RUNNERS = {"eval", "exec", "compile", "__import__"}
 BY_NAME = {
     "__init__.py": "the package's own names, each loaded when it is first used",
     "engine/work.py": "what workers set up, a name in our own source",
-    "reference.py": "factories: the one way to have code run, by a name that the user gives",
+    "networks/factory.py": "factories: the one way to have code run, by a name that the user gives",
 }
 """Modules that import by a name, and whose name it is."""
 

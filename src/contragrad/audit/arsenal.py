@@ -167,8 +167,8 @@ class Arsenal:
             return self.paces.of_architecture(COPY)
         return self.paces.of_architecture(deployed_architecture(self.tasks[name], self.workspace))
 
-    def field(self, examples: Examples, target: Named) -> Field:
-        """Where attempts are made against a network on these test images, an ordinary one not beside it."""
+    def arena(self, examples: Examples, target: Named) -> Field:
+        """Where attempts are made against a network on these test images, no ordinary one beside it."""
         return Field(
             examples=examples,
             identity=fingerprint("audited/1", self.workspace.split_name, len(examples)),

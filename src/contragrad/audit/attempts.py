@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from contragrad.artefacts import Artefacts
 from contragrad.attacks.examples import craft, perturbation_norm
-from contragrad.audit.braced import fault_of, is_blind
+from contragrad.audit.braced import Unfailing, fault_of, is_blind
 from contragrad.audit.queries import hop_skip_jump, square
 from contragrad.data.dataset import Examples, pixels
 from contragrad.fingerprint import fingerprint, stream_seed
@@ -71,6 +71,10 @@ class Named:
     network: nn.Module
     fingerprint: str
     foreign: bool = False
+
+    def unfailing(self, classes: int) -> nn.Module:
+        """The network; of somebody else's code, one whose failures are answers that are NaN."""
+        return Unfailing(self.network, classes).eval() if self.foreign else self.network
 
 
 @dataclass(frozen=True, slots=True)

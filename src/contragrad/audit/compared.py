@@ -3,21 +3,15 @@
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from contragrad.audit import attackers
 from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import REFERENCE
-from contragrad.audit.attempts import Attempt, Named, attempted
-from contragrad.audit.braced import Unfailing
+from contragrad.audit.attempts import Attempt, attempted
 from contragrad.audit.facts import Compared
 from contragrad.data.dataset import Examples
 from contragrad.jobs.tasks import deployed_architecture
-
-
-def unfailing(found: Named, classes: int) -> nn.Module:
-    """The network; of somebody else's code, one whose failures are answers that are NaN."""
-    return Unfailing(found.network, classes).eval() if found.foreign else found.network
 
 
 def compared(
@@ -35,12 +29,12 @@ def compared(
     target, networks = arsenal.target, arsenal.networks
     attempt = Attempt(source=REFERENCE, attack=attackers.pgd(arsenal.settings))
     reference = networks[REFERENCE]
-    once = cache(lambda: arsenal.field(examples, reference).crafted(attempt, reference))
+    once = cache(lambda: arsenal.arena(examples, reference).crafted(attempt, reference))
     for name, task in arsenal.tasks.items():
         kin = task.architecture == target.architecture or task.objective == target.objective
         if name not in networks or not kin:
             continue
-        held = attempted(attempt, reference, arsenal.field(examples, networks[name]), once)
+        held = attempted(attempt, reference, arsenal.arena(examples, networks[name]), once)
         if isinstance(held, str):
             arsenal.missing[f"{name} on the reference's examples"] = held
             continue

@@ -11,7 +11,7 @@ from contragrad.audit.arsenal import Arsenal
 from contragrad.audit.attackers import ATTACKERS, REFERENCE, TARGET, Bout
 from contragrad.audit.attempts import Attempt, Field, Named, attempted
 from contragrad.audit.bouts import affordable, gradients, left_out_as, rounds
-from contragrad.audit.compared import compared, unfailing
+from contragrad.audit.compared import compared
 from contragrad.audit.facts import Facts, Tried
 from contragrad.audit.findings import Findings
 from contragrad.audit.pace import duration
@@ -84,7 +84,7 @@ class Runner:
         require_answers(arsenal.networks, examples)
         require_gradients(arsenal.networks[REFERENCE].network, examples)
         arena = replace(
-            arsenal.field(examples, arsenal.networks[TARGET]),
+            arsenal.arena(examples, arsenal.networks[TARGET]),
             ordinary=self._ordinary(),
             apart=frozenset({TARGET, sources.ANOTHER, sources.ORDINARY}),
         )
@@ -100,7 +100,7 @@ class Runner:
             self._together(arena, late)
         arsenal.watch(Stage("measuring the network itself"))
         classes = arsenal.workspace.problem.classes
-        networks = {name: unfailing(each, classes) for name, each in arsenal.networks.items()}
+        networks = {name: each.unfailing(classes) for name, each in arsenal.networks.items()}
         labels = examples.labels.cpu()
         clean = {name: predict(each, examples.images) == labels for name, each in networks.items()}
         target, reference = networks.pop(TARGET), networks.pop(REFERENCE)

@@ -14,6 +14,7 @@ from rich.console import Console
 import contragrad
 from contragrad.commands.command import Command
 from contragrad.errors import UserError
+from contragrad.studies import shipped
 from contragrad.watch.places import public
 
 if TYPE_CHECKING:
@@ -53,9 +54,8 @@ def watched(options: argparse.Namespace) -> Iterator["Watcher"]:
 
 
 def _demo(options: argparse.Namespace, overrides: list[str]) -> None:
-    from contragrad.settings import config_file
 
-    _create(config_file.shipped("demo"), options, overrides)
+    _create(shipped.study("demo"), options, overrides)
 
 
 def _add_evolve(parser: argparse.ArgumentParser) -> None:

@@ -52,12 +52,7 @@ def require_deployable(config: StudyConfig) -> None:
 
 
 def entered(
-    config: StudyConfig,
-    folder: Path,
-    watch: Watcher,
-    read: tuple[Dataset, Workspace] | None = None,
-    *,
-    other: str = "a new run folder",
+    config: StudyConfig, folder: Path, watch: Watcher, read: tuple[Dataset, Workspace] | None = None
 ) -> tuple[Dataset, Workspace]:
     """The data and the run folder of a study, which is made if it is not there.
 
@@ -66,7 +61,6 @@ def entered(
         folder: its run folder.
         watch: who is told.
         read: what `open_data` gave of them, if it was asked before.
-        other: what is proposed to whom wants other settings than those in the folder.
 
     Raises:
         UserError: if the folder holds another study, or for whatever in the configuration or the data is
@@ -75,7 +69,7 @@ def entered(
     require_shareable(config.memo, folder / DATABASE)
     there = folder.exists()
     if there:
-        require_continuation(config_file.dotted(stored_config(folder)), config, other)
+        require_continuation(config_file.dotted(stored_config(folder)), config)
     if read is None:
         watch(Stage("reading the data"))
         read = open_data(config, folder)

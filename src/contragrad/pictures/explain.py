@@ -26,8 +26,8 @@ PANEL = 1.7
 STEPS = 50
 """Gradients that an integral is made of."""
 
-DISTANCE = "distance: sum over pixels of the absolute differences of two maps' shares, in [0, 2]"
-"""What stands above a map, in words for the picture."""
+DISTANCE = "the sum over pixels of the absolute differences of the two maps' shares, in [0, 2]"
+"""What `pixel_distance` is, for people."""
 
 LONGEST_LINE = 20
 """Characters of a network's name that fit above a panel."""
@@ -140,19 +140,19 @@ def figure(
     maps: Sequence[Tensor],
     names: Sequence[str],
     path: Path,
-    means: Sequence[float | None] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Writes a picture with a row for each image: the image, then each network's map.
 
     Negative is red and positive green, as in the paper. Above each map but the first network's stands
-    its distance to the first network's.
+    its distance to the first network's, and below the picture what that is.
 
     Args:
         images: a few, (N, C, H, W) with C 1 or 3, uint8 or float32 in [0, 1].
         maps: each network's relative maps (N, H, W).
         names: the networks', in the same order.
         path: ends in `.png` or `.svg`.
-        means: of the networks' distances over more images than are shown, if they are known.
+        notes: a line for each network, below its name; none has any if there are none.
 
     Raises:
         UserError: if matplotlib is missing or the file cannot be written.
@@ -160,8 +160,8 @@ def figure(
 
     Source: figure 3.
     """
-    _require_shown(images, maps, names)
-    known = dict(zip(names, means, strict=False))
+    notes = notes or [""] * len(maps)
+    _require_shown(images, maps, names, notes)
     distances = [pixel_distance(theirs, maps[0]) for theirs in maps]
     with picture(path) as drawing:
         from matplotlib.cm import ScalarMappable
@@ -175,12 +175,10 @@ def figure(
         panels = drawing.subplots(len(images), len(maps) + 1, squeeze=False)
         for row, image in enumerate(pixels(images).detach().cpu()):
             panels[row, 0].imshow(image.permute(1, 2, 0).squeeze(2).numpy(), "gray", vmin=0, vmax=1)
-            for column, (theirs, name) in enumerate(zip(maps, names, strict=True), start=1):
+            for column, (theirs, name, note) in enumerate(zip(maps, names, notes, strict=True), start=1):
                 panel: Axes = panels[row, column]
                 panel.imshow(theirs[row].detach().cpu().numpy(), colours, norm)
-                lines = [fill(name, LONGEST_LINE)] if row == 0 else []
-                if row == 0 and (mean := known.get(name)) is not None:
-                    lines.append(f"mean of all {mean:.3f}")
+                lines = [fill(name, LONGEST_LINE), note][: 1 + bool(note)] if row == 0 else []
                 if column > 1:
                     lines.append(f"distance {distances[column - 1][row]:.3f}")
                 panel.set_title("\n".join(lines), fontsize=9, parse_math=False)
@@ -188,13 +186,16 @@ def figure(
             panel.set(xticks=[], yticks=[])
         scale = ScalarMappable(norm, colours)
         if len(maps) > 1:
-            drawing.supxlabel(DISTANCE, fontsize=8)
+            drawing.supxlabel(f"distance: {DISTANCE}", fontsize=8)
         drawing.colorbar(scale, ax=panels, aspect=30, label="relative attribution", ticks=[-1, 0, 1])
 
 
-def _require_shown(images: Tensor, maps: Sequence[Tensor], names: Sequence[str]) -> None:
-    if not len(images) or not maps or len(maps) != len(names):
-        raise ValueError(f"{len(images)} images, {len(maps)} sets of maps and {len(names)} names")
+def _require_shown(
+    images: Tensor, maps: Sequence[Tensor], names: Sequence[str], notes: Sequence[str]
+) -> None:
+    if not len(images) or not maps or not len(maps) == len(names) == len(notes):
+        counts = f"{len(maps)} sets of maps, {len(names)} names and {len(notes)} notes"
+        raise ValueError(f"{len(images)} images, {counts}")
     for theirs, name in zip(maps, names, strict=True):
         if theirs.shape != (len(images), *images.shape[-2:]):
             raise ValueError(f"maps {tuple(theirs.shape)} of {name} for images {tuple(images.shape)}")

@@ -21,13 +21,11 @@ from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4
 from contragrad.reproduce.figures import measured
 from contragrad.reproduce.grounds import Ground
-from contragrad.reproduce.provenance import Content
-from contragrad.reproduce.shown import as_text, in_a_file, printed
+from contragrad.reproduce.provenance import Content, said_of_protocol
+from contragrad.reproduce.text import as_text, in_a_file, printed
 from contragrad.settings.choices import Scale
 from contragrad.studies import shipped
 from contragrad.watch.events import Idle, Said, Stage, Watcher
-
-FIGURES = (FIGURE3.name, FIGURE4.name)
 
 RECIPES_TABLE = "recipes"
 """Not the paper's, and no part of `all`."""
@@ -55,11 +53,6 @@ class Plan:
     identity: str
     path: Path
     there: Content | None
-
-
-def choices() -> list[str]:
-    """What can be reproduced, one by one."""
-    return [*shipped.tables(), *shipped.figures()]
 
 
 def reproduce(
@@ -104,9 +97,9 @@ def reproduce(
 
 def _definitions(what: str, scale: Scale) -> list[Definition]:
     if what.endswith(".yaml"):
-        return [read_own(Path(what), choices())]
+        return [read_own(Path(what), shipped.choices())]
     shipped.require_known(what)
-    wanted = [name for name in choices() if name != RECIPES_TABLE] if what == shipped.ALL else [what]
+    wanted = [name for name in shipped.choices() if name != RECIPES_TABLE] if what == shipped.ALL else [what]
     figures = {FIGURE3.name: figure3.figure_of(scale), FIGURE4.name: FIGURE4}
     return [figures.get(name) or read(name) for name in wanted]
 
@@ -122,7 +115,7 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
     of = grounds.grounds(definition, setups)
     identity = grounds.identity(definition, of)
     folder = setup.base / definition.name / f"seeds-{'-'.join(map(str, seeds))}"
-    path = folder / (f"{definition.name}.json" if definition.name in FIGURES else "table.json")
+    path = folder / (f"{definition.name}.json" if definition.name in shipped.figures() else "table.json")
     there = table.read(path)
     if there is None or there.get("identity") != identity or not _all_there(definition, folder, there):
         for ground in of:
@@ -167,7 +160,7 @@ def _require_writable(folder: Path) -> None:
 
 def _title(plan: Plan) -> str:
     setup = plan.setups[0]
-    protocol = ", the paper's protocol" if setup.paper_protocol else ""
+    protocol = said_of_protocol(paper=setup.paper_protocol)
     seeds = ", ".join(str(each.seed) for each in plan.setups)
     return f"{plan.definition.name}, scale {setup.scale}{protocol}, seeds {seeds}"
 
@@ -176,16 +169,16 @@ def _make(plan: Plan, console: Console, watch: Watcher) -> Content:
     """What is shown."""
     figures = {FIGURE3.name: (_figure3, figure3.as_text), FIGURE4.name: (_figure4, figure4.as_text)}
     make, text_of = figures.get(plan.definition.name, (_table, as_text))
-    if plan.there is None and (setup := plan.setups[0]).scale != "smoke":
-        told = f"scale {setup.scale} takes hours for each seed"
-        if plan.definition.name in choices():
-            told += f"; what was measured of it: {shipped.definition(plan.definition.name)}"
-        watch(Said(told))
+    if plan.there is None and plan.setups[0].scale != "smoke" and plan.definition.name in shipped.choices():
+        watch(Said(f"how long it may take: {shipped.definition(plan.definition.name)}"))
     content = plan.there or make(plan, watch)
     watch(Idle())
     console.print(text_of(content))
     if plan.there is not None and plan.definition.columns:
-        _keep_text(plan, printed(content))
+        try:
+            _keep_text(plan, printed(content))
+        except UserError as error:  # to look at a table it need not be writable
+            _say(f"its text was not renewed ({error.what})", plan.path.with_name("table.txt"), console)
     for picture in _pictures(plan.definition, content):
         _say("picture", plan.path.parent / picture, console)
     _say("written" if plan.there is None else "kept as it was", plan.path, console)
@@ -220,7 +213,7 @@ def _table(plan: Plan, watch: Watcher) -> Content:
 def _figure3(plan: Plan, watch: Watcher) -> Content:
     found = [figure3.maps_of(plan.definition, setup, watch) for setup in plan.setups]
     shown = figure3.content(plan.definition, plan.grounds, found, identity=plan.identity)
-    figure3.picture(found[0], _folder(plan) / figure3.PICTURE)
+    figure3.picture(found[0], plan.setups[0].seed, _folder(plan) / figure3.PICTURE)
     table.write(shown, plan.path)
     return shown
 

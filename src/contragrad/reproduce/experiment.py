@@ -19,6 +19,7 @@ from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
 from contragrad.settings.choices import Scale
 from contragrad.settings.config import DataSettings, StudyConfig
+from contragrad.studies import shipped
 from contragrad.watch.events import Said, Watcher
 
 FILES: dict[DataName, str] = {
@@ -101,7 +102,7 @@ class Setup:
         # The best epoch of a training would be chosen on the test images.
         protocol = ("--fitness_split=test", "--refine.keep=last") if self.paper_protocol else ()
         radius = () if epsilon is None else (f"--attack.epsilon={epsilon}",)
-        path = config_file.shipped(f"{experiment}/{self.scale}")
+        path = shipped.study(f"{experiment}/{self.scale}")
         try:
             config = config_file.read(path, (f"--seed={self.seed}", *protocol, *radius, *self.overrides))
         except UserError as error:
@@ -184,7 +185,7 @@ def opened(
     config = setup.config(experiment, data, epsilon)
     folder = setup.folder(experiment, data, epsilon)
     watch(Said(f"{experiment}, {data or EVOLVED_ON}, seed {setup.seed}: {folder}"))
-    dataset, workspace = entry.entered(config, folder, watch, other="another --out")
+    dataset, workspace = entry.entered(config, folder, watch)
     with run.opened(workspace, dataset, watch) as (memo, splits), workers.executor_of(workspace) as executor:
         yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor)
 

@@ -34,7 +34,7 @@ SHOWN = 4
 
 DISTANCE = "total pixel distance"
 FORMULA = (
-    "of each test image the sum over pixels of the absolute differences of the two maps' shares, in [0, 2]; "
+    f"of each test image {explain.DISTANCE}; "
     "and its mean. The formula is ours, for the paper gives none. Two maps of independent normal values are "
     "1.414 apart"
 )
@@ -174,7 +174,10 @@ def as_text(shown: Content) -> Text:
     return Text(legible("\n".join(found), lines=True))
 
 
-def picture(maps: Maps, path: Path) -> None:
-    """Writes the picture."""
-    means = [maps.distances.get(name) for name in maps.maps]
-    explain.figure(maps.images, list(maps.maps.values()), list(maps.maps), path, means)
+def picture(maps: Maps, seed: int, path: Path) -> None:
+    """Writes the picture of a seed, with its mean distances."""
+    notes = [
+        f"mean, seed {seed}: {maps.distances[name]:.3f}" if name in maps.distances else ""
+        for name in maps.maps
+    ]
+    explain.figure(maps.images, list(maps.maps.values()), list(maps.maps), path, notes)

@@ -20,11 +20,11 @@ from contragrad.watch.events import Watcher
 
 FIGURE4 = read_figure("figure4")
 
-PAPERS = {
-    "hand-engineered-a": "hand-engineered (a), the reference of reduced data",
-    "hand-engineered-b": "hand-engineered (b)",
+TITLES = {
+    "hand-engineered-a": "(a) hand-engineered, the reference of reduced data",
+    "hand-engineered-b": "(b) hand-engineered",
 }
-"""What figure 4 of the paper calls them."""
+"""What stands above those of the paper, its letter first."""
 
 
 def architectures(setups: Sequence[Setup], watch: Watcher) -> dict[str, Genome]:
@@ -75,12 +75,12 @@ def as_text(shown: Content) -> Text:
 
 
 def _title(name: str) -> str:
-    """What a drawing is called: by the paper's letter, or the rank of the tables' rows."""
+    """What stands above a drawing: the paper's letter, or the tables' row and seed."""
     match name.split("-"):
         case ["seed", seed, "evolved", rank]:
             return f"NE {rank}, seed {seed}"
         case _:
-            return PAPERS.get(name, name)
+            return TITLES.get(name, name)
 
 
 def _file(name: str) -> str:

@@ -1,6 +1,6 @@
 """A table by the paper's protocol beside the one whose selection sees no test image: what the choice adds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import hypot
 from statistics import mean, stdev
 
@@ -14,7 +14,8 @@ from contragrad.reproduce.provenance import Content
 from contragrad.reproduce.strength import described
 
 SPREAD = (
-    "(a to b): 95 % intervals of the sampling of the test images, as if both figures were of different ones"
+    "(a to b): the 95 % interval of what stands before it, of the sampling of the test images, as if the two "
+    "tables' were different ones"
 )
 
 CAUSES = (
@@ -53,7 +54,7 @@ def difference(separate: Content, paper: Content) -> Content:
             for key, ours, theirs in _settings(separate, paper)
             if ours != theirs
         },
-        "counted": [min(counts), max(counts)] if (counts := _counts(separate, paper, columns)) else [],
+        "counted": [min(counts), max(counts)] if (counts := _counts(separate, paper, unlike)) else [],
         "images": {"separate": separate["data"][0]["images"], "paper": paper["data"][0]["images"]},
         "left_out": {
             name: {str(seed): why for seed, why in zip(separate["seeds"], whys, strict=True) if why}
@@ -63,7 +64,7 @@ def difference(separate: Content, paper: Content) -> Content:
         "networks": {
             network: {
                 name: _summary(row[name], added[baseline][name] if baseline and network != baseline else None)
-                | {"cells": _cells(separate, paper, network, name)}
+                | {"cells": _cells(separate, paper, network, name, unlike[name])}
                 for name in columns
             }
             for network, row in added.items()
@@ -125,12 +126,14 @@ def _added(
     ]
 
 
-def _cells(separate: Content, paper: Content, network: str, name: str) -> list[Content | None]:
-    """Of each seed both shares' images, and the interval of their difference; None without one."""
+def _cells(
+    separate: Content, paper: Content, network: str, name: str, unlike: Sequence[str | None]
+) -> list[Content | None]:
+    """Of each seed both shares' images, and the interval of their difference; None where that is None."""
     found: list[Content | None] = []
     rows = (table["networks"][network][name]["measured"] for table in (separate, paper))
-    for ours, theirs in zip(*rows, strict=True):
-        there = ours.get("count") and theirs.get("count")
+    for ours, theirs, why in zip(*rows, unlike, strict=True):
+        there = ours.get("count") and theirs.get("count") and why is None
         found.append(
             {"counts": [ours["count"], theirs["count"]], "interval": newcombe(ours, theirs)}
             if there
@@ -153,15 +156,15 @@ def newcombe(first: Content, second: Content) -> tuple[float, float]:
     return after - before - below, after - before + above
 
 
-def _counts(separate: Content, paper: Content, columns: Sequence[str]) -> list[int]:
-    """How many images each figure counts."""
+def _counts(separate: Content, paper: Content, unlike: Mapping[str, Sequence[str | None]]) -> list[int]:
+    """How many images each figure counts, of those seeds that are compared."""
     return [
         cell["count"]
         for table in (separate, paper)
         for row in table["networks"].values()
-        for name in columns
-        for cell in row[name]["measured"]
-        if cell.get("count")
+        for name, whys in unlike.items()
+        for cell, why in zip(row[name]["measured"], whys, strict=True)
+        if why is None and cell.get("count")
     ]
 
 
@@ -201,7 +204,7 @@ def as_text(found: Content) -> Group:
     for column in columns:
         shown.add_column(Text(legible(column)), justify="right", overflow="fold")
     for network, row in found["networks"].items():
-        cells = (Text(_figure(row[column], len(set(found["counted"])) > 1)) for column in columns)
+        cells = (Text(_figure(row[column], with_counts=len(set(found["counted"])) > 1)) for column in columns)
         shown.add_row(Text(legible(network)), *cells)
     changed = [f"{key} {each['separate']} -> {each['paper']}" for key, each in found["settings"].items()]
     changed += [
@@ -221,17 +224,20 @@ def as_text(found: Content) -> Group:
     return Group(shown, Text(legible("\n".join([*lines, CAUSES]), lines=True)))
 
 
-def _figure(entry: Content, counted: bool) -> str:
-    """A cell; the images of both shares beside it if they are not the same everywhere."""
+def _figure(entry: Content, *, with_counts: bool) -> str:
+    """A cell: the mean with its spread or interval, what is beyond the baseline's, both shares' images."""
     if entry["mean"] is None:
         return "–"
-    spread = "" if entry["deviation"] is None else f" ± {100 * entry['deviation']:.1f}"
-    more = entry.get("beyond_baseline")
-    text = f"{_points(entry['mean'])}{spread}" + ("" if more is None else f" [{_points(more)}]")
+    text = _points(entry["mean"])
     cells = [cell for cell in entry["cells"] if cell]
+    if entry["deviation"] is not None:
+        text += f" ± {100 * entry['deviation']:.1f}"
     if len(entry["cells"]) == 1:
-        text += "".join(f" ({_points(low)} to {_points(high)})" for low, high in (cells[0]["interval"],))
-    if counted:
+        low, high = cells[0]["interval"]
+        text += f" ({_points(low)} to {_points(high)})"
+    if (more := entry.get("beyond_baseline")) is not None:
+        text += f" [{_points(more)}]"
+    if with_counts:
         text += " of " + "; ".join(", ".join(f"{count:,}" for count in cell["counts"]) for cell in cells)
     return text
 

@@ -91,10 +91,12 @@ Source: section 4.2.1.
 WHOLE: dict[DataName, dict[str, int]] = {
     "cifar10": {"training": 50_000, "test": 10_000},
     "mnist": {"training": 60_000, "test": 10_000},
-    "fashion-mnist": {"training": 60_000, "test": 10_000},
     "kmnist": {"training": 60_000, "test": 10_000},
 }
-"""Those of the published sets, which the paper has whole in its full-data experiment."""
+"""Those of the sets that the paper has whole.
+
+Source: section 4.1.
+"""
 
 FULL = "full data; those measured here are of reduced data"
 """What the published figures of tables 1 to 3 are of."""
@@ -152,7 +154,7 @@ def _as_published(key: str, settings: Mapping[str, Plain], paper: Plain) -> bool
 def _data(ground: Ground, definition: Definition) -> Content:
     config = ground.workspace.config
     name = ground.data or EVOLVED_ON
-    published = REDUCED if definition.experiment == "reduced-data" else WHOLE[name]
+    published = REDUCED if definition.experiment == "reduced-data" else WHOLE.get(name)
     here = dict(ground.images)
     trained = here["training"] + here.get("validation", 0)
     return {
@@ -161,7 +163,7 @@ def _data(ground: Ground, definition: Definition) -> Content:
         "source": config.data.source,
         "fingerprint": ground.workspace.data,
         "images": here,
-        "published_images": None if (trained, here["test"]) == tuple(published.values()) else published,
+        "published_images": None if published == {"training": trained, "test": here["test"]} else published,
         "note": CUT if (name, config.data.source) == ("kmnist", "npz") else None,
         "epsilon": None if (epsilon := definition.epsilon_of(ground.data)) is None else radius(epsilon),
     }
@@ -172,8 +174,13 @@ LAST = "weights of the last of all epochs, whatever refine says, for they have n
 
 def heading(shown: Content, name: str) -> str:
     """What it is, at which scale and by which protocol; older files do not say the protocol."""
-    protocol = ", the paper's protocol" if shown.get("protocol") == "paper" else ""
+    protocol = said_of_protocol(paper=shown.get("protocol") == "paper")
     return f"{name}, scale {shown['scale']}{protocol}: {shown['title']}"
+
+
+def said_of_protocol(*, paper: bool) -> str:
+    """What follows a scale where the protocol is the paper's."""
+    return ", the paper's protocol" if paper else ""
 
 
 def lines(shown: Content) -> list[str]:

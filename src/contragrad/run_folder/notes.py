@@ -44,15 +44,12 @@ CHANGEABLE = (
 """Where the files lie, where it runs, and how long; files are known by their content."""
 
 
-def require_continuation(
-    before: Mapping[str, Plain], config: StudyConfig, other: str = "a new run folder"
-) -> None:
+def require_continuation(before: Mapping[str, Plain], config: StudyConfig) -> None:
     """Checks that a study goes on with the settings that it began with.
 
     Args:
         before: the settings it has, by dotted key; one that is not among them is new to contragrad.
         config: those it is to go on with.
-        other: what is proposed to whom wants other settings.
 
     Raises:
         UserError: naming a setting that may not change, or fewer generations.
@@ -63,7 +60,7 @@ def require_continuation(
             raise UserError(
                 f"a study that has begun keeps its settings: this one has {before[key]}, not {value}",
                 where=key,
-                remedy=other,
+                remedy="a new run folder; of reproduce, another --out",
             )
     generations = before.get("search.generations", 0)
     if isinstance(generations, int) and config.search.generations < generations:

@@ -26,7 +26,6 @@ from contragrad.settings.checks import (
     wrong_kind,
 )
 from contragrad.settings.config import StudyConfig
-from contragrad.studies.shipped import FOLDER
 
 VERSION = 1
 """Of study files: raised when a setting is renamed or means something else, not when one is added."""
@@ -130,11 +129,6 @@ def _parsed(content: dict[str, Any], overrides: Sequence[str]) -> StudyConfig:
     except (ArgumentError, ValueError, TypeError) as error:
         raise wrong_kind(str(error)) from error
     return StudyConfig(**{field.name: found[field.name] for field in fields(StudyConfig)})
-
-
-def shipped(name: str) -> Path:
-    """The study file of that name that ships with the package."""
-    return FOLDER / f"{name}.yaml"
 
 
 def write(config: StudyConfig, path: Path) -> None:

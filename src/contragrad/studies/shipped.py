@@ -21,6 +21,16 @@ def figures() -> list[str]:
     return sorted(path.stem for path in (FOLDER / "figures").glob("*.yaml"))
 
 
+def choices() -> list[str]:
+    """What can be reproduced, one by one."""
+    return [*tables(), *figures()]
+
+
+def study(name: str) -> Path:
+    """The study file of that name: `demo`, or an experiment and its scale, as `reduced-data/smoke`."""
+    return FOLDER / f"{name}.yaml"
+
+
 def definition(name: str) -> Path:
     """The file of a table or figure."""
     return FOLDER / ("figures" if name in figures() else "tables") / f"{name}.yaml"
@@ -32,7 +42,7 @@ def require_known(what: str) -> None:
     Raises:
         UserError: if it is no table, no figure, not all of them, and no file of somebody's own.
     """
-    known = [*tables(), *figures()]
+    known = choices()
     if what not in (ALL, *known) and not what.endswith(".yaml"):
         raise UserError(
             f"there is no {what}",

@@ -42,7 +42,8 @@ def as_text(table: Content) -> Group:
         for name, column in table["columns"].items()
         if "worst_of" in column
     ]
-    lines += [paired.NOTE] * bool(pairs)
+    if pairs:
+        lines.append(paired.NOTE)
     lines += _missing(table)
     lines += _alike(table)
     lines += _calibrated(table)
@@ -55,7 +56,7 @@ def as_text(table: Content) -> Group:
 
 
 def _blocks(table: Content) -> list[Group]:
-    """The figures: a block for each data set, so that no line is longer than a page."""
+    """The figures: a block for each data set, so that lines are as short as they can be."""
     columns: dict[str | None, list[str]] = {}
     for name, column in table["columns"].items():
         columns.setdefault(column["data"], []).append(name)
