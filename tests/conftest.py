@@ -1,6 +1,7 @@
 """What all tests share: Hypothesis's profile and the golden files."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
     return folder
+
+
+def pytest_configure() -> None:
+    # What a shell starts in the background ignores Ctrl-C, and so would all that tests start and interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
