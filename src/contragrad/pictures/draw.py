@@ -132,10 +132,9 @@ def _notes(genome: Genome, problem: Problem, edges: Sequence[_Edge]) -> Iterator
     if any(edge.halves for edge in edges):
         yield DASHED
     shape = shapes(genome, problem)
-    for block in genome.blocks:
-        if isinstance(block, Sum) and shape[block.first].channels != shape[block.second].channels:
-            yield PADDED
-            return
+    sums = (block for block in genome.blocks if isinstance(block, Sum))
+    if any(shape[block.first].channels != shape[block.second].channels for block in sums):
+        yield PADDED
 
 
 def _boxes(genome: Genome, problem: Problem) -> Iterator[_Box]:

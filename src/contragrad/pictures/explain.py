@@ -178,10 +178,10 @@ def figure(
             for column, (theirs, name, note) in enumerate(zip(maps, names, notes, strict=True), start=1):
                 panel: Axes = panels[row, column]
                 panel.imshow(theirs[row].detach().cpu().numpy(), colours, norm)
-                lines = [fill(name, LONGEST_LINE), note][: 1 + bool(note)] if row == 0 else []
+                lines = [fill(name, LONGEST_LINE), note] if row == 0 else []
                 if column > 1:
                     lines.append(f"distance {distances[column - 1][row]:.3f}")
-                panel.set_title("\n".join(lines), fontsize=9, parse_math=False)
+                panel.set_title("\n".join(filter(None, lines)), fontsize=9, parse_math=False)
         for panel in panels.flat:
             panel.set(xticks=[], yticks=[])
         scale = ScalarMappable(norm, colours)

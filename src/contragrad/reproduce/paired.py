@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from math import sqrt
 
 from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 from torch import Tensor
 
 from contragrad.audit.statistics import mcnemar
 from contragrad.evaluate import Interval
-from contragrad.legible import legible
+from contragrad.reproduce.blocks import block
 from contragrad.reproduce.provenance import Content
 
 NOTE = (
@@ -102,24 +100,18 @@ def tables(table: Content) -> list[Group]:
     found = []
     for name in worst or attacked:
         rows = {
-            network: pairs
+            network: _said(pairs)
             for network, row in table["networks"].items()
             if any(pairs := row[name].get("beside_baseline", []))
         }
         if rows:
-            found.append(_shown(f"{name}, beside {table['baseline']} on the same images", table, rows))
+            title = f"{name}, beside {table['baseline']} on the same images"
+            found.append(block(title, [f"seed {seed}" for seed in table["seeds"]], rows))
     return found
 
 
-def _shown(title: str, table: Content, rows: Mapping[str, Sequence[Content | None]]) -> Group:
-    shown = Table()
-    shown.add_column("network", overflow="fold")
-    for seed in table["seeds"]:
-        shown.add_column(f"seed {seed}", justify="right", overflow="fold")
-    for network, pairs in rows.items():
-        cells = (Text("–" if pair is None else _difference(pair)) for pair in pairs)
-        shown.add_row(Text(legible(network)), *cells)
-    return Group(Text(legible(title), "table.title"), shown)
+def _said(pairs: Sequence[Content | None]) -> list[str]:
+    return ["–" if pair is None else _difference(pair) for pair in pairs]
 
 
 def _difference(pair: Content) -> str:

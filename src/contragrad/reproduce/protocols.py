@@ -36,12 +36,16 @@ def difference(separate: Content, paper: Content) -> Content:
     """
     unlike = {name: _unlike(separate, paper, name) for name in separate["columns"]}
     columns = [name for name, whys in unlike.items() if None in whys]
-    added = {
+    pairs = {
         network: {
-            name: _added(row[name]["measured"], paper["networks"][network][name]["measured"], unlike[name])
+            name: _pairs(row[name]["measured"], paper["networks"][network][name]["measured"], unlike[name])
             for name in columns
         }
         for network, row in separate["networks"].items()
+    }
+    added = {
+        network: {name: [each and _added(*each) for each in seeds] for name, seeds in row.items()}
+        for network, row in pairs.items()
     }
     baseline = separate["baseline"]
     return {
@@ -64,7 +68,7 @@ def difference(separate: Content, paper: Content) -> Content:
         "networks": {
             network: {
                 name: _summary(row[name], added[baseline][name] if baseline and network != baseline else None)
-                | {"cells": _cells(separate, paper, network, name, unlike[name])}
+                | {"cells": [each and _cell(*each) for each in pairs[network][name]]}
                 for name in columns
             }
             for network, row in added.items()
@@ -114,32 +118,24 @@ def _settings(separate: Content, paper: Content) -> list[tuple[str, object, obje
     ]
 
 
-def _added(
+def _pairs(
     separate: Sequence[Content], paper: Sequence[Content], unlike: Sequence[str | None]
-) -> list[float | None]:
-    """Of each seed; None where one of the two has no figure, or they are not to be compared."""
+) -> list[tuple[Content, Content] | None]:
+    """Both shares of each seed; None where one of the two has no figure, or they are not to be compared."""
     return [
-        theirs["hits"] / theirs["count"] - ours["hits"] / ours["count"]
-        if ours.get("count") and theirs.get("count") and why is None
-        else None
+        (ours, theirs) if ours.get("count") and theirs.get("count") and why is None else None
         for ours, theirs, why in zip(separate, paper, unlike, strict=True)
     ]
 
 
-def _cells(
-    separate: Content, paper: Content, network: str, name: str, unlike: Sequence[str | None]
-) -> list[Content | None]:
-    """Of each seed both shares' images, and the interval of their difference; None where that is None."""
-    found: list[Content | None] = []
-    rows = (table["networks"][network][name]["measured"] for table in (separate, paper))
-    for ours, theirs, why in zip(*rows, unlike, strict=True):
-        there = ours.get("count") and theirs.get("count") and why is None
-        found.append(
-            {"counts": [ours["count"], theirs["count"]], "interval": newcombe(ours, theirs)}
-            if there
-            else None
-        )
-    return found
+def _added(ours: Content, theirs: Content) -> float:
+    difference: float = theirs["hits"] / theirs["count"] - ours["hits"] / ours["count"]
+    return difference
+
+
+def _cell(ours: Content, theirs: Content) -> Content:
+    """Both shares' images, and the interval of their difference."""
+    return {"counts": [ours["count"], theirs["count"]], "interval": newcombe(ours, theirs)}
 
 
 def newcombe(first: Content, second: Content) -> tuple[float, float]:

@@ -3,11 +3,11 @@
 import io
 
 from rich.console import Console, Group
-from rich.table import Table
 from rich.text import Text
 
 from contragrad.legible import legible
 from contragrad.reproduce import curves, measures, paired, provenance
+from contragrad.reproduce.blocks import block
 from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.provenance import Content
@@ -63,15 +63,11 @@ def _blocks(table: Content) -> list[Group]:
     found = []
     for data, names in columns.items():
         of = f"; {data or EVOLVED_ON}" if len(columns) > 1 else ""
-        title = f"{provenance.heading(table, table['table'])}{of}"
-        shown = Table()
-        shown.add_column("network", overflow="fold")
-        for name in names:
-            shown.add_column(Text(legible(name)), justify="right", overflow="fold")
-        for network, row in table["networks"].items():
-            cells = (Text(_figure(row[name], weak=is_weak(table, row, name))) for name in names)
-            shown.add_row(Text(legible(network)), *cells)
-        found.append(Group(Text(legible(title), "table.title"), shown))
+        rows = {
+            network: [_figure(row[name], weak=is_weak(table, row, name)) for name in names]
+            for network, row in table["networks"].items()
+        }
+        found.append(block(f"{provenance.heading(table, table['table'])}{of}", names, rows))
     return found
 
 
