@@ -62,6 +62,7 @@ def calibrate(
     ]
     dataset, workspace = entry.entered(config, folder, watch)
     with run.opened(workspace, dataset, watch) as (memo, splits):
+        run.prepare(workspace, splits, watch)
         tried = []
         for each in weighted:
             own = replace(workspace, config=each)

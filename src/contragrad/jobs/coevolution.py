@@ -59,8 +59,10 @@ def search_rounds(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -
                 where=str(table),
                 remedy=f"--rounds {number}, or another --out",
             )
-        with run.opened(workspace, dataset, watch) as (memo, _), workers.executor_of(workspace) as executor:
-            final = run.evolve(workspace, memo, executor, watch)
+        with run.opened(workspace, dataset, watch) as (memo, splits):
+            run.prepare(workspace, splits, watch)
+            with workers.executor_of(workspace) as executor:
+                final = run.evolve(workspace, memo, executor, watch)
         if number < rounds:
             config = following(config, final)
     return config, final

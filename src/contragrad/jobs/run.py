@@ -76,6 +76,7 @@ def resume(folder: Path, overrides: Sequence[str], watch: Watcher) -> tuple[eval
 def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[evaluate.Row, ...]:
     """Takes an entered study to its end, and returns its table."""
     with opened(workspace, dataset, watch) as (memo, splits):
+        prepare(workspace, splits, watch)
         with workers.executor_of(workspace) as executor:
             final = evolve(workspace, memo, executor, watch)
             tasks = full_trainings.planned_trainings(workspace, final)
@@ -94,7 +95,7 @@ def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[ev
 
 @contextmanager
 def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[tuple[Memo, Splits]]:
-    """A run folder under its lock, with its memo; the sources and what the objective takes of them are made.
+    """A run folder under its lock, with its memo and the division of its data.
 
     Raises:
         UserError: if the folder is in use, or holds another study.
@@ -105,15 +106,23 @@ def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[t
         config_file.write(config, folder / CONFIGURATION)
         watch(Opened(folder, config))
         workspace.artefacts.sweep()
-        splits = store_splits(workspace, dataset)
-        make_reference(workspace, splits, watch)
-        make_sources(workspace, splits, watch)
-        watch(Stage(f"crafting {config.attack.name} examples"))
-        material(workspace, config.training.objective)
-        attacked = of_sources(workspace, splits, config.fitness_split)
-        own = measure(load_reference(workspace, splits), splits.validation, attacked)
-        watch(Said(f"the reference on the {config.fitness_split} images: {outcome_text(own)}"))
-        yield memo, splits
+        yield memo, store_splits(workspace, dataset)
+
+
+def prepare(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
+    """Makes what evaluations share in an open run folder: the sources, and what the objective takes of them.
+
+    Raises:
+        UnusableSourceError: if the training of a source diverges, or its gradients are not finite.
+    """
+    config = workspace.config
+    make_reference(workspace, splits, watch)
+    make_sources(workspace, splits, watch)
+    watch(Stage(f"crafting {config.attack.name} examples"))
+    material(workspace, config.training.objective)
+    attacked = of_sources(workspace, splits, config.fitness_split)
+    own = measure(load_reference(workspace, splits), splits.validation, attacked)
+    watch(Said(f"the reference on the {config.fitness_split} images: {outcome_text(own)}"))
 
 
 def evolve(workspace: Workspace, memo: Memo, executor: executors.Executor, watch: Watcher) -> State:

@@ -186,8 +186,10 @@ def opened(
     folder = setup.folder(experiment, data, epsilon)
     watch(Said(f"{experiment}, {data or EVOLVED_ON}, seed {setup.seed}: {folder}"))
     dataset, workspace = entry.entered(config, folder, watch)
-    with run.opened(workspace, dataset, watch) as (memo, splits), workers.executor_of(workspace) as executor:
-        yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor)
+    with run.opened(workspace, dataset, watch) as (memo, splits):
+        run.prepare(workspace, splits, watch)
+        with workers.executor_of(workspace) as executor:
+            yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor)
 
 
 ROUNDS = 3
