@@ -1,6 +1,7 @@
 """The paper's tables and figures from the command to the last file, at the smallest scale, on real images."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,23 @@ def test_a_table_that_was_lost_is_measured_again_and_nothing_trained(
     assert code == 0
     assert "epochs each" not in progress
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["table4", "table7"])
+def test_databases_alone_make_a_table_again_without_a_training(
+    name: str, everything: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    for database in everything.glob("reduced-data/seed-0*/study.db"):
+        folder = tmp_path / "smoke" / "reduced-data" / database.parent.name
+        folder.mkdir(parents=True)
+        for file in (database, database.with_name("study.yaml")):
+            shutil.copy(file, folder)
+    code, _, progress = call("reproduce", name, "--data", shared_data, "--out", tmp_path)
+    assert code == 0, progress
+    assert table(tmp_path / "smoke", name) == table(everything, name)
+    assert "evaluations are known" in progress
+    assert not [word for word in ("training", "crafting", "initial candidate") if word in progress]
+    assert not [*tmp_path.rglob("network-*"), *tmp_path.rglob("adversarial-*")]
 
 
 def test_to_resume_a_study_of_the_tables_trains_nothing_and_is_no_second_look(everything: Path) -> None:

@@ -79,7 +79,13 @@ def place(tmp_path: Path) -> Place:
     weights = dict(untrained_reference(there, splits).state_dict())
     there.artefacts.save("network", there.reference_name, weights)
     executor: Any = Here(prepare(there))
-    return Place(workspace=there, splits=load_splits(there), memo=DictMemo(), executor=executor)
+    return Place(
+        workspace=there,
+        splits=load_splits(there),
+        memo=DictMemo(),
+        executor=executor,
+        prepare=lambda: None,
+    )
 
 
 def test_the_fitness_by_epoch_outlives_the_weights(place: Place) -> None:

@@ -138,6 +138,7 @@ class World:
     open: list[str] = field(default_factory=list)
     trained: list[str] = field(default_factory=list)
     groups: list[Sequence[FullTraining]] = field(default_factory=list)
+    prepared: list[str] = field(default_factory=list)
 
     def place(self, data: str) -> Place:
         if data not in self.places:
@@ -150,7 +151,11 @@ class World:
             )
             pair: Any = Pair()
             self.places[data] = Place(
-                workspace=folder, splits=Splits(test, test, test), memo=DictMemo(), executor=pair
+                workspace=folder,
+                splits=Splits(test, test, test),
+                memo=DictMemo(),
+                executor=pair,
+                prepare=lambda: self.prepared.append(data),
             )
         return self.places[data]
 
@@ -521,9 +526,12 @@ def test_looks_are_noted_where_the_networks_were_measured(name: str, world: Worl
 def test_what_was_answered_is_not_asked_again(name: str, world: World) -> None:
     definition = read(name)
     found = measured(definition)
+    assert set(world.prepared) == set(world.places)
     world.trained.clear()
+    world.prepared.clear()
     assert measured(definition) == found
     assert not world.trained
+    assert not world.prepared, "the reference was made to be asked nothing"
 
 
 def test_what_was_asked_is_remembered_in_words_that_name_nothing(world: World) -> None:

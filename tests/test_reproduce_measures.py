@@ -4,7 +4,9 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from math import sqrt
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from contragrad.engine.memo import DictMemo
 from contragrad.evaluate import Share
+from contragrad.evolution.shapes import Problem
 from contragrad.reproduce import epsilon, experiment, figures
 from contragrad.reproduce.definition import Column, Measure
 from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.epsilon import STRONGEST, Calibration, nearest
 from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell
+from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
 from contragrad.settings.config import AttackSettings
 
@@ -163,6 +168,9 @@ def test_few_places_are_looked_at(values: list[float], wanted: float) -> None:
     assert len(set(looked)) <= 7
 
 
+LABELS = torch.zeros(5100, dtype=torch.int64)
+
+
 @pytest.mark.parametrize(("split", "part"), [("validation", "validation"), ("test", "train")])
 def test_epsilon_is_calibrated_in_grey_levels_and_never_on_the_test_images(
     split: str, part: str, monkeypatch: pytest.MonkeyPatch
@@ -175,17 +183,22 @@ def test_epsilon_is_calibrated_in_grey_levels_and_never_on_the_test_images(
         seen.append(attack)
         return attack.epsilon
 
-    def accuracy(network: object, images: Fraction, labels: str) -> float:
-        assert (network, labels) == ("the reference", f"labels of {part}")
-        return 1 - 20 * float(images)
+    def predict(network: object, images: Fraction) -> Tensor:
+        assert network == "the reference"
+        assert prepared == ["once"]
+        wrong = round(5100 * 20 * images)
+        return LABELS + (torch.arange(len(LABELS)) < wrong)
 
     monkeypatch.setattr(epsilon, "load_reference", lambda workspace, splits: "the reference")
     monkeypatch.setattr(epsilon, "adversarial_of", crafted)
-    monkeypatch.setattr(epsilon, "accuracy", accuracy)
-    parts = {each: SimpleNamespace(labels=f"labels of {each}") for each in ("train", "test")}
-    # With the paper's protocol the validation images are the test's.
-    parts["validation"] = SimpleNamespace(labels="labels of validation") if split != "test" else parts["test"]
-    place: Any = SimpleNamespace(workspace=SimpleNamespace(config=config), splits=SimpleNamespace(**parts))
+    monkeypatch.setattr(epsilon, "predict", predict)
+    prepared: list[str] = []
+    place: Any = SimpleNamespace(
+        workspace=Workspace(folder=Path(), config=config, data="", problem=Problem(1, 4, 4, 3), weights=None),
+        splits=SimpleNamespace(**{part: SimpleNamespace(labels=LABELS)}),
+        memo=DictMemo(),
+        prepare=cache(lambda: prepared.append("once")),
+    )
     column = Column(
         name="any", measure="accuracy", source="reference", attack={"name": "fgsm"}, calibrated=True
     )
@@ -198,6 +211,9 @@ def test_epsilon_is_calibrated_in_grey_levels_and_never_on_the_test_images(
         assert found.reached == pytest.approx(1 - 20 * greys / 255)
     assert {(attack.name, attack.steps) for attack in seen} == {("fgsm", 7)}
     assert all((attack.epsilon * 255).denominator == 1 for attack in seen)
+    crafted_before, place.prepare = len(seen), None
+    assert epsilon.calibrate(place, column, target) == found
+    assert len(seen) == crafted_before, "what was asked before was asked again"
 
 
 @pytest.mark.parametrize(

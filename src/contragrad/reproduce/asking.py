@@ -16,7 +16,7 @@ from contragrad.fingerprint import fingerprint
 from contragrad.jobs import full_trainings
 from contragrad.jobs.curve import curve_of
 from contragrad.jobs.material import make_material
-from contragrad.jobs.recipes import RECIPES, Found
+from contragrad.jobs.recipes import RECIPES, FilterName, Found
 from contragrad.jobs.refine import FullTraining, diverged
 from contragrad.jobs.tasks import task_name
 from contragrad.networks.inference import predict
@@ -78,21 +78,17 @@ class Asking:
     watch: Watcher
     tasks: dict[str, FullTraining] = field(init=False)
     names: dict[str, str] = field(init=False)
-    networks: dict[str, nn.Module] = field(init=False)
+    networks: dict[str, nn.Module] = field(init=False, default_factory=dict)
     calibration: Calibration | None = field(init=False, default=None)
     recalled: dict[tuple[str, Shown], Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         workspace = self.place.workspace
         listed = trainings(self.definition, self.columns, workspace.config, self.found)
-        reference = load_reference(workspace, self.place.splits)
         self.tasks = {task.name: task for task in listed}
         self.names = {REFERENCE: workspace.reference_name} | full_trainings.names(workspace, listed)
-        self.networks = {REFERENCE: reference}
-        for name in self.definition.networks:
-            if chosen := RECIPES[name].filter:
-                self.names[name] = fingerprint("filtered/1", workspace.reference_name, chosen)
-                self.networks[name] = Filtered(reference, FILTERS[chosen])
+        for name, chosen in self._filters():
+            self.names[name] = fingerprint("filtered/1", workspace.reference_name, chosen)
 
     def shown(self, network: str, column: Column) -> Shown:
         """What a row's network sees in a column."""
@@ -161,6 +157,8 @@ class Asking:
         }
         ordered = [name for name in self.names if missing.get(name) or name in crafting]
         ordered.sort(key=lambda name: name in self.definition.networks)
+        if ordered:
+            self._prepare()
         at_once = TRAINED_AT_ONCE * self.place.executor.slots
         for start in range(0, len(ordered), at_once):
             group = ordered[start : start + at_once]
@@ -171,6 +169,17 @@ class Asking:
                 self._craft_on(name, missing)
                 if name in self.tasks:
                     self.networks.pop(name, None)
+
+    def _filters(self) -> list[tuple[str, FilterName]]:
+        """The rows that are the reference behind a filter, and which."""
+        return [(name, chosen) for name in self.definition.networks if (chosen := RECIPES[name].filter)]
+
+    def _prepare(self) -> None:
+        """Makes what is needed to ask any network, and has the reference in memory."""
+        self.place.prepare()
+        reference = load_reference(self.place.workspace, self.place.splits)
+        self.networks = {REFERENCE: reference}
+        self.networks |= {name: Filtered(reference, FILTERS[chosen]) for name, chosen in self._filters()}
 
     def _craft_on(self, source: str, missing: Mapping[str, Sequence[Shown]]) -> None:
         """Crafts what somebody is to be shown of a source, which need not stay in memory then."""

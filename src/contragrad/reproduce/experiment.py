@@ -1,9 +1,10 @@
 """The studies behind the tables: their settings at a scale, their folders, and what their searches find."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 from contragrad.data.dataset import Splits
@@ -11,16 +12,19 @@ from contragrad.data.sources import LAYOUT
 from contragrad.engine.executors import Executor
 from contragrad.engine.memo import Memo
 from contragrad.errors import UserError
+from contragrad.evolution.search import Member
 from contragrad.jobs import entry, run, workers
 from contragrad.jobs.coevolution import search_rounds
 from contragrad.jobs.recipes import Found, Search
 from contragrad.reproduce.definition import DataName, Experiment
+from contragrad.run_folder.history import retold
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
 from contragrad.settings.choices import Scale
 from contragrad.settings.config import DataSettings, StudyConfig
 from contragrad.studies import shipped
-from contragrad.watch.events import Said, Watcher
+from contragrad.watch.events import Said, Watcher, nobody
+from contragrad.watch.scene import counted, kind_of
 
 FILES: dict[DataName, str] = {
     "cifar10": "cifar10_reduced.npz",
@@ -160,12 +164,21 @@ def data_settings(name: DataName, base: DataSettings, folder: Path) -> DataSetti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """An open run folder."""
+    """An open run folder.
+
+    Args:
+        workspace: the names of all in it.
+        splits: its data.
+        memo: what is known.
+        executor: does what is not.
+        prepare: makes what workers need, the reference first; whoever finds something unknown asks for it.
+    """
 
     workspace: Workspace
     splits: Splits
     memo: Memo
     executor: Executor
+    prepare: Callable[[], None]
 
 
 @contextmanager
@@ -186,10 +199,9 @@ def opened(
     folder = setup.folder(experiment, data, epsilon)
     watch(Said(f"{experiment}, {data or EVOLVED_ON}, seed {setup.seed}: {folder}"))
     dataset, workspace = entry.entered(config, folder, watch)
-    with run.opened(workspace, dataset, watch) as (memo, splits):
-        run.prepare(workspace, splits, watch)
-        with workers.executor_of(workspace) as executor:
-            yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor)
+    with run.opened(workspace, dataset, watch) as (memo, splits), workers.executor_of(workspace) as executor:
+        prepare = cache(lambda: run.prepare(workspace, splits, watch))
+        yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor, prepare=prepare)
 
 
 ROUNDS = 3
@@ -199,18 +211,29 @@ ROUNDS = 3
 def searched(setup: Setup, experiment: Experiment, watch: Watcher, *others: Search) -> Found:
     """What the experiment's search finds, and the other searches that are asked for beside it."""
     with opened(setup, experiment, None, watch) as place:
-        workspace, memo = place.workspace, place.memo
-        found = Found(run.evolve(workspace, memo, place.executor, watch).population)
+        workspace = place.workspace
+        found = Found(_population(place, workspace, watch))
         if "random" in others:
             settings = replace(workspace.config.search, variation="random")
             other = replace(workspace, config=replace(workspace.config, search=settings))
-            found = replace(found, random=run.evolve(other, memo, place.executor, watch).population)
+            found = replace(found, random=_population(place, other, watch))
     if "coevolved" in others:
         out = setup.folder(experiment, None)
         out = out.with_name(f"{out.name}-coevolved")
         config, final = search_rounds(in_rounds(setup.config(experiment, None)), ROUNDS, out, watch)
         found = replace(found, coevolved=final.population, joined=config.training.sources)
     return found
+
+
+def _population(place: Place, workspace: Workspace, watch: Watcher) -> Sequence[Member]:
+    """Where the search of the workspace's settings ends; it is not told again if all of it is known."""
+    state = retold(place.memo, workspace).state
+    if state is not None and state.finished:
+        watch(Said(f"{kind_of(state)}: all {counted(state.step, 'evaluation')} are known"))
+        watch = nobody
+    else:
+        place.prepare()
+    return run.evolve(workspace, place.memo, place.executor, watch).population
 
 
 def in_rounds(config: StudyConfig) -> StudyConfig:

@@ -94,6 +94,7 @@ def maps_of(figure: Definition, setup: Setup, watch: Watcher) -> Maps:
     """
     found = experiment.searched(setup, figure.experiment, watch)
     with experiment.opened(setup, figure.experiment, None, watch) as place:
+        place.prepare()
         workspace, test = place.workspace, place.splits.test
         tasks = trainings(figure, (), workspace.config, found)
         normal = normalisation(place.splits.train)
