@@ -20,7 +20,7 @@ from contragrad.evolution.search import Member
 from contragrad.evolution.trial import Measured as Outcome
 from contragrad.evolution.trial import Trial
 from contragrad.jobs.recipes import Found
-from contragrad.reproduce import command, experiment, figure3, table
+from contragrad.reproduce import experiment, figure3, products, table
 from contragrad.reproduce.command import reproduce
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.experiment import Setup
@@ -87,7 +87,7 @@ class Studies:
 @pytest.fixture
 def studies(monkeypatch: pytest.MonkeyPatch) -> Studies:
     there = Studies()
-    monkeypatch.setattr(command, "measured", there.measured)
+    monkeypatch.setattr(products, "measured", there.measured)
     monkeypatch.setattr(figure3, "maps_of", there.maps_of)
     monkeypatch.setattr(experiment, "searched", there.searched)
     return there
@@ -270,7 +270,7 @@ def test_no_empty_folder_is_left_of_what_was_refused_later(
     def refuse(*what: object, **more: object) -> Any:
         raise UserError("no")
 
-    monkeypatch.setattr(command, "measured", refuse)
+    monkeypatch.setattr(products, "measured", refuse)
     monkeypatch.setattr(figure3, "maps_of", refuse)
     monkeypatch.setattr(experiment, "searched", refuse)
     with pytest.raises(UserError, match="no"):
@@ -480,7 +480,7 @@ def test_a_table_can_be_looked_at_where_nothing_can_be_written(
     def refused(path: Path, text: str) -> None:
         raise UserError("it cannot be written", where=str(path))
 
-    monkeypatch.setattr(command, "write_text", refused)
+    monkeypatch.setattr(products, "write_text", refused)
     text = said("table5", setup)
     assert f"): {folder / 'table.txt'}\nkept as it was: " in text
     assert "its text was not renewed (" in text

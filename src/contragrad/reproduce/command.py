@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -12,47 +12,22 @@ from contragrad.extras import require
 from contragrad.files import named, write_text
 from contragrad.jobs.recipes import RECIPES
 from contragrad.legible import legible
-from contragrad.reproduce import figure3, figure4, grounds, protocols, table
+from contragrad.reproduce import figure3, grounds, protocols, table
 from contragrad.reproduce.attackable import require_attackable
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import read, read_own
 from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4
-from contragrad.reproduce.figures import measured
-from contragrad.reproduce.grounds import Ground
+from contragrad.reproduce.products import Plan, keep_text, product_of
 from contragrad.reproduce.provenance import Content, said_of_protocol
-from contragrad.reproduce.text import as_text, in_a_file, printed
+from contragrad.reproduce.text import in_a_file, printed
 from contragrad.settings.choices import Scale
 from contragrad.studies import shipped
 from contragrad.watch.events import Idle, Said, Stage, Watcher
 
 RECIPES_TABLE = "recipes"
 """Not the paper's, and no part of `all`."""
-
-EXTRAS = {FIGURE3.name: ("captum", "matplotlib"), FIGURE4.name: ("matplotlib",)}
-"""What a figure needs that contragrad does without."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A table or figure to make.
-
-    Args:
-        definition: what it shows; figures have no columns.
-        setups: a study for each seed.
-        grounds: their names and data.
-        identity: what it is known by.
-        path: the file that is written last, and says that it is there.
-        there: what it holds already, if that is the same.
-    """
-
-    definition: Definition
-    setups: tuple[Setup, ...]
-    grounds: tuple[Ground, ...]
-    identity: str
-    path: Path
-    there: Content | None
 
 
 def reproduce(
@@ -126,25 +101,14 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
     return Plan(definition=definition, setups=setups, grounds=of, identity=identity, path=path, there=there)
 
 
-def _pictures(definition: Definition, content: Content) -> list[str]:
-    """The files that belong to a figure, which a table has none of."""
-    match definition.name:
-        case FIGURE3.name:
-            return [figure3.PICTURE]
-        case FIGURE4.name:
-            return figure4.files(content)
-        case _:
-            return []
-
-
 def _all_there(definition: Definition, folder: Path, content: Content) -> bool:
     """Whether its pictures are there; a table's text is written anew from what it holds."""
-    return all((folder / name).is_file() for name in _pictures(definition, content))
+    return all((folder / name).is_file() for name in product_of(definition).pictures(content))
 
 
 def _require_installed(definition: Definition) -> None:
     filters = {RECIPES[name].filter for name in definition.networks}
-    needed = (*EXTRAS.get(definition.name, ()), *(("kornia",) if "bilateral" in filters else ()))
+    needed = (*product_of(definition).extras, *(("kornia",) if "bilateral" in filters else ()))
     require(needed, "paper", job=definition.name, where="reproduce")
 
 
@@ -167,29 +131,21 @@ def _title(plan: Plan) -> str:
 
 def _make(plan: Plan, console: Console, watch: Watcher) -> Content:
     """What is shown."""
-    figures = {FIGURE3.name: (_figure3, figure3.as_text), FIGURE4.name: (_figure4, figure4.as_text)}
-    make, text_of = figures.get(plan.definition.name, (_table, as_text))
+    product = product_of(plan.definition)
     if plan.there is None and plan.setups[0].scale != "smoke" and plan.definition.name in shipped.choices():
         watch(Said(f"how long it may take: {shipped.definition(plan.definition.name)}"))
-    content = plan.there or make(plan, watch)
+    content = plan.there or product.make(plan, watch)
     watch(Idle())
-    console.print(text_of(content))
+    console.print(product.text_of(content))
     if plan.there is not None and plan.definition.columns:
         try:
-            _keep_text(plan, printed(content))
+            keep_text(plan, printed(content))
         except UserError as error:  # to look at a table it need not be writable
             _say(f"its text was not renewed ({error.what})", plan.path.with_name("table.txt"), console)
-    for picture in _pictures(plan.definition, content):
+    for picture in product.pictures(content):
         _say("picture", plan.path.parent / picture, console)
     _say("written" if plan.there is None else "kept as it was", plan.path, console)
     return content
-
-
-def _keep_text(plan: Plan, text: str) -> None:
-    """Writes what is printed of a table beside it, unless it is there."""
-    path = _folder(plan) / "table.txt"
-    if not path.is_file() or path.read_bytes() != text.encode():
-        write_text(path, text)
 
 
 def _compare(tables: Sequence[Content], paper: Plan, console: Console) -> None:
@@ -200,38 +156,6 @@ def _compare(tables: Sequence[Content], paper: Plan, console: Console) -> None:
     table.write(found, path)
     console.print(shown)
     _say("written", path, console)
-
-
-def _table(plan: Plan, watch: Watcher) -> Content:
-    found = [measured(plan.definition, setup, watch) for setup in plan.setups]
-    shown = table.content(plan.definition, plan.grounds, found, identity=plan.identity)
-    _keep_text(plan, printed(shown))
-    table.write(shown, plan.path)
-    return shown
-
-
-def _figure3(plan: Plan, watch: Watcher) -> Content:
-    found = [figure3.maps_of(plan.definition, setup, watch) for setup in plan.setups]
-    shown = figure3.content(plan.definition, plan.grounds, found, identity=plan.identity)
-    figure3.picture(found[0], plan.setups[0].seed, _folder(plan) / figure3.PICTURE)
-    table.write(shown, plan.path)
-    return shown
-
-
-def _figure4(plan: Plan, watch: Watcher) -> Content:
-    drawn = figure4.architectures(plan.setups, watch)
-    shown = figure4.content(plan.grounds, drawn, identity=plan.identity)
-    figure4.pictures(drawn, plan.grounds[0].workspace.problem, _folder(plan))
-    table.write(shown, plan.path)
-    return shown
-
-
-def _folder(plan: Plan) -> Path:
-    """The folder, which is made once there is something to lie in it."""
-    folder = plan.path.parent
-    with named(folder, "the folder cannot be made"):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _say(what: str, path: Path, console: Console) -> None:
