@@ -23,7 +23,7 @@ from contragrad.jobs.material import make_reference, make_sources
 from contragrad.jobs.recipes import TOGETHER
 from contragrad.report import outcome_text
 from contragrad.run_folder.contents import load_reference, material, of_sources, store_splits
-from contragrad.run_folder.history import stored_path
+from contragrad.run_folder.history import retold, stored_path
 from contragrad.run_folder.notes import LOOKS, note_look, note_origin
 from contragrad.run_folder.workspace import CONFIGURATION, DATABASE, TABLE, Workspace
 from contragrad.settings import config_file
@@ -40,6 +40,7 @@ from contragrad.watch.events import (
     Watcher,
     epoch_of,
 )
+from contragrad.watch.scene import counted
 
 
 def create(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[evaluate.Row, ...]:
@@ -130,6 +131,8 @@ def evolve(workspace: Workspace, memo: Memo, executor: executors.Executor, watch
     config = workspace.config
     state = search.start(config.search, workspace.problem, config.seed)
     watch(Searching(state, executor.slots))
+    if told := retold(memo, workspace).told:
+        watch(Said(f"{counted(len(told), 'evaluation')} known, and told again"))
     trials: dict[str, Trial] = {}
 
     def announce(key: str, trial: Trial) -> None:

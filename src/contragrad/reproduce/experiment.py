@@ -229,7 +229,7 @@ def _population(place: Place, workspace: Workspace, watch: Watcher) -> Sequence[
     """Where the search of the workspace's settings ends; it is not told again if all of it is known."""
     state = retold(place.memo, workspace).state
     if state is not None and state.finished:
-        watch(Said(f"{kind_of(state)}: all {counted(state.step, 'evaluation')} are known"))
+        watch(Said(f"{kind_of(state)}: all {counted(state.step, 'evaluation')} known"))
         watch = nobody
     else:
         place.prepare()
