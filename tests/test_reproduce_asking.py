@@ -21,10 +21,11 @@ from contragrad.evolution.trial import Trial
 from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.tasks import against, prepare
 from contragrad.reproduce import answers
-from contragrad.reproduce.asking import CLEAN, Asking
+from contragrad.reproduce.asking import Asking
 from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.figures import _of_data
+from contragrad.reproduce.questions import CLEAN, Questions
 from contragrad.run_folder.contents import load_splits, store_splits, untrained_reference
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
@@ -137,7 +138,7 @@ def test_a_source_that_diverged_costs_the_rows_alone_that_are_trained_against_it
     executor: Any = place.executor
     assert executor.taken == ["reference+GM"]
     # Nor is it begun again.
-    again = Asking(TABLE, TABLE.columns, place, FOUND, nobody)
-    again.ask()
+    again = Questions(TABLE, TABLE.columns, place, FOUND)
+    Asking(again, nobody).ask()
     assert executor.taken == ["reference+GM"]
     assert len(again.right("reference+GM", CLEAN)) == 20

@@ -44,6 +44,7 @@ from contragrad.reproduce.epsilon import Calibration
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell
+from contragrad.reproduce.questions import Questions
 from contragrad.reproduce.trainings import surrogate
 from contragrad.run_folder import contents
 from contragrad.run_folder.notes import SEEN
@@ -202,7 +203,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         monkeypatch.setattr(
             module, "load_reference", lambda folder, splits: Known(f"the reference of {folder.data}")
         )
-    monkeypatch.setattr(asking, "calibrate", lambda *what: CALIBRATION)
+    monkeypatch.setattr(figures, "calibrate", lambda *what: CALIBRATION)
     monkeypatch.setattr(asking, "FILTERS", {name: through(name) for name in FILTERS})
     monkeypatch.setattr(contents, "craft", craft)
     return there
@@ -430,7 +431,7 @@ def test_examples_that_cannot_be_crafted_cost_no_other_figure(
 def test_no_network_but_the_reference_stays_in_memory(world: World) -> None:
     definition = definitions.parse("own", OWN)
     with world.opened(None, "", None, nobody) as place:
-        asked = asking.Asking(definition, definition.columns, place, FOUND, nobody)
+        asked = asking.Asking(Questions(definition, definition.columns, place, FOUND), nobody)
         asked.ask()
     assert list(asked.networks) == ["reference"]
     assert len(world.trained) == 5
@@ -467,7 +468,7 @@ networks: {reference: {own: 0.1, other: 0.6}}
         assert place.workspace.data == (column.data or "own")
         return Calibration(greys=round(10 * published), target=published, reached=0.0, images="validation")
 
-    monkeypatch.setattr(asking, "calibrate", calibrate)
+    monkeypatch.setattr(figures, "calibrate", calibrate)
     found = measured(definitions.parse("own", text))
     epsilons = {column: each.attack.epsilon for column, each in found.crafted.items()}
     assert epsilons == {"own": Fraction(1, 255), "other": Fraction(6, 255)}

@@ -10,13 +10,14 @@ from torch import Tensor
 from contragrad.evaluate import Share
 from contragrad.jobs.recipes import RECIPES, SEARCHES, Found
 from contragrad.reproduce import experiment
-from contragrad.reproduce.asking import CLEAN, Asking
+from contragrad.reproduce.asking import Asking
 from contragrad.reproduce.curves import Courses
 from contragrad.reproduce.definition import ROW_SOURCES, Column, DataName, Definition
-from contragrad.reproduce.epsilon import Calibration
+from contragrad.reproduce.epsilon import Calibration, calibrate
 from contragrad.reproduce.experiment import Place, Setup
 from contragrad.reproduce.measures import cell
 from contragrad.reproduce.paired import Pair, paired
+from contragrad.reproduce.questions import CLEAN, Questions
 from contragrad.reproduce.trainings import REFERENCE
 from contragrad.run_folder.notes import note_look
 from contragrad.settings.config import AttackSettings
@@ -105,62 +106,74 @@ def _joined(parts: Iterable[Mapping[str, Mapping[str, Figure]]]) -> dict[str, di
 def _of_data(
     definition: Definition, columns: list[Column], place: Place, found: Found, watch: Watcher
 ) -> Measured:
-    asking = Asking(definition, columns, place, found, watch)
-    asking.ask()
+    calibration = _calibration(definition, columns, place)
+    questions = Questions(definition, columns, place, found, calibration)
+    Asking(questions, watch).ask()
     figures = {
-        name: {column.name: _cell(asking, name, column) for column in columns} for name in definition.networks
+        name: {column.name: _cell(questions, name, column) for column in columns}
+        for name in definition.networks
     }
-    rights = {column.name: _rights(asking, column) for column in columns if column.measure == "accuracy"}
+    rights = {column.name: _rights(questions, column) for column in columns if column.measure == "accuracy"}
     for worst, members in definition.worst_cases.items():
         if members[0] in rights:  # all of one data set
             rights[worst] = _in_all([rights[each] for each in members])
             for name, cells in figures.items():
                 cells[worst] = _worst(rights[worst].get(name), [cells[each] for each in members])
-    strengths = {column.name: _strengths(asking, column) for column in columns if column.source is not None}
+    strengths = {
+        column.name: _strengths(questions, column) for column in columns if column.source is not None
+    }
     own = [column.name for column in columns if column.source in ROW_SOURCES]
     return Measured(
         figures=figures,
         crafted={column: _weakest(each.values()) for column, each in strengths.items() if each},
-        calibration={} if asking.calibration is None else {columns[0].data: asking.calibration},
-        looks=note_look(place.memo, asking.trained()),
+        calibration={} if calibration is None else {columns[0].data: calibration},
+        looks=note_look(place.memo, questions.trained()),
         own={
             name: {column: strengths[column][name].fooled for column in own if name in strengths[column]}
             for name in definition.networks
         },
         pairs={column: _pairs(right, definition.baseline) for column, right in rights.items()},
-        courses={columns[0].data: asking.courses()},
-        alike=asking.alike(),
+        courses={columns[0].data: questions.courses()},
+        alike=questions.alike(),
     )
 
 
-def _gap(asking: Asking, network: str, column: Column) -> str | None:
+def _calibration(definition: Definition, columns: Sequence[Column], place: Place) -> Calibration | None:
+    """The calibrated epsilon of a data set, if a column of it has one."""
+    for column in columns:
+        if column.calibrated:  # a data set has one at most
+            return calibrate(place, column, definition.networks[REFERENCE][column.name])
+    return None
+
+
+def _gap(questions: Questions, network: str, column: Column) -> str | None:
     """Why a network has no figure in a column, if it has none."""
-    shown = asking.shown(network, column)
+    shown = questions.shown(network, column)
     for each in (shown.source or REFERENCE, network):
-        if why := asking.gap(each):
+        if why := questions.gap(each):
             return f"the training of {each} {why}"
-    why = asking.without_examples(shown)
+    why = questions.without_examples(shown)
     return None if why is None else f"on {shown.source} {why}"
 
 
-def _cell(asking: Asking, network: str, column: Column) -> Share | str:
-    if gap := _gap(asking, network, column):
+def _cell(questions: Questions, network: str, column: Column) -> Share | str:
+    if gap := _gap(questions, network, column):
         return gap
-    shown = asking.shown(network, column)
+    shown = questions.shown(network, column)
     return cell(
         column.measure,
-        asking.right(network, shown),
-        clean=asking.right(network, CLEAN),
-        source=asking.right(shown.source or REFERENCE, CLEAN),
+        questions.right(network, shown),
+        clean=questions.right(network, CLEAN),
+        source=questions.right(shown.source or REFERENCE, CLEAN),
     )
 
 
-def _rights(asking: Asking, column: Column) -> dict[str, Tensor]:
+def _rights(questions: Questions, column: Column) -> dict[str, Tensor]:
     """Whether each network that is there is right in a column, image by image."""
     return {
-        name: asking.right(name, asking.shown(name, column))
-        for name in asking.definition.networks
-        if _gap(asking, name, column) is None
+        name: questions.right(name, questions.shown(name, column))
+        for name in questions.definition.networks
+        if _gap(questions, name, column) is None
     }
 
 
@@ -178,15 +191,15 @@ def _worst(right: Tensor | None, cells: Sequence[Share | str]) -> Share | str:
     return next(each for each in cells if isinstance(each, str)) if right is None else Share.of(right)
 
 
-def _strengths(asking: Asking, column: Column) -> dict[str, Crafted]:
+def _strengths(questions: Questions, column: Column) -> dict[str, Crafted]:
     """How strong a column's examples are for each network that has a figure in it."""
     found = {}
-    for name in asking.definition.networks:
-        shown = asking.shown(name, column)
-        if shown.source is None or shown.attack is None or _gap(asking, name, column):
+    for name in questions.definition.networks:
+        shown = questions.shown(name, column)
+        if shown.source is None or shown.attack is None or _gap(questions, name, column):
             continue
-        clean = asking.right(shown.source, CLEAN)
-        fooled = cell("fooling rate", asking.right(shown.source, shown), clean=clean, source=clean)
+        clean = questions.right(shown.source, CLEAN)
+        fooled = cell("fooling rate", questions.right(shown.source, shown), clean=clean, source=clean)
         found[name] = Crafted(attack=shown.attack, clean=Share.of(clean), fooled=fooled)
     return found
 
