@@ -66,7 +66,8 @@ def ready(folder: Path) -> None:
     files = (f"--data.path={folder}/data.npz", f"--reference.weights={folder}/reference.safetensors")
     config = config_file.read(None, ("--data.source=npz", *files, *SETTINGS))
     dataset, workspace = entry.entered(config, folder / "run", nobody)
-    with run.opened(workspace, dataset, nobody):
+    with run.opened(workspace, dataset, nobody) as (_, splits):
+        run.make_shared(workspace, splits, nobody)
         # Not getrusage: its peak is also that of the process that started this one.
         status = Path("/proc/self/status").read_text()
         print(1024 * int(status.partition("VmHWM:")[2].split()[0]))

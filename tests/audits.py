@@ -106,6 +106,7 @@ class Place:
 def opened(folder: Path) -> Iterator[Place]:
     dataset, workspace = entry.entered(CONFIG, folder, nobody)
     with run.opened(workspace, dataset, nobody) as (_, splits):
+        run.make_shared(workspace, splits, nobody)
         yield Place(workspace, splits)
 
 

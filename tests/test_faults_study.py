@@ -164,7 +164,8 @@ def test_directions_are_made_for_an_objective_that_takes_them_alone(tmp_path: Pa
         config = config_of(tmp_path, training__objective=objective)
         folder = tmp_path / objective
         dataset, workspace = entry.entered(config, folder, nobody)
-        with run.opened(workspace, dataset, nobody):
+        with run.opened(workspace, dataset, nobody) as (_, splits):
+            run.make_shared(workspace, splits, nobody)
             made[objective] = len(list((folder / "artefacts").glob("directions-*")))
     assert made == {"gm": 1, "fast-adversarial": 0}
 

@@ -53,6 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, 
     )
     dataset, workspace = entry.entered(config, tmp_path_factory.mktemp("made") / "run", nobody)
     with run.opened(workspace, dataset, nobody) as (_, splits):
+        run.make_shared(workspace, splits, nobody)
         yield workspace, splits
 
 

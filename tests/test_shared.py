@@ -360,8 +360,10 @@ def test_another_study_trains_only_what_the_first_did_not(tmp_path: Path) -> Non
             ),
         )
         dataset, workspace = entry.entered(config, tmp_path / name, nobody)
-        with run.opened(workspace, dataset, nobody) as (memo, _), workers.executor_of(workspace) as executor:
-            final = run.evolve(workspace, memo, executor, nobody)
+        with run.opened(workspace, dataset, nobody) as (memo, splits):
+            run.make_shared(workspace, splits, nobody)
+            with workers.executor_of(workspace) as executor:
+                final = run.evolve(workspace, memo, executor, nobody)
             assert final.finished
         with SqliteMemo(tmp_path / name / DATABASE, read_only=True) as own:
             for found in own.records():

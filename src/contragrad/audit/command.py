@@ -90,7 +90,7 @@ def audit(
     dataset, workspace = entry.entered(config, folder, watch, read)
     training = target.training_of(workspace, network) if of_run else None
     with run.opened(workspace, dataset, watch) as (_, splits):
-        run.prepare(workspace, splits, watch)
+        run.make_shared(workspace, splits, watch)
         chosen = model or target.of_run(workspace, splits, training)
         place = place_of(folder, chosen, depth.epsilon, of_run=of_run)
         require_as_deep(place, chosen, depth, min(depth.images, len(splits.test)))

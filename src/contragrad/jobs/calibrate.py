@@ -62,7 +62,7 @@ def calibrate(
     ]
     dataset, workspace = entry.entered(config, folder, watch)
     with run.opened(workspace, dataset, watch) as (memo, splits):
-        run.prepare(workspace, splits, watch)
+        run.make_shared(workspace, splits, watch)
         tried = []
         for each in weighted:
             own = replace(workspace, config=each)

@@ -60,7 +60,7 @@ def search_rounds(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -
                 remedy=f"--rounds {number}, or another --out",
             )
         with run.opened(workspace, dataset, watch) as (memo, splits):
-            run.prepare(workspace, splits, watch)
+            run.make_shared(workspace, splits, watch)
             with workers.executor_of(workspace) as executor:
                 final = run.evolve(workspace, memo, executor, watch)
         if number < rounds:

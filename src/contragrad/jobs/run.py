@@ -77,7 +77,7 @@ def resume(folder: Path, overrides: Sequence[str], watch: Watcher) -> tuple[eval
 def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[evaluate.Row, ...]:
     """Takes an entered study to its end, and returns its table."""
     with opened(workspace, dataset, watch) as (memo, splits):
-        prepare(workspace, splits, watch)
+        make_shared(workspace, splits, watch)
         with workers.executor_of(workspace) as executor:
             final = evolve(workspace, memo, executor, watch)
             tasks = full_trainings.planned_trainings(workspace, final)
@@ -96,7 +96,7 @@ def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[ev
 
 @contextmanager
 def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[tuple[Memo, Splits]]:
-    """A run folder under its lock, with its memo and the division of its data.
+    """A run folder under its lock, with its memo and the division of its data; `make_shared` makes the rest.
 
     Raises:
         UserError: if the folder is in use, or holds another study.
@@ -110,8 +110,11 @@ def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[t
         yield memo, store_splits(workspace, dataset)
 
 
-def prepare(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
+def make_shared(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     """Makes what evaluations share in an open run folder: the sources, and what the objective takes of them.
+
+    The examples for the fitness are among it, by which the reference is measured, and that is said: by the
+    paper's protocol, examples at the test images.
 
     Raises:
         UnusableSourceError: if the training of a source diverges, or its gradients are not finite.

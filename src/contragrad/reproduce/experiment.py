@@ -200,7 +200,7 @@ def opened(
     watch(Said(f"{experiment}, {data or EVOLVED_ON}, seed {setup.seed}: {folder}"))
     dataset, workspace = entry.entered(config, folder, watch)
     with run.opened(workspace, dataset, watch) as (memo, splits), workers.executor_of(workspace) as executor:
-        prepare = cache(lambda: run.prepare(workspace, splits, watch))
+        prepare = cache(lambda: run.make_shared(workspace, splits, watch))
         yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor, prepare=prepare)
 
 
