@@ -97,7 +97,7 @@ def test_databases_alone_make_a_table_again_without_a_training(
     code, _, progress = call("reproduce", name, "--data", shared_data, "--out", tmp_path)
     assert code == 0, progress
     assert table(tmp_path / "smoke", name) == table(everything, name)
-    assert "evaluations known" in progress
+    assert "evolving: " in progress
     assert not [word for word in ("training", "crafting", "initial candidate") if word in progress]
     assert not [*tmp_path.rglob("network-*"), *tmp_path.rglob("adversarial-*")]
 

@@ -26,7 +26,7 @@ from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.figures import _of_data
 from contragrad.reproduce.questions import CLEAN, Questions
-from contragrad.run_folder.contents import load_splits, store_splits, untrained_reference
+from contragrad.run_folder.contents import load_reference, load_splits, store_splits, untrained_reference
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
 from contragrad.watch.events import nobody
@@ -85,7 +85,7 @@ def place(tmp_path: Path) -> Place:
         splits=load_splits(there),
         memo=DictMemo(),
         executor=executor,
-        prepare=lambda: None,
+        reference=lambda: load_reference(there, load_splits(there)),
     )
 
 
@@ -138,7 +138,7 @@ def test_a_source_that_diverged_costs_the_rows_alone_that_are_trained_against_it
     executor: Any = place.executor
     assert executor.taken == ["reference+GM"]
     # Nor is it begun again.
-    again = Questions(TABLE, TABLE.columns, place, FOUND)
-    Asking(again, nobody).ask()
+    again = Questions(TABLE, TABLE.columns, place.workspace, place.memo, FOUND)
+    Asking(again, place, nobody).ask()
     assert executor.taken == ["reference+GM"]
     assert len(again.right("reference+GM", CLEAN)) == 20

@@ -139,7 +139,7 @@ class World:
     open: list[str] = field(default_factory=list)
     trained: list[str] = field(default_factory=list)
     groups: list[Sequence[FullTraining]] = field(default_factory=list)
-    prepared: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
 
     def place(self, data: str) -> Place:
         if data not in self.places:
@@ -156,9 +156,13 @@ class World:
                 splits=Splits(test, test, test),
                 memo=DictMemo(),
                 executor=pair,
-                prepare=lambda: self.prepared.append(data),
+                reference=lambda: self.reference(data),
             )
         return self.places[data]
+
+    def reference(self, data: str) -> "Known":
+        self.made.append(data)
+        return Known(f"the reference of {data}")
 
     @contextmanager
     def opened(
@@ -175,6 +179,7 @@ class World:
         self, there: Workspace, tasks: Sequence[FullTraining], executor: object, watch: object
     ) -> tuple[FullTraining, ...]:
         assert self.open == [there.data], "trained in another folder than the one that is open"
+        assert there.data in self.made, "trained before there was a reference"
         self.trained += [task.name for task in tasks]
         self.groups.append(tasks)
         return tuple(task for task in tasks if task.name not in self.diverged)
@@ -199,10 +204,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         full_trainings, "trained_network", lambda folder, normal, task: Known(made_by(task, folder.data))
     )
     monkeypatch.setattr(asking, "make_material", lambda *what: None)
-    for module in (asking, figure3):
-        monkeypatch.setattr(
-            module, "load_reference", lambda folder, splits: Known(f"the reference of {folder.data}")
-        )
     monkeypatch.setattr(figures, "calibrate", lambda *what: CALIBRATION)
     monkeypatch.setattr(asking, "FILTERS", {name: through(name) for name in FILTERS})
     monkeypatch.setattr(contents, "craft", craft)
@@ -431,7 +432,8 @@ def test_examples_that_cannot_be_crafted_cost_no_other_figure(
 def test_no_network_but_the_reference_stays_in_memory(world: World) -> None:
     definition = definitions.parse("own", OWN)
     with world.opened(None, "", None, nobody) as place:
-        asked = asking.Asking(Questions(definition, definition.columns, place, FOUND), nobody)
+        questions = Questions(definition, definition.columns, place.workspace, place.memo, FOUND)
+        asked = asking.Asking(questions, place, nobody)
         asked.ask()
     assert list(asked.networks) == ["reference"]
     assert len(world.trained) == 5
@@ -527,12 +529,12 @@ def test_looks_are_noted_where_the_networks_were_measured(name: str, world: Worl
 def test_what_was_answered_is_not_asked_again(name: str, world: World) -> None:
     definition = read(name)
     found = measured(definition)
-    assert set(world.prepared) == set(world.places)
+    assert set(world.made) == set(world.places)
     world.trained.clear()
-    world.prepared.clear()
+    world.made.clear()
     assert measured(definition) == found
     assert not world.trained
-    assert not world.prepared, "the reference was made to be asked nothing"
+    assert not world.made, "the reference was made to be asked nothing"
 
 
 def test_what_was_asked_is_remembered_in_words_that_name_nothing(world: World) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
 from math import sqrt
 from pathlib import Path
 from types import SimpleNamespace
@@ -185,19 +184,16 @@ def test_epsilon_is_calibrated_in_grey_levels_and_never_on_the_test_images(
 
     def predict(network: object, images: Fraction) -> Tensor:
         assert network == "the reference"
-        assert prepared == ["once"]
         wrong = round(5100 * 20 * images)
         return LABELS + (torch.arange(len(LABELS)) < wrong)
 
-    monkeypatch.setattr(epsilon, "load_reference", lambda workspace, splits: "the reference")
     monkeypatch.setattr(epsilon, "adversarial_of", crafted)
     monkeypatch.setattr(epsilon, "predict", predict)
-    prepared: list[str] = []
     place: Any = SimpleNamespace(
         workspace=Workspace(folder=Path(), config=config, data="", problem=Problem(1, 4, 4, 3), weights=None),
         splits=SimpleNamespace(**{part: SimpleNamespace(labels=LABELS)}),
         memo=DictMemo(),
-        prepare=cache(lambda: prepared.append("once")),
+        reference=lambda: "the reference",
     )
     column = Column(
         name="any", measure="accuracy", source="reference", attack={"name": "fgsm"}, calibrated=True
@@ -211,7 +207,7 @@ def test_epsilon_is_calibrated_in_grey_levels_and_never_on_the_test_images(
         assert found.reached == pytest.approx(1 - 20 * greys / 255)
     assert {(attack.name, attack.steps) for attack in seen} == {("fgsm", 7)}
     assert all((attack.epsilon * 255).denominator == 1 for attack in seen)
-    crafted_before, place.prepare = len(seen), None
+    crafted_before, place.reference = len(seen), None
     assert epsilon.calibrate(place, column, target) == found
     assert len(seen) == crafted_before, "what was asked before was asked again"
 

@@ -210,7 +210,7 @@ def test_a_finished_run_can_be_resumed_and_a_lost_artefact_is_made_again(whole: 
     assert (whole / "table.json").read_text() == before
     told = history(whole)["history"]
     assert isinstance(told, list)
-    assert f"{len(told)} evaluations known, and told again" in done.stderr
+    assert f"evolving: {len(told)} of {len(told)} evaluations known" in done.stderr
 
 
 @pytest.mark.slow

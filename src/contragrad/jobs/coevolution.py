@@ -7,6 +7,7 @@ and the next begins with the candidates that stand. A round is a study like any 
 import os
 import shutil
 from dataclasses import replace
+from functools import partial
 from math import isinf
 from pathlib import Path
 
@@ -59,10 +60,12 @@ def search_rounds(config: StudyConfig, rounds: int, out: Path, watch: Watcher) -
                 where=str(table),
                 remedy=f"--rounds {number}, or another --out",
             )
-        with run.opened(workspace, dataset, watch) as (memo, splits):
-            run.make_shared(workspace, splits, watch)
-            with workers.executor_of(workspace) as executor:
-                final = run.evolve(workspace, memo, executor, watch)
+        with (
+            run.opened(workspace, dataset, watch) as (memo, splits),
+            workers.executor_of(workspace) as executor,
+        ):
+            make = partial(run.make_shared, workspace, splits, watch)
+            final = run.evolve_unknown(workspace, memo, executor, watch, make)
         if number < rounds:
             config = following(config, final)
     return config, final

@@ -3,7 +3,7 @@
 data -> reference -> adversarial examples -> search -> refine, baselines -> test -> table
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,8 +39,10 @@ from contragrad.watch.events import (
     Stage,
     Watcher,
     epoch_of,
+    evaluations,
+    nobody,
 )
-from contragrad.watch.scene import counted
+from contragrad.watch.scene import counted, kind_of
 
 
 def create(config: StudyConfig, folder: Path, watch: Watcher) -> tuple[evaluate.Row, ...]:
@@ -78,6 +80,7 @@ def complete(workspace: Workspace, dataset: Dataset, watch: Watcher) -> tuple[ev
     """Takes an entered study to its end, and returns its table."""
     with opened(workspace, dataset, watch) as (memo, splits):
         make_shared(workspace, splits, watch)
+        _known(workspace, memo, watch)
         with workers.executor_of(workspace) as executor:
             final = evolve(workspace, memo, executor, watch)
             tasks = full_trainings.planned_trainings(workspace, final)
@@ -129,13 +132,43 @@ def make_shared(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     watch(Said(f"the reference on the {config.fitness_split} images: {outcome_text(own)}"))
 
 
+def evolve_unknown(
+    workspace: Workspace,
+    memo: Memo,
+    executor: executors.Executor,
+    watch: Watcher,
+    make: Callable[[], object],
+) -> State:
+    """As `evolve`, where what evaluations share is made only if one of them is not known.
+
+    Args:
+        workspace: whose search it is.
+        memo: what is known.
+        executor: does what is not.
+        watch: who is told; not again of a search that is known to its end.
+        make: makes what they share.
+    """
+    if not _known(workspace, memo, watch).finished:
+        make()
+        return evolve(workspace, memo, executor, watch)
+    # Gone through again, for that holds it to what the study noted of its steps.
+    return evolve(workspace, memo, executor, nobody)
+
+
+def _known(workspace: Workspace, memo: Memo, watch: Watcher) -> State:
+    """Where the search stands by what the memo has, which is said."""
+    state = retold(memo, workspace).state
+    assert state is not None
+    if state.step:
+        watch(Said(f"{kind_of(state)}: {state.step} of {counted(evaluations(state), 'evaluation')} known"))
+    return state
+
+
 def evolve(workspace: Workspace, memo: Memo, executor: executors.Executor, watch: Watcher) -> State:
     """The search to its end, as far as the memo does not have it already."""
     config = workspace.config
     state = search.start(config.search, workspace.problem, config.seed)
     watch(Searching(state, executor.slots))
-    if told := retold(memo, workspace).told:
-        watch(Said(f"{counted(len(told), 'evaluation')} known, and told again"))
     trials: dict[str, Trial] = {}
 
     def announce(key: str, trial: Trial) -> None:

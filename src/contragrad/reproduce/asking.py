@@ -23,7 +23,7 @@ from contragrad.reproduce import answers
 from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.questions import Questions, Shown
 from contragrad.reproduce.trainings import REFERENCE
-from contragrad.run_folder.contents import adversarial_of, load_reference, normalisation
+from contragrad.run_folder.contents import adversarial_of, normalisation
 from contragrad.settings.checks import radius
 from contragrad.watch.events import Said, Stage, Watcher
 
@@ -39,18 +39,17 @@ class Asking:
 
     Args:
         questions: all that is asked.
+        place: the run folder.
         watch: who is told.
+
+    Attributes:
         networks: those that are in memory.
     """
 
     questions: Questions
+    place: Place
     watch: Watcher
     networks: dict[str, nn.Module] = field(init=False, default_factory=dict)
-
-    @property
-    def place(self) -> Place:
-        """The run folder."""
-        return self.questions.place
 
     def ask(self) -> None:
         """Asks the networks whose answers are not remembered, rows after the sources of their examples."""
@@ -79,9 +78,8 @@ class Asking:
                     self.networks.pop(name, None)
 
     def _prepare(self) -> None:
-        """Makes what is needed to ask any network, and has the reference in memory."""
-        self.place.prepare()
-        reference = load_reference(self.place.workspace, self.place.splits)
+        """Has the reference in memory, and so all that trainings take of it where they look for it."""
+        reference = self.place.reference()
         self.networks = {REFERENCE: reference}
         for name, chosen in self.questions.filters():
             self.networks[name] = Filtered(reference, FILTERS[chosen])

@@ -10,7 +10,7 @@ from contragrad.networks.inference import predict
 from contragrad.reproduce import answers
 from contragrad.reproduce.definition import Column
 from contragrad.reproduce.experiment import Place
-from contragrad.run_folder.contents import adversarial_of, load_reference
+from contragrad.run_folder.contents import adversarial_of
 from contragrad.settings.checks import radius
 
 GREYS = 255
@@ -51,7 +51,10 @@ def calibrate(place: Place, column: Column, published: float) -> Calibration:
     """The epsilon, in whole grey levels, at which the reference is most nearly as often right as published.
 
     It is chosen on the validation images, or, where the paper's protocol leaves none, on all training images,
-    which the reference knows; never on the test images.
+    which the reference knows; never on the test images. What it answered is remembered.
+
+    Raises:
+        UserError: if an answer was remembered wrongly, or the reference cannot be made or attacked.
     """
     workspace, splits = place.workspace, place.splits
     held_out = workspace.config.fitness_split == "validation"
@@ -62,12 +65,12 @@ def calibrate(place: Place, column: Column, published: float) -> Calibration:
         names = workspace.reference_name, workspace.adversarial_name(part, attack=attack)
         found = answers.recall(place.memo, *names)
         if found is None:
+            reference = place.reference()
             begun = time.monotonic()
-            place.prepare()
             labels = getattr(splits, part).labels.cpu()
             attacked = adversarial_of(workspace, splits, part, attack=attack)
-            found = predict(load_reference(workspace, splits), attacked) == labels
-            what = f"reference on the {part} images, {attack.name} {radius(attack.epsilon)}"
+            found = predict(reference, attacked) == labels
+            what = f"reference on the {part} images, {attack.name} {radius(attack.epsilon)} on reference"
             answers.remember(place.memo, *names, found, what=what, seconds=time.monotonic() - begun)
         return found.double().mean().item()
 

@@ -7,6 +7,8 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
+from torch import nn
+
 from contragrad.data.dataset import Splits
 from contragrad.data.sources import LAYOUT
 from contragrad.engine.executors import Executor
@@ -17,14 +19,13 @@ from contragrad.jobs import entry, run, workers
 from contragrad.jobs.coevolution import search_rounds
 from contragrad.jobs.recipes import Found, Search
 from contragrad.reproduce.definition import DataName, Experiment
-from contragrad.run_folder.history import retold
+from contragrad.run_folder.contents import load_reference
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings import config_file
 from contragrad.settings.choices import Scale
 from contragrad.settings.config import DataSettings, StudyConfig
 from contragrad.studies import shipped
-from contragrad.watch.events import Said, Watcher, nobody
-from contragrad.watch.scene import counted, kind_of
+from contragrad.watch.events import Said, Watcher
 
 FILES: dict[DataName, str] = {
     "cifar10": "cifar10_reduced.npz",
@@ -170,15 +171,16 @@ class Place:
         workspace: the names of all in it.
         splits: its data.
         memo: what is known.
-        executor: does what is not.
-        prepare: makes what workers need, the reference first; whoever finds something unknown asks for it.
+        executor: does what is not, once the reference was asked for.
+        reference: gives the reference, after making it and all that evaluations share, if it has to be: who
+            finds something unknown asks for it.
     """
 
     workspace: Workspace
     splits: Splits
     memo: Memo
     executor: Executor
-    prepare: Callable[[], None]
+    reference: Callable[[], nn.Module]
 
 
 @contextmanager
@@ -200,8 +202,18 @@ def opened(
     watch(Said(f"{experiment}, {data or EVOLVED_ON}, seed {setup.seed}: {folder}"))
     dataset, workspace = entry.entered(config, folder, watch)
     with run.opened(workspace, dataset, watch) as (memo, splits), workers.executor_of(workspace) as executor:
-        prepare = cache(lambda: run.make_shared(workspace, splits, watch))
-        yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor, prepare=prepare)
+
+        def reference() -> nn.Module:
+            run.make_shared(workspace, splits, watch)
+            return load_reference(workspace, splits)
+
+        yield Place(
+            workspace=workspace,
+            splits=splits,
+            memo=memo,
+            executor=executor,
+            reference=cache(reference),  # once, but a failure is met again by who asks next
+        )
 
 
 ROUNDS = 3
@@ -226,14 +238,8 @@ def searched(setup: Setup, experiment: Experiment, watch: Watcher, *others: Sear
 
 
 def _population(place: Place, workspace: Workspace, watch: Watcher) -> Sequence[Member]:
-    """Where the search of the workspace's settings ends; it is not told again if all of it is known."""
-    state = retold(place.memo, workspace).state
-    if state is not None and state.finished:
-        watch(Said(f"{kind_of(state)}: all {counted(state.step, 'evaluation')} known"))
-        watch = nobody
-    else:
-        place.prepare()
-    return run.evolve(workspace, place.memo, place.executor, watch).population
+    """Where the search of the workspace's settings ends."""
+    return run.evolve_unknown(workspace, place.memo, place.executor, watch, place.reference).population
 
 
 def in_rounds(config: StudyConfig) -> StudyConfig:

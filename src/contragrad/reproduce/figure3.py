@@ -22,7 +22,7 @@ from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.provenance import Content, told
 from contragrad.reproduce.trainings import REFERENCE, trainings
-from contragrad.run_folder.contents import load_reference, normalisation
+from contragrad.run_folder.contents import normalisation
 from contragrad.run_folder.notes import LOOKS, note_look
 from contragrad.settings.choices import Scale
 from contragrad.watch.events import Ended, Stage, Watcher, Working
@@ -94,11 +94,10 @@ def maps_of(figure: Definition, setup: Setup, watch: Watcher) -> Maps:
     """
     found = experiment.searched(setup, figure.experiment, watch)
     with experiment.opened(setup, figure.experiment, None, watch) as place:
-        place.prepare()
         workspace, test = place.workspace, place.splits.test
         tasks = trainings(figure, (), workspace.config, found)
         normal = normalisation(place.splits.train)
-        networks = {REFERENCE: load_reference(workspace, place.splits)}
+        networks = {REFERENCE: place.reference()}
         trained = full_trainings.train(workspace, tasks, place.executor, watch)
         networks |= {task.name: full_trainings.trained_network(workspace, normal, task) for task in trained}
         watch(Stage("integrating gradients"))

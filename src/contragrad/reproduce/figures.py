@@ -107,8 +107,8 @@ def _of_data(
     definition: Definition, columns: list[Column], place: Place, found: Found, watch: Watcher
 ) -> Measured:
     calibration = _calibration(definition, columns, place)
-    questions = Questions(definition, columns, place, found, calibration)
-    Asking(questions, watch).ask()
+    questions = Questions(definition, columns, place.workspace, place.memo, found, calibration)
+    Asking(questions, place, watch).ask()
     figures = {
         name: {column.name: _cell(questions, name, column) for column in columns}
         for name in definition.networks

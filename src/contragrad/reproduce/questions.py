@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from contragrad.engine.memo import Memo
 from contragrad.fingerprint import fingerprint
 from contragrad.jobs import full_trainings
 from contragrad.jobs.recipes import RECIPES, FilterName, Found
@@ -14,8 +15,8 @@ from contragrad.reproduce import answers
 from contragrad.reproduce.curves import Course
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.epsilon import Calibration
-from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.trainings import REFERENCE, source_of, trainings
+from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.config import AttackSettings
 
 
@@ -42,9 +43,12 @@ class Questions:
     Args:
         definition: the table.
         columns: those of the data set.
-        place: its run folder.
+        workspace: its run folder.
+        memo: what is known.
         found: what the searches have found.
         calibration: the calibrated epsilon, if a column has one.
+
+    Attributes:
         tasks: the trainings, by the network's name.
         names: of the networks' weights and filters, by the network's name.
         recalled: the answers that were read from the database.
@@ -52,7 +56,8 @@ class Questions:
 
     definition: Definition
     columns: Sequence[Column]
-    place: Place
+    workspace: Workspace
+    memo: Memo
     found: Found
     calibration: Calibration | None = None
     tasks: dict[str, FullTraining] = field(init=False)
@@ -60,7 +65,7 @@ class Questions:
     recalled: dict[tuple[str, Shown], Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        workspace = self.place.workspace
+        workspace = self.workspace
         listed = trainings(self.definition, self.columns, workspace.config, self.found)
         self.tasks = {task.name: task for task in listed}
         self.names = {REFERENCE: workspace.reference_name} | full_trainings.names(workspace, listed)
@@ -80,17 +85,17 @@ class Questions:
     def attack(self, column: Column) -> AttackSettings:
         """The one that a column's examples are crafted by."""
         epsilon = self.calibration.epsilon if self.calibration else None
-        return column.crafted_by(self.place.workspace.config.attack, epsilon)
+        return column.crafted_by(self.workspace.config.attack, epsilon)
 
     def gap(self, network: str) -> str | None:
         """What became of a network's training if it did not come to its end; None if it did."""
-        return answers.recall_gap(self.place.memo, self.names[network])
+        return answers.recall_gap(self.memo, self.names[network])
 
     def without_examples(self, shown: Shown) -> str | None:
         """Why no examples can be crafted that are to be shown; None if it is not known that they cannot."""
         if shown.source is None:
             return None
-        return answers.recall_gap(self.place.memo, self.images(shown))
+        return answers.recall_gap(self.memo, self.images(shown))
 
     def there(self, network: str) -> bool:
         """Whether a network's training came to its end."""
@@ -109,10 +114,9 @@ class Questions:
 
     def courses(self) -> dict[str, Course]:
         """How the rows' trainings went, of those of which it was remembered."""
-        workspace, memo = self.place.workspace, self.place.memo
         found = {}
         for name, task in self.tasks.items():
-            fitness = answers.recall_fitness(memo, task_name(task, workspace))
+            fitness = answers.recall_fitness(self.memo, task_name(task, self.workspace))
             if name in self.definition.networks and fitness is not None:
                 found[name] = Course(fitness=fitness, planned=task.epochs, patience=task.patience)
         return found
@@ -120,7 +124,7 @@ class Questions:
     def right(self, network: str, shown: Shown) -> Tensor:
         """Whether a network that was asked gave each of the images its label, bool (N,)."""
         if (network, shown) not in self.recalled:
-            found = answers.recall(self.place.memo, self.names[network], self.images(shown))
+            found = answers.recall(self.memo, self.names[network], self.images(shown))
             assert found is not None, f"{network} was not asked"
             self.recalled[network, shown] = found
         return self.recalled[network, shown]
@@ -144,12 +148,12 @@ class Questions:
             for each in shown
             if (each.source is None or self.there(each.source))
             and self.without_examples(each) is None
-            and answers.recall(self.place.memo, self.names[network], self.images(each)) is None
+            and answers.recall(self.memo, self.names[network], self.images(each)) is None
         ]
 
     def images(self, shown: Shown) -> str:
         """Names the images."""
-        workspace = self.place.workspace
+        workspace = self.workspace
         if shown.source is None:
             return fingerprint("test images/1", workspace.split_name)
         return workspace.adversarial_name("test", self.names[shown.source], shown.attack)
