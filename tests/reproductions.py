@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from contragrad.cli import main
 from contragrad.reproduce.definition import DataName, Definition
 from contragrad.reproduce.definition_file import parse
-from contragrad.reproduce.experiment import FILES, Setup
+from contragrad.reproduce.setups import FILES, Setup
 
 TEXT = """
 title: two columns
@@ -64,6 +65,22 @@ def call(*words: str | Path) -> tuple[int, str, str]:
 
 def table(folder: Path, name: str) -> Any:
     return json.loads((folder / name / "seeds-0" / "table.json").read_text())
+
+
+def copy_databases(made: Path, folder: Path) -> None:
+    """Copies what studies below a folder know: their databases and settings, and no weights."""
+    for database in made.rglob("study.db"):
+        there = folder / database.parent.relative_to(made)
+        there.mkdir(parents=True)
+        for file in (database, database.with_name("study.yaml")):
+            shutil.copy(file, there)
+
+
+def require_nothing_made(folder: Path, progress: str) -> None:
+    """Asserts that all that was asked there was known."""
+    assert "evaluations known" in progress
+    assert not [word for word in ("training", "crafting", "initial candidate") if word in progress]
+    assert not [*folder.rglob("network-*"), *folder.rglob("adversarial-*")]
 
 
 def require_whole(folder: Path, definition: Definition) -> None:

@@ -23,9 +23,9 @@ from contragrad.jobs.recipes import Found
 from contragrad.reproduce import experiment, figure3, products, table
 from contragrad.reproduce.command import reproduce
 from contragrad.reproduce.definition import Definition
-from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3, Maps
 from contragrad.reproduce.figures import Measured
+from contragrad.reproduce.setups import Setup
 from contragrad.run_folder.notes import LOOKS
 from contragrad.settings.choices import Scale
 from contragrad.studies.shipped import choices

@@ -11,7 +11,8 @@ import pytest
 from contragrad.data.sources import LAYOUT
 from contragrad.errors import UserError
 from contragrad.reproduce.definition import DataName, Experiment
-from contragrad.reproduce.experiment import ELSEWHERE, FILES, ROUNDS, Setup, data_settings, in_rounds
+from contragrad.reproduce.experiment import ROUNDS, in_rounds
+from contragrad.reproduce.setups import ELSEWHERE, FILES, Setup, data_settings
 from contragrad.settings.choices import Scale
 from contragrad.settings.config import DataSettings, StudyConfig
 from contragrad.settings.search import SearchSettings

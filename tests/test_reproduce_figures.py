@@ -41,10 +41,11 @@ from contragrad.reproduce.asking import TRAINED_AT_ONCE
 from contragrad.reproduce.definition import Column, Definition
 from contragrad.reproduce.definition_file import read
 from contragrad.reproduce.epsilon import Calibration
-from contragrad.reproduce.experiment import Place, Setup
+from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.figures import Measured
 from contragrad.reproduce.measures import cell
 from contragrad.reproduce.questions import Questions
+from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.trainings import surrogate
 from contragrad.run_folder import contents
 from contragrad.run_folder.notes import SEEN

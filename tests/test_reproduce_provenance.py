@@ -18,11 +18,11 @@ from contragrad.jobs.recipes import RECIPES
 from contragrad.reproduce import figure3, provenance
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import parse, read
-from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3, Maps, figure_of
 from contragrad.reproduce.grounds import TABLE, Ground, _names, grounds, stand_ins
 from contragrad.reproduce.grounds import identity as identity_of
 from contragrad.reproduce.provenance import lines, told
+from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.unsaid import kept_last
 from contragrad.run_folder import workspace
 from contragrad.run_folder.workspace import Workspace

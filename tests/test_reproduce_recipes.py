@@ -6,7 +6,7 @@ import pytest
 
 from contragrad.reproduce.command import RECIPES_TABLE
 from contragrad.reproduce.definition_file import read
-from reproductions import call, require_whole, table
+from reproductions import call, copy_databases, require_nothing_made, require_whole, table
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared_data, pytest.mark.timeout(3000)]
 
@@ -19,3 +19,9 @@ def test_every_recipe_meets_every_attacker(shared_data: Path, tmp_path: Path) ->
     assert definition.title in shown
     require_whole(tmp_path / "smoke", definition)
     assert table(tmp_path / "smoke", RECIPES_TABLE)["looks"] == 1
+    again = tmp_path / "again"
+    copy_databases(tmp_path / "smoke", again / "smoke")
+    code, _, progress = call("reproduce", RECIPES_TABLE, "--data", shared_data, "--out", again, *fewer)
+    assert code == 0, progress
+    require_nothing_made(again, progress)
+    assert table(again / "smoke", RECIPES_TABLE) == table(tmp_path / "smoke", RECIPES_TABLE)

@@ -23,11 +23,11 @@ from contragrad.reproduce.curves import Course
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.epsilon import Calibration
-from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figures import Crafted, Figures, Measured
 from contragrad.reproduce.grounds import grounds
 from contragrad.reproduce.paired import Pair
 from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.text import as_text, in_a_file, printed
 from contragrad.settings.choices import AttackName
 from contragrad.settings.config import AttackSettings

@@ -51,7 +51,7 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
     # Before torch is imported, which takes seconds.
     require_known(options.what)
     from contragrad.reproduce.command import reproduce
-    from contragrad.reproduce.experiment import Setup
+    from contragrad.reproduce.setups import Setup
     from contragrad.watch.live import display
 
     setup = Setup(

@@ -1,7 +1,7 @@
 """What networks answered to test images, remembered: a table goes on anywhere, without their weights.
 
-So is what the reference answered to the images that an epsilon is calibrated on, which are never the test's, and
-the fitness by epoch of a training whose best epoch was kept, and what became of those that failed.
+So is what the reference answered to images that an epsilon is calibrated on, never the test's; the fitness by
+epoch of a training whose best epoch was kept; and what became of those that failed.
 """
 
 from collections.abc import Sequence

@@ -16,11 +16,11 @@ from contragrad.reproduce import figure3, grounds, protocols, table
 from contragrad.reproduce.attackable import require_attackable
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import read, read_own
-from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4
 from contragrad.reproduce.products import Plan, keep_text, product_of
 from contragrad.reproduce.provenance import Content, said_of_protocol
+from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.text import in_a_file, printed
 from contragrad.settings.choices import Scale
 from contragrad.studies import shipped
@@ -90,7 +90,7 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
     of = grounds.grounds(definition, setups)
     identity = grounds.identity(definition, of)
     folder = setup.base / definition.name / f"seeds-{'-'.join(map(str, seeds))}"
-    path = folder / (f"{definition.name}.json" if definition.name in shipped.figures() else "table.json")
+    path = folder / product_of(definition).file
     there = table.read(path)
     if there is None or there.get("identity") != identity or not _all_there(definition, folder, there):
         for ground in of:

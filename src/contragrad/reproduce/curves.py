@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from contragrad.jobs.curve import Curve
 from contragrad.reproduce.definition import DataName
-from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.setups import EVOLVED_ON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,9 @@ from contragrad.pictures.explain import integrated_gradients, pixel_distance, re
 from contragrad.reproduce import experiment, provenance
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import read_figure
-from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.provenance import Content, told
+from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.trainings import REFERENCE, trainings
 from contragrad.run_folder.contents import normalisation
 from contragrad.run_folder.notes import LOOKS, note_look

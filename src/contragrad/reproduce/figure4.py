@@ -13,9 +13,9 @@ from contragrad.networks.architectures import HAND_ENGINEERED
 from contragrad.pictures import draw
 from contragrad.reproduce import experiment, provenance
 from contragrad.reproduce.definition_file import read_figure
-from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.provenance import Content, told
+from contragrad.reproduce.setups import Setup
 from contragrad.watch.events import Watcher
 
 FIGURE4 = read_figure("figure4")

@@ -14,10 +14,11 @@ from contragrad.reproduce.asking import Asking
 from contragrad.reproduce.curves import Courses
 from contragrad.reproduce.definition import ROW_SOURCES, Column, DataName, Definition
 from contragrad.reproduce.epsilon import Calibration, calibrate
-from contragrad.reproduce.experiment import Place, Setup
+from contragrad.reproduce.experiment import Place
 from contragrad.reproduce.measures import cell
 from contragrad.reproduce.paired import Pair, paired
 from contragrad.reproduce.questions import CLEAN, Questions
+from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.trainings import REFERENCE
 from contragrad.run_folder.notes import note_look
 from contragrad.settings.config import AttackSettings

@@ -16,7 +16,7 @@ from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import deployed_name
 from contragrad.reproduce.definition import DataName, Definition
-from contragrad.reproduce.experiment import Setup
+from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.trainings import trainings
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.config import DataSettings, StudyConfig

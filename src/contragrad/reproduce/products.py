@@ -9,12 +9,12 @@ from rich.console import RenderableType
 from contragrad.files import named, write_text
 from contragrad.reproduce import figure3, figure4, table
 from contragrad.reproduce.definition import Definition
-from contragrad.reproduce.experiment import Setup
 from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4
 from contragrad.reproduce.figures import measured
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.text import as_text, printed
 from contragrad.watch.events import Watcher
 
@@ -45,12 +45,14 @@ class Product:
     """What is made of plans.
 
     Args:
-        make: makes it and writes its files, the JSON last.
+        file: its JSON.
+        make: makes it and writes its files, that one last.
         text_of: what is printed of its JSON.
         pictures: the files that belong to it beside the JSON and the text.
         extras: packages that it takes beside contragrad's own.
     """
 
+    file: str
     make: Callable[[Plan, Watcher], Content]
     text_of: Callable[[Content], RenderableType]
     pictures: Callable[[Content], list[str]] = lambda content: []
@@ -101,16 +103,21 @@ def _folder(plan: Plan) -> Path:
     return folder
 
 
-_TABLE = Product(make=_table, text_of=as_text)
+_TABLE = Product(file="table.json", make=_table, text_of=as_text)
 
 _FIGURES = {
     FIGURE3.name: Product(
+        file="figure3.json",
         make=_figure3,
         text_of=figure3.as_text,
         pictures=lambda content: [figure3.PICTURE],
         extras=("captum", "matplotlib"),
     ),
     FIGURE4.name: Product(
-        make=_figure4, text_of=figure4.as_text, pictures=figure4.files, extras=("matplotlib",)
+        file="figure4.json",
+        make=_figure4,
+        text_of=figure4.as_text,
+        pictures=figure4.files,
+        extras=("matplotlib",),
     ),
 }

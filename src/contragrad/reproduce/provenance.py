@@ -6,8 +6,8 @@ from typing import Any
 from contragrad.engine.evaluations import provenance as made_here
 from contragrad.fingerprint import Plain
 from contragrad.reproduce.definition import DataName, Definition, Experiment
-from contragrad.reproduce.experiment import EVOLVED_ON, PER_CLASS
 from contragrad.reproduce.grounds import Ground
+from contragrad.reproduce.setups import EVOLVED_ON, PER_CLASS
 from contragrad.reproduce.unsaid import kept_last, of_defences
 from contragrad.settings import config_file
 from contragrad.settings.checks import fraction, radius

@@ -14,11 +14,11 @@ from contragrad.outside import LONGEST_JSON, from_json, read_text
 from contragrad.reproduce import curves
 from contragrad.reproduce.definition import ROW_SOURCES, DataName, Definition
 from contragrad.reproduce.epsilon import Calibration
-from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.figures import Crafted, Measured
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.paired import entries
 from contragrad.reproduce.provenance import Content, told
+from contragrad.reproduce.setups import EVOLVED_ON
 from contragrad.settings.checks import radius
 
 INTERVALS = "95 % Wilson intervals, of the sampling of the test images only"

@@ -9,8 +9,8 @@ from contragrad.legible import legible
 from contragrad.reproduce import curves, measures, paired, provenance
 from contragrad.reproduce.blocks import block
 from contragrad.reproduce.epsilon import GREYS
-from contragrad.reproduce.experiment import EVOLVED_ON
 from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.setups import EVOLVED_ON
 from contragrad.reproduce.strength import (
     MARK,
     UNMARKED,
