@@ -16,7 +16,7 @@ PAGE = page(
     "tutorial-audit.md",
     {
         "python scripts/make_shapes.py": " --train 12 --test 4",
-        "contragrad audit": " --budget 1 --images 8 --steps 2 --restarts 1 --queries 5 --surrogates 1"
+        "contragrad audit": " --budget 2 --images 8 --steps 2 --restarts 1 --queries 5 --surrogates 1"
         " --distilled 20 --reference.epochs 1",
     },
 )
