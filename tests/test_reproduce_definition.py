@@ -562,3 +562,12 @@ def test_a_smaller_scale_is_less_deep(experiment: Experiment) -> None:
     ]
     for shallow, deep in pairwise(depths):
         assert all(low < high for low, high in zip(shallow, deep, strict=True))
+
+
+@pytest.mark.parametrize("published", ["true", "1.5", "-0.1", ".nan", "57.8", "'0.5'", "[0.5]"])
+def test_what_is_no_share_is_no_published_figure(published: str) -> None:
+    text = "{title: x, experiment: reduced-data, columns: {clean: {}}, networks: {reference: {clean: PUBLISHED}}}"
+    assert parse("own", text.replace("PUBLISHED", "0.5")).networks == {"reference": {"clean": 0.5}}
+    with pytest.raises(UserError, match="the definition is wrong") as caught:
+        parse("own", text.replace("PUBLISHED", published))
+    assert caught.value.remedy == "a share in [0, 1]"

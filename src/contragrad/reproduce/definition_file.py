@@ -140,7 +140,7 @@ def _networks(where: str, rows: dict[str, Any], columns: Sequence[Column]) -> di
         found[network] = dict(_mapping({} if published is None else published, place))
         _require_keys(found[network], place, known)
         for column, share in found[network].items():
-            fits = isinstance(share, int | float) and 0 <= share <= 1
+            fits = type(share) in (int, float) and 0 <= share <= 1  # YAML's true is an int too
             _require(fits, f"{place}.{column}", "a share in [0, 1]", share)
     return found
 
