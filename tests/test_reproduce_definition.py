@@ -566,8 +566,8 @@ def test_a_smaller_scale_is_less_deep(experiment: Experiment) -> None:
 
 @pytest.mark.parametrize("published", ["true", "1.5", "-0.1", ".nan", "57.8", "'0.5'", "[0.5]"])
 def test_what_is_no_share_is_no_published_figure(published: str) -> None:
-    text = "{title: x, experiment: reduced-data, columns: {clean: {}}, networks: {reference: {clean: PUBLISHED}}}"
-    assert parse("own", text.replace("PUBLISHED", "0.5")).networks == {"reference": {"clean": 0.5}}
+    text = "{title: x, experiment: reduced-data, columns: {clean: }, networks: {reference: {clean: SHARE}}}"
+    assert parse("own", text.replace("SHARE", "0.5")).networks == {"reference": {"clean": 0.5}}
     with pytest.raises(UserError, match="the definition is wrong") as caught:
-        parse("own", text.replace("PUBLISHED", published))
+        parse("own", text.replace("SHARE", published))
     assert caught.value.remedy == "a share in [0, 1]"
