@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from torch import nn
+
 from contragrad import evaluate
 from contragrad.data.dataset import Dataset, Splits
 from contragrad.engine import executors, study
@@ -113,11 +115,14 @@ def opened(workspace: Workspace, dataset: Dataset, watch: Watcher) -> Iterator[t
         yield memo, store_splits(workspace, dataset)
 
 
-def make_shared(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
+def make_shared(workspace: Workspace, splits: Splits, watch: Watcher) -> nn.Module:
     """Makes what evaluations share in an open run folder: the sources, and what the objective takes of them.
 
     The examples for the fitness are among it, by which the reference is measured, and that is said: by the
     paper's protocol, examples at the test images.
+
+    Returns:
+        The reference.
 
     Raises:
         UnusableSourceError: if the training of a source diverges, or its gradients are not finite.
@@ -128,8 +133,10 @@ def make_shared(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     watch(Stage(f"crafting {config.attack.name} examples"))
     material(workspace, config.training.objective)
     attacked = of_sources(workspace, splits, config.fitness_split)
-    own = measure(load_reference(workspace, splits), splits.validation, attacked)
+    reference = load_reference(workspace, splits)
+    own = measure(reference, splits.validation, attacked)
     watch(Said(f"the reference on the {config.fitness_split} images: {outcome_text(own)}"))
+    return reference
 
 
 def evolve_unknown(

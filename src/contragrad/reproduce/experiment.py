@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 
 from torch import nn
 
@@ -17,7 +17,6 @@ from contragrad.jobs.coevolution import search_rounds
 from contragrad.jobs.recipes import Found, Search
 from contragrad.reproduce.definition import DataName, Experiment
 from contragrad.reproduce.setups import EVOLVED_ON, Setup
-from contragrad.run_folder.contents import load_reference
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.config import StudyConfig
 from contragrad.watch.events import Said, Watcher
@@ -62,18 +61,9 @@ def opened(
     watch(Said(f"{experiment}, {data or EVOLVED_ON}, seed {setup.seed}: {folder}"))
     dataset, workspace = entry.entered(config, folder, watch)
     with run.opened(workspace, dataset, watch) as (memo, splits), workers.executor_of(workspace) as executor:
-
-        def reference() -> nn.Module:
-            run.make_shared(workspace, splits, watch)
-            return load_reference(workspace, splits)
-
-        yield Place(
-            workspace=workspace,
-            splits=splits,
-            memo=memo,
-            executor=executor,
-            reference=cache(reference),  # once, but a failure is met again by who asks next
-        )
+        # Once, but a failure is met again by who asks next.
+        reference = cache(partial(run.make_shared, workspace, splits, watch))
+        yield Place(workspace=workspace, splits=splits, memo=memo, executor=executor, reference=reference)
 
 
 ROUNDS = 3
