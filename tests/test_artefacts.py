@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -292,21 +292,37 @@ def test_a_computation_that_fails_stores_nothing(artefacts: Artefacts) -> None:
     assert not artefacts.folder.exists()
 
 
+def test_an_artefact_that_is_replaced_while_it_is_read_is_read_again(
+    artefacts: Artefacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artefacts.save("kind", "name", {"tensor": torch.zeros(3)})
+    newer = {"tensor": torch.ones(3)}
+
+    def between_two_openings(path: Path, framework: str) -> safe_open:
+        monkeypatch.undo()
+        artefacts.save("kind", "name", newer)
+        raise SafetensorError("the header is of the older file, the tensors are of the newer")
+
+    monkeypatch.setattr("contragrad.artefacts.safe_open", between_two_openings)
+    assert same(artefacts.find("kind", "name"), newer)
+
+
 def test_kill_9_in_the_middle_of_saving_leaves_a_whole_artefact(artefacts: Artefacts) -> None:
     moments = Random(0)
-    process = in_another_process("save_artefacts", artefacts.folder)
-    assert process.stdout is not None
-    for _ in range(moments.randint(2, 5)):
-        process.stdout.readline()
-    # While it is saving, too, a whole artefact is found, and never an older one than before.
     seen = [-1]
-    for _ in range(10):
-        found = artefacts.load("network", "same")["tensor"]
-        assert found.eq(found[0]).all()
-        seen.append(int(found[0]))
+    with in_another_process("save_artefacts", artefacts.folder) as process:
+        try:
+            assert process.stdout is not None
+            for _ in range(moments.randint(2, 5)):
+                process.stdout.readline()
+            # While it is saving, too, a whole artefact is found, and never an older one than before.
+            for _ in range(10):
+                found = artefacts.load("network", "same")["tensor"]
+                assert found.eq(found[0]).all()
+                seen.append(int(found[0]))
+        finally:
+            process.kill()
     assert seen == sorted(seen)
-    process.kill()
-    process.communicate()
     found = artefacts.load("network", "same")["tensor"]
     assert found.eq(found[0]).all()
     assert found[0] >= seen[-1]

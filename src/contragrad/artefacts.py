@@ -38,6 +38,22 @@ class Artefacts:
 
     def find(self, kind: str, name: str) -> dict[str, Tensor] | None:
         """The artefact's tensors; None if it is missing or damaged."""
+        while True:
+            version = self._version(kind, name)
+            found = self._read(kind, name)
+            # safetensors opens a file more than once: one that was replaced in between only seems damaged.
+            if found is not None or version == self._version(kind, name):
+                return found
+
+    def _version(self, kind: str, name: str) -> tuple[int, int] | None:
+        """What of the artefact's file changes when it is replaced; None if it cannot be had."""
+        try:
+            found = self.path(kind, name).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def _read(self, kind: str, name: str) -> dict[str, Tensor] | None:
         try:
             with safe_open(self.path(kind, name), framework="pt") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
