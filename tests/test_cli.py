@@ -146,7 +146,7 @@ def test_a_table_that_is_not_there_is_refused_without_loading_torch() -> None:
         (["evolve", "--config", "one.yaml", "--config=two.yaml"], "one.yaml, two.yaml"),
         (["resume", "no [red]where"], "no [red]where"),
         (["show", "no [/where]"], "no [/where]"),
-        (["resume", ""], "no study"),
+        (["resume", ""], "an empty path"),
     ],
 )
 def test_wrong_words_are_named_and_exit_with_2(
@@ -186,6 +186,24 @@ def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Called:
     monkeypatch.setattr(run, "create", found)
     monkeypatch.setattr(run, "resume", found)
     return found
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evolve", "--out", ""),
+        ("reproduce", "table4", "--data="),
+        ("resume", ""),
+        ("data", "import", "x", "--out="),
+    ],
+)
+def test_an_empty_path_is_refused_and_not_taken_for_the_folder_one_is_in(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert "an empty path" in capsys.readouterr().err
 
 
 def test_options_override_the_study_file_wherever_they_stand(called: Called, tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ from contragrad.reproduce.command import reproduce
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.figure3 import FIGURE3, Maps
 from contragrad.reproduce.figures import Measured
-from contragrad.reproduce.setups import Setup
+from contragrad.reproduce.setups import FILES, Setup
 from contragrad.run_folder.notes import LOOKS
+from contragrad.settings import config_file
 from contragrad.settings.choices import Scale
 from contragrad.studies.shipped import choices
 from contragrad.watch.events import Event, Said, nobody
@@ -73,6 +74,7 @@ class Studies:
                 for place, name in enumerate(names)
                 if place and name not in diverged
             },
+            deviations={name: 0.25 for name in names[1:] if name not in diverged},
             looks=1 + setup.seed // 2,
         )
 
@@ -107,6 +109,9 @@ def files(folder: Path) -> dict[str, bytes]:
 # What is refused before anything is made.
 
 
+WHAT = ("table5", "figure3", "figure4")
+
+
 def nothing_made(setup: Setup, studies: Studies) -> bool:
     return not studies.asked and not setup.out.exists()
 
@@ -124,6 +129,37 @@ experiment: reduced-data
 columns: {clean: {}, reference: {source: reference}}
 networks: {reference: , reference+GM: }
 """
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_a_folder_of_other_settings_is_refused_at_any_seed_and_named(
+    what: str, setup: Setup, studies: Studies
+) -> None:
+    other = replace(setup, seed=1)
+    folder = other.folder("reduced-data", None)
+    folder.mkdir(parents=True)
+    config = other.config("reduced-data", None)
+    config_file.write(replace(config, search=replace(config.search, generations=3)), folder / "study.yaml")
+    with pytest.raises(UserError, match="this study has 3 generations already") as caught:
+        said(what, setup, 0, 1)
+    assert caught.value.where == f"search.generations, in {folder}"
+    assert "another --out" in caught.value.remedy
+    config_file.write(replace(config, seed=7), folder / "study.yaml")
+    with pytest.raises(UserError, match="this one has 7, not 1") as caught:
+        said(what, setup, 0, 1)
+    assert caught.value.where == f"seed, in {folder}"
+    assert not studies.asked
+
+
+def test_images_of_another_shape_are_no_images_of_a_set(
+    setup: Setup, studies: Studies, tmp_path: Path
+) -> None:
+    hold_all(tmp_path)
+    (tmp_path / FILES["mnist"]).rename(tmp_path / FILES["cifar10"])
+    with pytest.raises(UserError, match="these are no images of cifar10: 1x28x28, not 3x32x32") as caught:
+        said("table5", replace(setup, data=tmp_path))
+    assert str(tmp_path / FILES["cifar10"]) in caught.value.where
+    assert nothing_made(setup, studies)
 
 
 def test_a_definition_of_ones_own_is_a_table_called_as_its_file(
@@ -233,9 +269,6 @@ def test_data_that_a_later_table_lacks_are_named_before_the_first(
     with pytest.raises(UserError, match="the reduced kmnist"):
         said("all", replace(some, out=setup.out))
     assert nothing_made(setup, studies)
-
-
-WHAT = ("table5", "figure3", "figure4")
 
 
 @pytest.mark.parametrize("what", WHAT)
@@ -352,6 +385,8 @@ def test_figure_3_is_of_all_seeds_and_kept_like_a_table(setup: Setup, studies: S
     folder = setup.out / "smoke" / "figure3" / "seeds-0-1"
     shown = json.loads((folder / "figure3.json").read_text())
     assert (shown["scale"], shown["seeds"], shown["looks"]) == ("smoke", [0, 1], 1)
+    spread = {name: each.pop("deviation_over_images") for name, each in shown["networks"].items()}
+    assert spread == {name: [0.25, 0.25] for name in shown["networks"]}
     assert shown["networks"] == {
         "reference+GM": {
             "published": 0.687,
@@ -378,7 +413,10 @@ def test_figure_3_is_of_all_seeds_and_kept_like_a_table(setup: Setup, studies: S
     assert "from a black image on" in shown["maps"]
     assert f"maps: {shown['maps']}" in " ".join(text.split())
     assert shown["differs"]["search.generations"] == {"here": 1, "paper": 50}
-    assert "reference+GM: published 0.687, measured 0.188 (0.125–0.250 over seeds 0, 1)" in text
+    assert (
+        "reference+GM: published 0.687, measured 0.188 (0.125–0.250 over seeds 0, 1); single images ± 0.250"
+        in text
+    )
     assert "reference, another seed: published –, measured 0.438 (0.375–0.500 over seeds 0, 1)" in text
     assert "The formula is ours" in text
     # What stands side by side is not of the same networks, and both say so.
@@ -396,18 +434,20 @@ def test_figure_3_is_of_all_seeds_and_kept_like_a_table(setup: Setup, studies: S
     # A file of before it was said has it in its text.
     older = {key: value for key, value in shown.items() if key != "published_of"}
     table.write(older, folder / "figure3.json")
-    assert said("figure3", setup, 0, 1) == again
+    assert said("figure3", setup, 0, 1) == again.replace("; single images ± 0.250", "")
 
 
 def test_figure_3_of_one_seed_has_no_range_and_of_a_diverged_network_no_distance(
     setup: Setup, studies: Studies
 ) -> None:
     text = said("figure3", setup, 9)
-    assert re.search(r"^reference\+GM: published 0\.687, measured 1\.250$", text, re.M)
+    assert re.search(
+        r"^reference\+GM: published 0\.687, measured 1\.250; single images ± 0\.250$", text, re.M
+    )
     assert re.search(r"^NE\+GM 1: published 1\.297, measured –$", text, re.M)
     assert LOOKS.format(5) in " ".join(text.split())
     both = said("figure3", setup, 0, 9)
-    assert re.search(r"^NE\+GM 1: published 1\.297, measured 0\.250$", both, re.M)
+    assert re.search(r"^NE\+GM 1: published 1\.297, measured 0\.250; single images ± 0\.250$", both, re.M)
 
 
 def test_figure_4_draws_the_networks_of_every_seed_and_looks_at_no_test_images(
@@ -417,7 +457,7 @@ def test_figure_4_draws_the_networks_of_every_seed_and_looks_at_no_test_images(
     evolved = [f"seed-{seed}-evolved-{rank}" for seed in (0, 1) for rank in (1, 2)]
     expected = {f"figure4-{name}.svg" for name in ("hand-engineered-a", "hand-engineered-b", *evolved)}
     folder = setup.out / "smoke" / "figure4" / "seeds-0-1"
-    assert {path.name for path in folder.iterdir()} == {*expected, "figure4.json"}
+    assert {path.name for path in folder.iterdir()} == {*expected, "figure4.json", "figure4.txt"}
     assert text.splitlines()[-1] == f"written: {folder / 'figure4.json'}"
     shown = json.loads((folder / "figure4.json").read_text())
     assert (shown["figure"], shown["scale"], shown["seeds"]) == ("figure4", "smoke", [0, 1])

@@ -70,12 +70,16 @@ def test_where_there_is_nothing_the_missing_file_is_named(name: DataName, tmp_pa
     others: list[DataName] = [other for other in NAMES if other != name]
     hold_npz(tmp_path, *others)
     hold_torchvision(tmp_path, *others)
-    for folder in (tmp_path, tmp_path / "not there"):
-        with pytest.raises(UserError, match=f"the reduced {name} is not in this folder") as caught:
+    for folder, what in (
+        (tmp_path, f"the reduced {name} is not in this folder"),
+        (tmp_path / "not there", "there is no such folder"),
+    ):
+        with pytest.raises(UserError, match=what) as caught:
             data_settings(name, REDUCED, folder)
         assert str(folder) in caught.value.where
         assert FILES[name] in caught.value.remedy
         assert LAYOUT[name] in caught.value.remedy
+        assert "--data.download true" in caught.value.remedy
 
 
 def test_a_folder_in_a_files_place_is_no_file(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_figure_3_at_full_is_of_the_full_data_experiment_as_in_the_paper(setup: 
     full = figure_of("full")
     assert full == replace(FIGURE3, experiment="full-data")
     whole = replace(of(), setup=replace(setup, scale="full"))
-    maps = Maps(images=torch.zeros(1), maps={}, distances={"reference+GM": 0.5}, looks=1)
+    maps = Maps(images=torch.zeros(1), maps={}, distances={"reference+GM": 0.5}, deviations={}, looks=1)
     shown = figure3.content(full, [whole], [maps], identity="i")
     assert (shown["published_of"], shown["published_on"]) == (None, None)
     assert "published distances" not in str(figure3.as_text(shown))

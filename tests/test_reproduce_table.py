@@ -28,7 +28,7 @@ from contragrad.reproduce.grounds import grounds
 from contragrad.reproduce.paired import Pair
 from contragrad.reproduce.provenance import Content
 from contragrad.reproduce.setups import Setup
-from contragrad.reproduce.text import as_text, in_a_file, printed
+from contragrad.reproduce.text import as_text, in_a_file
 from contragrad.settings.choices import AttackName
 from contragrad.settings.config import AttackSettings
 from reproductions import DEFINITION, TEXT, hold_all, seeds
@@ -66,6 +66,10 @@ SECOND = measured(
     reference=[(110, 200), (30, 200)], evolved=[(120, 200), (90, 200)], ordinary=[(100, 200), (80, 200)]
 )
 WITHOUT = measured(reference=[(110, 200), (30, 200)], evolved=[None, None], ordinary=[(100, 200), (80, 200)])
+
+
+def printed(shown: Content) -> str:
+    return in_a_file(as_text(shown))
 
 
 def content(definition: Definition, setups: Sequence[Setup], found: Sequence[Measured]) -> Content:
@@ -125,6 +129,24 @@ def test_how_long_networks_were_trained_is_told_where_it_is_known(setup: Setup) 
     without = content(DEFINITION, [setup], [FIRST])
     assert "curves" not in without
     assert "weights were kept" not in printed(without)
+
+
+def test_for_how_many_epochs_each_network_was_to_be_trained_is_told(setup: Setup) -> None:
+    first = replace(FIRST, epochs={"reference": 2, "NE+GM 1": 3, "resnet18": 2})
+    second = replace(SECOND, epochs={"reference": 2, "NE+GM 1": 4, "resnet18": 2})
+    found = content(DEFINITION, seeds(setup, 0, 1), [first, second])
+    assert found["epochs"] == [dict(first.epochs), dict(second.epochs)]
+    said = in_one_line(printed(found))
+    assert "epochs of training, at most: 2: reference, resnet18; 3 or 4: NE+GM 1" in said
+    # Older tables do not say.
+    del found["epochs"]
+    assert "epochs of training" not in printed(found)
+
+
+def test_what_is_there_to_be_tried_is_said_to_mean_nothing(setup: Setup) -> None:
+    for scale in ("smoke", "reduced"):
+        said = in_one_line(printed(content(DEFINITION, [setup], [FIRST]) | {"scale": scale}))
+        assert ("to say anything of a method" in said) == (scale == "smoke")
 
 
 def test_several_seeds_have_a_mean_and_a_range_and_each_its_own_interval(setup: Setup) -> None:
@@ -228,6 +250,9 @@ def test_a_radius_is_said_in_grey_levels_where_older_tables_have_it_reduced(setu
     assert "ε 12/255, 10 steps of 3/255, random start; " in said
     assert "attack.epsilon 15/255, " in said
     assert "attack.step_size 5/255, " in said
+    unset = in_one_line(printed(content(DEFINITION, [setup], [FIRST])))
+    assert "attack.step_size 2.5 ε / steps, attack.random_start true, training.sources reference, " in unset
+    assert "search.initial none, " in unset
     found["columns"]["attacked"]["crafted"][0]["attack"] |= {"epsilon": "4/85", "step_size": "1/85"}
     assert in_one_line(printed(found)) == said
 

@@ -220,12 +220,14 @@ def test_a_finished_study_can_be_lengthened_and_is_then_the_longer_study(
     folder = tmp_path / "run"
     short = ("--search.generations", "1", "--refine.epochs", "0")
     assert call("evolve", "--config", study_file, "--out", folder, *short).returncode == 0
-    assert call("resume", folder, "--search.generations", "2", "--refine.epochs", "2").returncode == 0
+    longer = call("resume", folder, "--search.generations", "2", "--refine.epochs", "2")
+    assert longer.returncode == 0
+    assert f"search.generations of the study in {folder}: 2 from now on, 1 before" in longer.stderr
     assert (folder / "table.json").read_text() == (whole / "table.json").read_text()
     assert history(folder) == history(whole) | {"test_looks": 2}
     done = call("resume", folder, "--search.generations", "1")
     assert done.returncode == 2
-    assert "search.generations" in done.stderr
+    assert f"search.generations, in {folder}" in done.stderr
 
 
 def test_a_study_that_has_begun_keeps_its_settings(tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ import json
 import sys
 from dataclasses import fields
 from fractions import Fraction
-from pathlib import Path
 
 from docstring_parser import parse
 from rich.console import Console
 
 from contragrad.audit.settings import AuditSettings
-from contragrad.commands.command import Command, same_command
+from contragrad.commands.command import Command, path_of, same_command
 
 DEFAULTS = {"epsilon": "the study's", "minutes": "no limit"}
 """What holds where the settings' own default does not say it."""
@@ -32,7 +31,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
         help="which of the run's networks, as its table calls it; its best evolved one if left out",
     )
     model = parser.add_argument_group("for a model")
-    model.add_argument("--weights", type=Path, help="safetensors file of a factory's network")
+    model.add_argument("--weights", type=path_of, help="safetensors file of a factory's network")
     model.add_argument("--data", metavar="FILE|FOLDER", help="its images: an npz file, or an image folder")
     model.add_argument(
         "--reference",
@@ -40,14 +39,16 @@ def _add(parser: argparse.ArgumentParser) -> None:
         help="the public network: an architecture's name, or a factory, whose code is run",
     )
     model.add_argument("--reference-weights", metavar="FILE", help="safetensors file; trained if left out")
-    model.add_argument("--config", type=Path, help="study file (YAML), for these and more; options override")
+    model.add_argument(
+        "--config", type=path_of, help="study file (YAML), for these and more; options override"
+    )
     model.add_argument(
         "--recipe-known",
         action="store_true",
         help="it was trained by --training.objective for --reference.epochs; else that is assumed, and who "
         "knows the recipe is not shown to be withstood",
     )
-    model.add_argument("--out", type=Path, help="run folder to make, or to go on with")
+    model.add_argument("--out", type=path_of, help="run folder to make, or to go on with")
     _add_depth(parser.add_argument_group("how deep"))
     parser.add_argument("--json", action="store_true", help="for scripts")
 

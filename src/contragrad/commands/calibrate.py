@@ -2,17 +2,16 @@
 
 import argparse
 import json
-from pathlib import Path
 
 from rich.console import Console
 
-from contragrad.commands.command import Command, same_command
+from contragrad.commands.command import Command, path_of, same_command
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, help="study file (YAML); options override it")
+    parser.add_argument("--config", type=path_of, help="study file (YAML); options override it")
     parser.add_argument("--weights", type=float, nargs="+", default=[0.25, 0.5, 1, 2, 4], help="what to try")
-    parser.add_argument("--out", type=Path, required=True, help="run folder to make, or to go on with")
+    parser.add_argument("--out", type=path_of, required=True, help="run folder to make, or to go on with")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 

@@ -1,19 +1,20 @@
 """`contragrad coevolve`: rounds of evolution, each against a surrogate of the best network before it."""
 
 import argparse
-from pathlib import Path
 
-from contragrad.commands.command import Command, same_command
+from contragrad.commands.command import Command, path_of, same_command
 from contragrad.commands.studies import add_watchers, print_result, watched
 from contragrad.errors import UserError
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--config", type=Path, help="study file (YAML) of the first round; options override it"
+        "--config", type=path_of, help="study file (YAML) of the first round; options override it"
     )
     parser.add_argument("--rounds", type=int, default=3, help="studies one after another (%(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="folder that holds the rounds' run folders")
+    parser.add_argument(
+        "--out", type=path_of, required=True, help="folder that holds the rounds' run folders"
+    )
     add_watchers(parser)
 
 

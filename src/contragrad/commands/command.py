@@ -3,6 +3,18 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+
+def path_of(word: str) -> Path:
+    """A path of the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is empty, as an unset variable is, for Path takes that for here.
+    """
+    if not word:
+        raise argparse.ArgumentTypeError("an empty path; . is the folder you are in")
+    return Path(word)
 
 
 def _nothing(options: argparse.Namespace) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from rich.console import Console
 from rich.progress import track
 
-from contragrad.commands.command import Command
+from contragrad.commands.command import Command, path_of
 from contragrad.data.wanted import TEST, Kind, Wanted
 from contragrad.errors import UserError
 from contragrad.legible import legible
@@ -40,7 +40,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
         )
         own.add_argument("--json", action="store_true", help="for scripts")
     imported.add_argument(
-        "--out", type=Path, required=True, help="npz file to make, or a folder to put it in"
+        "--out", type=path_of, required=True, help="npz file to make, or a folder to put it in"
     )
     imported.add_argument("--force", action="store_true", help="replace the file if it is there")
 

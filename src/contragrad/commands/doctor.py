@@ -3,15 +3,14 @@
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 
-from contragrad.commands.command import Command
+from contragrad.commands.command import Command, path_of
 from contragrad.errors import UserError
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data", type=Path, help="file or folder with your images; those that ship if left out"
+        "--data", type=path_of, help="file or folder with your images; those that ship if left out"
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
 

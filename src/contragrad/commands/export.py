@@ -2,15 +2,14 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import get_args
 
-from contragrad.commands.command import Command
+from contragrad.commands.command import Command, path_of
 from contragrad.export.names import FormatName
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="its run folder")
+    parser.add_argument("run", type=path_of, help="its run folder")
     parser.add_argument(
         "--network",
         help="which of its networks, as its table calls it; the best evolved one if left out",
@@ -22,7 +21,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
         help="safetensors: for contragrad.load; python: source that needs only torch, and weights; "
         "text: the architecture, printed too",
     )
-    parser.add_argument("--out", type=Path, help="file to make; in RUN/export if left out")
+    parser.add_argument("--out", type=path_of, help="file to make; in RUN/export if left out")
     parser.add_argument("--force", action="store_true", help="replace files that are there")
 
 

@@ -1,15 +1,14 @@
 """`contragrad report`."""
 
 import argparse
-from pathlib import Path
 
-from contragrad.commands.command import Command
+from contragrad.commands.command import Command, path_of
 from contragrad.extras import require
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="its run folder, of a study that has ended or is under way")
-    parser.add_argument("--out", type=Path, help="file to write; RUN/report.html if left out")
+    parser.add_argument("run", type=path_of, help="its run folder, of a study that has ended or is under way")
+    parser.add_argument("--out", type=path_of, help="file to write; RUN/report.html if left out")
     parser.add_argument(
         "--call-factory",
         action="store_true",

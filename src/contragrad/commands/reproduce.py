@@ -8,7 +8,7 @@ from typing import get_args
 
 from rich.console import Console
 
-from contragrad.commands.command import Command, same_command
+from contragrad.commands.command import Command, path_of, same_command
 from contragrad.settings.choices import Scale
 from contragrad.studies.shipped import require_known
 
@@ -27,7 +27,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--data",
-        type=Path,
+        type=path_of,
         default=Path(),
         help="folder with the reduced sets as npz, or torchvision's layout (default: this one)",
     )
@@ -41,7 +41,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path_of,
         default=Path("runs/reproduce"),
         help="folder of run folders and tables (default: %(default)s)",
     )
@@ -56,7 +56,7 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
 
     setup = Setup(
         scale=options.scale,
-        seed=options.seeds[0],
+        seed=min(options.seeds),
         paper_protocol=options.protocol == "paper",
         data=options.data,
         out=options.out,
@@ -64,7 +64,7 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
     )
     with display(Console(stderr=True)) as watch:
         console = Console() if sys.stdout.isatty() else Console(width=160)
-        seeds = list(dict.fromkeys(options.seeds))
+        seeds = sorted(set(options.seeds))
         # By the paper's protocol no training ends by its best epoch, which the test images would choose.
         paper = replace(setup, paper_protocol=True, overrides=(*setup.overrides, "--refine.patience=null"))
         beside = paper if options.protocol == "both" else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 import contragrad
-from contragrad.commands.command import Command
+from contragrad.commands.command import Command, path_of
 from contragrad.errors import UserError
 from contragrad.studies import shipped
 from contragrad.watch.places import public
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="run folder to make")
+    parser.add_argument("--out", type=path_of, default=Path("runs/demo"), help="run folder to make")
     add_watchers(parser)
 
 
@@ -61,9 +61,9 @@ def _demo(options: argparse.Namespace, overrides: list[str]) -> None:
 def _add_evolve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-h", "--help", action="store_true", help="show every setting")
     parser.add_argument(
-        "--config", type=Path, action="append", help="study file (YAML); the options override it"
+        "--config", type=path_of, action="append", help="study file (YAML); the options override it"
     )
-    parser.add_argument("--out", type=Path, help="run folder to make; named by the time if left out")
+    parser.add_argument("--out", type=path_of, help="run folder to make; named by the time if left out")
     add_watchers(parser)
 
 
@@ -112,7 +112,7 @@ def _create(study_file: Path | None, options: argparse.Namespace, overrides: lis
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="its run folder")
+    parser.add_argument("run", type=path_of, help="its run folder")
 
 
 def _add_resume(parser: argparse.ArgumentParser) -> None:

@@ -69,7 +69,10 @@ def entered(
     require_shareable(config.memo, folder / DATABASE)
     there = folder.exists()
     if there:
-        require_continuation(config_file.dotted(stored_config(folder)), config)
+        before, after = continued(config, folder).search.generations, config.search.generations
+        if after > before:
+            shorter = f"from now on, {before} before: it is not shortened again"
+            watch(Said(f"search.generations of the study in {folder}: {after} {shorter}"))
     if read is None:
         watch(Stage("reading the data"))
         read = open_data(config, folder)
@@ -84,6 +87,17 @@ def entered(
         with new_folder(folder) as fresh:
             config_file.write(config, fresh / CONFIGURATION)
     return dataset, workspace
+
+
+def continued(config: StudyConfig, folder: Path) -> StudyConfig:
+    """The settings that the study of a run folder has, which may go on with others.
+
+    Raises:
+        UserError: if it may not, or if there is none.
+    """
+    before = stored_config(folder)
+    require_continuation(config_file.dotted(before), config, folder)
+    return before
 
 
 def open_data(config: StudyConfig, folder: Path) -> tuple[Dataset, Workspace]:

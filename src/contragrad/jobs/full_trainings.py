@@ -86,7 +86,7 @@ def _perform(
     """What trainings come to, by their names."""
     epochs = max(task.epochs for task in missing.values())
     planned = tuple(Planned(name, task.name, task.epochs) for name, task in missing.items())
-    text = f"training {counted(len(missing), 'network')} in full, at most {epochs} epochs each"
+    text = f"training {counted(len(missing), 'network')} in full, at most {counted(epochs, 'epoch')} each"
     watch(Stage(text, planned, executor.slots))
 
     def on_event(event: study.Event) -> None:

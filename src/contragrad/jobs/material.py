@@ -15,6 +15,7 @@ from contragrad.run_folder.contents import material, material_of, untrained_refe
 from contragrad.run_folder.workspace import Workspace, source_architecture
 from contragrad.settings.choices import is_surrogate
 from contragrad.watch.events import Ended, Planned, Stage, Watcher, epoch_of
+from contragrad.watch.scene import counted
 
 
 def make_reference(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
@@ -36,7 +37,7 @@ def make_reference(workspace: Workspace, splits: Splits, watch: Watcher) -> None
     text = architecture(config.reference)
     epochs = config.reference.epochs
     planned = Planned(name, "reference", epochs)
-    watch(Stage(f"training the reference, {epochs} epochs: {text}", (planned,)))
+    watch(Stage(f"training the reference, {counted(epochs, 'epoch')}: {text}", (planned,)))
     seed = stream_seed(config.seed, "reference")
     task = FullTraining(
         name="reference",
@@ -71,7 +72,7 @@ def make_sources(workspace: Workspace, splits: Splits, watch: Watcher) -> None:
     """
     for place, task in missing_sources(workspace).items():
         name, text = workspace.source_names()[place], f"training source {place + 1}, {task.name}"
-        watch(Stage(f"{text}, {task.epochs} epochs", (Planned(name, task.name, task.epochs),)))
+        watch(Stage(f"{text}, {counted(task.epochs, 'epoch')}", (Planned(name, task.name, task.epochs),)))
         own = material_of(workspace, task.objective, place) if is_surrogate(task.name) else Material()
         _train_here(workspace, splits, task, name, own, untrained_source(workspace, splits, place), watch)
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.files import named, write_text
+from contragrad.jobs import entry
 from contragrad.jobs.recipes import RECIPES
 from contragrad.legible import legible
 from contragrad.reproduce import figure3, grounds, protocols, table
@@ -21,7 +22,7 @@ from contragrad.reproduce.figure4 import FIGURE4
 from contragrad.reproduce.products import Plan, keep_text, product_of
 from contragrad.reproduce.provenance import Content, said_of_protocol
 from contragrad.reproduce.setups import Setup
-from contragrad.reproduce.text import in_a_file, printed
+from contragrad.reproduce.text import in_a_file
 from contragrad.settings.choices import Scale
 from contragrad.studies import shipped
 from contragrad.watch.events import Idle, Said, Stage, Watcher
@@ -88,6 +89,9 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
     _require_installed(definition)
     setups = tuple(replace(setup, seed=seed) for seed in seeds)
     of = grounds.grounds(definition, setups)
+    for ground in of:
+        if ground.workspace.folder.exists():
+            entry.continued(ground.workspace.config, ground.workspace.folder)
     identity = grounds.identity(definition, of)
     folder = setup.base / definition.name / f"seeds-{'-'.join(map(str, seeds))}"
     path = folder / product_of(definition).file
@@ -114,9 +118,10 @@ def _require_installed(definition: Definition) -> None:
 
 def _require_writable(folder: Path) -> None:
     with named(folder, "the folder cannot be made"):
-        above = next(each for each in (folder, *folder.parents) if each.exists())
+        # A link that leads nowhere is there too, and in the way.
+        above = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        what = "has no writing rights" if above.is_dir() else "is a file"
+        what = "has no writing rights" if above.is_dir() else "is no folder"
         raise UserError(
             f"the folder cannot be made: {above} {what}", where=str(folder), remedy="another --out"
         )
@@ -137,11 +142,11 @@ def _make(plan: Plan, console: Console, watch: Watcher) -> Content:
     content = plan.there or product.make(plan, watch)
     watch(Idle())
     console.print(product.text_of(content))
-    if plan.there is not None and plan.definition.columns:
+    if plan.there is not None:
         try:
-            keep_text(plan, printed(content))
-        except UserError as error:  # to look at a table it need not be writable
-            _say(f"its text was not renewed ({error.what})", plan.path.with_name("table.txt"), console)
+            keep_text(plan, content)
+        except UserError as error:  # to look at it, its folder need not be writable
+            _say(f"its text was not renewed ({error.what})", plan.path.with_suffix(".txt"), console)
     for picture in product.pictures(content):
         _say("picture", plan.path.parent / picture, console)
     _say("written" if plan.there is None else "kept as it was", plan.path, console)

@@ -56,6 +56,17 @@ def _course(course: Course) -> Content:
     }
 
 
+def planned(table: Content) -> list[str]:
+    """For how many epochs networks were to be trained, for people; older tables do not say."""
+    names: dict[str, list[str]] = {}
+    seeds: list[dict[str, int]] = table.get("epochs", [])
+    for name in dict.fromkeys(name for seed in seeds for name in seed):
+        counts = sorted({seed[name] for seed in seeds if name in seed})
+        names.setdefault(" or ".join(map(str, counts)), []).append(name)
+    said = "; ".join(f"{counts}: {', '.join(of)}" for counts, of in names.items())
+    return [f"epochs of training, at most: {said}"] if said else []
+
+
 FLAT = {None: "", True: ", flat", False: ", not flat"}
 """Whether a curve became flat, if the training was to end by that."""
 

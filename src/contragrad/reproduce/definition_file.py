@@ -182,8 +182,10 @@ def _weights(where: str, value: object, networks: Iterable[str]) -> dict[str, fl
 
 def _epsilons(where: str, value: object, columns: Sequence[Column]) -> dict[DataName, Fraction]:
     data_sets = {column.data for column in columns if column.data is not None}
-    _require_keys(value, where, set(data_sets))
     given = _mapping(value, where)
+    for data in given:
+        remedy = f"data sets that columns are of, by data: {', '.join(sorted(data_sets)) or 'none is here'}"
+        _require(data in data_sets, f"{where}.{data}", remedy)
     found = {data: _fraction(f"{where}.{data}", given[data]) for data in data_sets & given.keys()}
     for data, epsilon in found.items():
         _require(0 < epsilon <= 1, f"{where}.{data}", "a radius above 0 and up to 1, such as 8/255")

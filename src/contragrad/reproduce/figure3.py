@@ -35,8 +35,8 @@ SHOWN = 4
 DISTANCE = "total pixel distance"
 FORMULA = (
     f"of each test image {explain.DISTANCE}; "
-    "and its mean. The formula is ours, for the paper gives none. Two maps of independent normal values are "
-    "1.414 apart"
+    "and its mean. The formula is ours, for the paper gives none. 0: the same map; 1.414: as far apart as "
+    "maps of independent normal values are; 2: no pixel of the same sign"
 )
 
 MAPS = (
@@ -76,12 +76,14 @@ class Maps:
         images: a few test images.
         maps: each network's map of them.
         distances: each network's mean distance from the reference, over all test images.
+        deviations: the standard deviation of these distances over the images.
         looks: how many sets of networks were measured on the test images so far.
     """
 
     images: Tensor
     maps: dict[str, Tensor]
     distances: dict[str, float]
+    deviations: dict[str, float]
     looks: int
 
 
@@ -108,15 +110,13 @@ def maps_of(figure: Definition, setup: Setup, watch: Watcher) -> Maps:
             maps[name] = relative(integrated_gradients(network, test.images, test.labels))
             watch(Ended("maps"))
         looks = note_look(place.memo, full_trainings.names(workspace, trained))
+    apart = {name: pixel_distance(maps[REFERENCE], each) for name, each in maps.items() if name != REFERENCE}
     chosen = torch.stack(right).sum(0).argsort(descending=True, stable=True)[:SHOWN]
     return Maps(
         images=test.images[chosen],
         maps={name: each[chosen] for name, each in maps.items()},
-        distances={
-            name: pixel_distance(maps[REFERENCE], each).mean().item()
-            for name, each in maps.items()
-            if name != REFERENCE
-        },
+        distances={name: each.mean().item() for name, each in apart.items()},
+        deviations={name: each.std(correction=0).item() for name, each in apart.items()},
         looks=looks,
     )
 
@@ -134,6 +134,7 @@ def content(figure: Definition, of: Sequence[Ground], found: Sequence[Maps], *, 
         "published_of": PUBLISHED if figure.experiment == "reduced-data" else None,
         "networks": {
             name: _summary(published.get(DISTANCE), [seed.distances.get(name) for seed in found])
+            | {"deviation_over_images": [seed.deviations.get(name) for seed in found]}
             for name, published in figure.networks.items()
             if name != REFERENCE
         },
@@ -152,7 +153,7 @@ def _summary(published: float | None, measured: Sequence[float | None]) -> dict[
 
 def as_text(shown: Content) -> Text:
     """The distances for people."""
-    found = [provenance.heading(shown, shown["figure"])]
+    found = [provenance.heading(shown, shown["figure"]), *provenance.of_scale(shown)]
     for name, each in shown["networks"].items():
         published = "–" if each["published"] is None else f"{each['published']:.3f}"
         if each["mean"] is None:
@@ -162,7 +163,9 @@ def as_text(shown: Content) -> Text:
         seeds = ", ".join(map(str, shown["seeds"]))
         several = len(each["measured"]) - each["measured"].count(None) > 1
         spread = f" ({least:.3f}–{most:.3f} over seeds {seeds})" if several else ""
-        found.append(f"{name}: published {published}, measured {each['mean']:.3f}{spread}")
+        images = [one for one in each.get("deviation_over_images", ()) if one is not None]
+        single = f"; single images ± {mean(images):.3f}" if images else ""
+        found.append(f"{name}: published {published}, measured {each['mean']:.3f}{spread}{single}")
     found += [
         f"{DISTANCE}: {shown['formula']}",
         *(f"{key}: {shown[key]}" for key in ("maps", "pictured") if key in shown),  # older files do not say

@@ -68,6 +68,7 @@ def as_text(shown: Content) -> Text:
     """What is drawn, for people."""
     found = [
         provenance.heading(shown, shown["figure"]),
+        *provenance.of_scale(shown),
         *(f"{_file(name)}: {genome}" for name, genome in shown["architectures"].items()),
         *provenance.lines(shown),
     ]

@@ -60,6 +60,7 @@ class Measured:
         pairs: each network beside the baseline, by column and network, of accuracies.
         courses: of trainings whose best epoch was kept.
         alike: rows that are one network, as where two searches have found the same.
+        epochs: of each training, at most.
     """
 
     figures: Figures
@@ -70,6 +71,7 @@ class Measured:
     pairs: dict[str, dict[str, Pair]] = field(default_factory=dict)
     courses: Courses = field(default_factory=dict)
     alike: tuple[tuple[str, ...], ...] = ()
+    epochs: Mapping[str, int] = field(default_factory=dict)
 
 
 def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
@@ -92,6 +94,7 @@ def measured(definition: Definition, setup: Setup, watch: Watcher) -> Measured:
         pairs={column: pairs for part in parts for column, pairs in part.pairs.items()},
         courses={data: each for part in parts for data, each in part.courses.items()},
         alike=tuple(dict.fromkeys(each for part in parts for each in part.alike)),
+        epochs={name: epochs for part in parts for name, epochs in part.epochs.items()},
     )
 
 
@@ -136,6 +139,7 @@ def _of_data(
         pairs={column: _pairs(right, definition.baseline) for column, right in rights.items()},
         courses={columns[0].data: questions.courses()},
         alike=questions.alike(),
+        epochs=questions.epochs(),
     )
 
 

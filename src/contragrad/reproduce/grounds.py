@@ -16,7 +16,7 @@ from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import deployed_name
 from contragrad.reproduce.definition import DataName, Definition
-from contragrad.reproduce.setups import Setup
+from contragrad.reproduce.setups import EVOLVED_ON, SHAPES, Setup
 from contragrad.reproduce.trainings import trainings
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.config import DataSettings, StudyConfig
@@ -68,12 +68,22 @@ def grounds(definition: Definition, setups: Sequence[Setup]) -> tuple[Ground, ..
                 remedy=f"{rank} or more",
             )
         dataset, workspace = entry.open_data(configs[0], Path())  # the same for every seed
+        if dataset.shape != (shape := SHAPES[data or EVOLVED_ON]):
+            raise UserError(
+                f"these are no images of {data or EVOLVED_ON}: {_by(dataset.shape)}, not {_by(shape)}",
+                where=f"--data: {configs[0].data.path}",
+                remedy="its own file",
+            )
         images = _images(dataset, configs[0])
         for setup, config in zip(setups, configs, strict=True):
             folder = setup.folder(definition.experiment, data, epsilon)
             own = replace(workspace, config=config, folder=folder)
             found.append(Ground(setup=setup, data=data, workspace=own, images=images))
     return tuple(found)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _images(dataset: Dataset, config: StudyConfig) -> dict[str, int]:

@@ -15,7 +15,7 @@ from contragrad.reproduce.figures import measured
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.provenance import Content
 from contragrad.reproduce.setups import Setup
-from contragrad.reproduce.text import as_text, printed
+from contragrad.reproduce.text import as_text, in_a_file
 from contragrad.watch.events import Watcher
 
 
@@ -64,9 +64,10 @@ def product_of(definition: Definition) -> Product:
     return _FIGURES.get(definition.name, _TABLE)
 
 
-def keep_text(plan: Plan, text: str) -> None:
-    """Writes what is printed of a table beside it, unless it is there."""
-    path = _folder(plan) / "table.txt"
+def keep_text(plan: Plan, content: Content) -> None:
+    """Writes what is printed of it beside it, unless it is there."""
+    text = in_a_file(product_of(plan.definition).text_of(content))
+    path = _folder(plan) / plan.path.with_suffix(".txt").name
     if not path.is_file() or path.read_bytes() != text.encode():
         write_text(path, text)
 
@@ -74,7 +75,7 @@ def keep_text(plan: Plan, text: str) -> None:
 def _table(plan: Plan, watch: Watcher) -> Content:
     found = [measured(plan.definition, setup, watch) for setup in plan.setups]
     shown = table.content(plan.definition, plan.grounds, found, identity=plan.identity)
-    keep_text(plan, printed(shown))
+    keep_text(plan, shown)
     table.write(shown, plan.path)
     return shown
 
@@ -83,6 +84,7 @@ def _figure3(plan: Plan, watch: Watcher) -> Content:
     found = [figure3.maps_of(plan.definition, setup, watch) for setup in plan.setups]
     shown = figure3.content(plan.definition, plan.grounds, found, identity=plan.identity)
     figure3.picture(found[0], plan.setups[0].seed, _folder(plan) / figure3.PICTURE)
+    keep_text(plan, shown)
     table.write(shown, plan.path)
     return shown
 
@@ -91,6 +93,7 @@ def _figure4(plan: Plan, watch: Watcher) -> Content:
     drawn = figure4.architectures(plan.setups, watch)
     shown = figure4.content(plan.grounds, drawn, identity=plan.identity)
     figure4.pictures(drawn, plan.grounds[0].workspace.problem, _folder(plan))
+    keep_text(plan, shown)
     table.write(shown, plan.path)
     return shown
 

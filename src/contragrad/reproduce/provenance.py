@@ -66,6 +66,9 @@ REFERENCES: dict[Experiment, ReferenceArchitecture] = {
 Source: sections 4.1 and 4.2.
 """
 
+UNSET = {"attack.step_size": "2.5 ε / steps", "refine.patience": "none, all epochs"}
+"""What a setting that is left out comes to, where that is not none."""
+
 UNSAID = (
     *("seed", "device", "workers", "executor", "address", "worker_gpus", "memo", "refine.checkpoint_every"),
     *("data.source", "data.path", "data.download", "data.image_size"),
@@ -178,6 +181,17 @@ def heading(shown: Content, name: str) -> str:
     return f"{name}, scale {shown['scale']}{protocol}: {shown['title']}"
 
 
+TRIAL = (
+    "scale smoke is there to see every step run: too few images and epochs for its figures to say anything "
+    "of a method"
+)
+
+
+def of_scale(shown: Content) -> list[str]:
+    """What figures of this scale are worth, if they are worth nothing."""
+    return [TRIAL] if shown["scale"] == "smoke" else []
+
+
 def said_of_protocol(*, paper: bool) -> str:
     """What follows a scale where the protocol is the paper's."""
     return ", the paper's protocol" if paper else ""
@@ -199,7 +213,7 @@ def lines(shown: Content) -> list[str]:
             found.append(f"  {data['note']}")
     left_open = ", ".join(f"{key} {_setting(key, value)}" for key, value in shown["left_open"].items())
     differs = ", ".join(
-        f"{key} {each['here']} ({'none' if each['paper'] is None else each['paper']})"
+        f"{key} {_setting(key, each['here'])} ({_setting(key, each['paper'])})"
         for key, each in shown["differs"].items()
     )
     if weights := shown.get("weights"):
@@ -223,8 +237,17 @@ def _images(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {part}" for part, count in counts.items())
 
 
-def _setting(key: str, value: Plain) -> Plain:
-    return in_greys(str(value)) if value and key in ("attack.epsilon", "attack.step_size") else value
+def _setting(key: str, value: Plain) -> str:
+    """A setting's value for people."""
+    match value:
+        case None:
+            return UNSET.get(key, "none")
+        case bool():
+            return str(value).lower()
+        case list():
+            return ", ".join(map(str, value)) or "none"
+        case _:
+            return in_greys(str(value)) if key in ("attack.epsilon", "attack.step_size") else str(value)
 
 
 def in_greys(length: str) -> str:

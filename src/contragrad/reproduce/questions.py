@@ -112,6 +112,12 @@ class Questions:
         """The trained networks that were asked, and their names."""
         return {name: self.names[name] for name in self.tasks if self.there(name)}
 
+    def epochs(self) -> dict[str, int]:
+        """How long each network is trained at most, the reference among them if that is trained here."""
+        reference = self.workspace.config.reference
+        own = {} if reference.weights is not None else {REFERENCE: reference.epochs}
+        return own | {name: task.epochs for name, task in self.tasks.items()}
+
     def courses(self) -> dict[str, Course]:
         """How the rows' trainings went, of those of which it was remembered."""
         found = {}

@@ -20,6 +20,14 @@ FILES: dict[DataName, str] = {
 }
 """The reduced sets' files; the fashion one ships with the package too."""
 
+SHAPES: dict[DataName, tuple[int, int, int]] = {
+    "cifar10": (3, 32, 32),
+    "mnist": (1, 28, 28),
+    "fashion-mnist": (1, 28, 28),
+    "kmnist": (1, 28, 28),
+}
+"""Channels, height and width of each set's images."""
+
 EVOLVED_ON: DataName = "cifar10"
 """What both experiments evolve networks on."""
 
@@ -131,10 +139,12 @@ def data_settings(name: DataName, base: DataSettings, folder: Path) -> DataSetti
     if reduced and name == "fashion-mnist":
         return replace(base, source="fashion-mnist-reduced", path=None)
     if not (root / layout).is_dir() and not base.download:
+        what = f"{'the reduced' if reduced else 'all of'} {name} is not in this folder"
         raise UserError(
-            f"{'the reduced' if reduced else 'all of'} {name} is not in this folder",
+            what if root.is_dir() else "there is no such folder",
             where=f"--data {folder}",
-            remedy=f"a folder with {f'{FILES[name]}, or with ' * reduced}torchvision's {layout}",
+            remedy=f"a folder with {f'{FILES[name]}, or with ' * reduced}torchvision's {layout}, "
+            "which --data.download true fetches",
         )
     if not reduced:
         return replace(base, source=name, path=str(root))

@@ -12,7 +12,8 @@ MARK = "*"
 
 WEAK = (
     f"{MARK} the source of such examples is itself fooled on less than {STRONG:.0%} of the images that it "
-    "classifies correctly, so a stronger attack may change the figure; of a worst case, one of its sources"
+    "classifies correctly, so a stronger attack, or a source that has learned more, may change the figure; "
+    "of a worst case, one of its sources"
 ).replace("%", " %")
 
 

@@ -39,6 +39,7 @@ def content(
             for seed in found
         ],
         **curves.content([seed.courses for seed in found]),
+        "epochs": [dict(seed.epochs) for seed in found],
         "alike": [[list(group) for group in seed.alike] for seed in found],
         "looks": max(seed.looks for seed in found),
         "columns": {name: _column(name, definition, found) for name in definition.shown},

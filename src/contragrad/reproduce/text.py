@@ -2,7 +2,7 @@
 
 import io
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from contragrad.legible import legible
@@ -29,7 +29,7 @@ def as_text(table: Content) -> Group:
     blocks = _blocks(table)
     caption = Text(_caption(table), "table.caption")
     pairs = paired.tables(table)
-    lines = measures.lines(table)
+    lines = provenance.of_scale(table) + measures.lines(table)
     lines += [examples(name, column) for name, column in table["columns"].items() if column["source"]]
     lines += own_sources(table)
     if any(is_weak(table, row, column) for row in table["networks"].values() for column in row):
@@ -47,7 +47,7 @@ def as_text(table: Content) -> Group:
     lines += _missing(table)
     lines += _alike(table)
     lines += _calibrated(table)
-    lines += curves.lines(table)
+    lines += curves.planned(table) + curves.lines(table)
     lines += provenance.lines(table)
     if table["looks"] > 1:
         lines.append(LOOKS.format(table["looks"]))
@@ -150,12 +150,7 @@ def _plain_figure(entry: Content) -> str:
     return f"{figure} ± {100 * entry['deviation']:.1f} ({least:.1f}–{most:.1f})"
 
 
-def printed(table: Content) -> str:
-    """What `as_text` looks like in a file."""
-    return in_a_file(as_text(table))
-
-
-def in_a_file(shown: Group) -> str:
+def in_a_file(shown: RenderableType) -> str:
     """What a text for people looks like in a file."""
     file = io.StringIO()
     Console(file=file, width=240, color_system=None, force_terminal=False).print(shown)

@@ -43,13 +43,16 @@ CHANGEABLE = (
 )
 """Where the files lie, where it runs, and how long; files are known by their content."""
 
+_ELSEWHERE = "a new run folder; of reproduce, another --out"
 
-def require_continuation(before: Mapping[str, Plain], config: StudyConfig) -> None:
+
+def require_continuation(before: Mapping[str, Plain], config: StudyConfig, folder: Path) -> None:
     """Checks that a study goes on with the settings that it began with.
 
     Args:
         before: the settings it has, by dotted key; one that is not among them is new to contragrad.
         config: those it is to go on with.
+        folder: its run folder.
 
     Raises:
         UserError: naming a setting that may not change, or fewer generations.
@@ -59,26 +62,26 @@ def require_continuation(before: Mapping[str, Plain], config: StudyConfig) -> No
         if key in before and value != before[key] and not key.startswith(CHANGEABLE):
             raise UserError(
                 f"a study that has begun keeps its settings: this one has {before[key]}, not {value}",
-                where=key,
-                remedy="a new run folder; of reproduce, another --out",
+                where=f"{key}, in {folder}",
+                remedy=_ELSEWHERE,
             )
     generations = before.get("search.generations", 0)
     if isinstance(generations, int) and config.search.generations < generations:
         raise UserError(
             f"this study has {generations} generations already",
-            where="search.generations",
-            remedy=f"{generations} or more",
+            where=f"search.generations, in {folder}",
+            remedy=f"{generations} or more, or {_ELSEWHERE}",
         )
 
 
-def _require_settings(memo: Memo, config: StudyConfig) -> None:
+def _require_settings(memo: Memo, config: StudyConfig, folder: Path) -> None:
     """Checks the settings against those noted, which an edited study file does not change."""
     noted = _noted(memo, SETTINGS)
     if noted is None:
         return
     if not isinstance(noted, dict):
         raise _damaged(SETTINGS, "it is no mapping")
-    require_continuation(noted, config)
+    require_continuation(noted, config, folder)
 
 
 def _noted(memo: Memo, key: str) -> Any:
@@ -110,7 +113,7 @@ def note_origin(memo: Memo, workspace: Workspace) -> None:
             with.
     """
     config = workspace.config
-    _require_settings(memo, config)
+    _require_settings(memo, config, workspace.folder)
     origin = {
         DATA: (workspace.data, f"data.source {config.data.source}, data.path {config.data.path}"),
         WEIGHTS: (workspace.weights or "", f"reference.weights {config.reference.weights}"),
@@ -139,7 +142,7 @@ def noted_workspace(memo: Memo, folder: Path, config: StudyConfig) -> Workspace 
     Raises:
         UserError: if the settings are not those that the study began with, or a note is damaged.
     """
-    _require_settings(memo, config)
+    _require_settings(memo, config, folder)
     data, stored = memo.get_meta(DATA), _noted(memo, PROBLEM)
     if data is None or stored is None:
         return None

@@ -218,7 +218,6 @@ def _require_known(keys: Iterator[str], where: str) -> None:
     for key in keys:
         if key not in known:
             key = key[:LONGEST_KEY]
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)
-            raise UserError(
-                f"there is no setting {key!r}", where=where, remedy=nearest[0] if nearest else known[0]
-            )
+            longer = [each for each in known if each.startswith(key)]  # cut short, as eps for epsilon
+            nearest = (longer if key else []) or difflib.get_close_matches(key, known, n=1, cutoff=0) or known
+            raise UserError(f"there is no setting {key!r}", where=where, remedy=nearest[0])

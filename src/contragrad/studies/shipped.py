@@ -1,5 +1,6 @@
 """Which studies, tables and figures ship with the package, and where their files are."""
 
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 
@@ -44,8 +45,9 @@ def require_known(what: str) -> None:
     """
     known = choices()
     if what not in (ALL, *known) and not what.endswith(".yaml"):
+        near = get_close_matches(what.lower(), (ALL, *known), 1)
         raise UserError(
-            f"there is no {what}",
+            f"there is no {what}{f': {near[0]}?' if near else ''}",
             where="reproduce",
             remedy=f"{ALL}, {', '.join(known)}, or the .yaml file of a table of your own",
         )
