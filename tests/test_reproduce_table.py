@@ -137,7 +137,8 @@ def test_for_how_many_epochs_each_network_was_to_be_trained_is_told(setup: Setup
     found = content(DEFINITION, seeds(setup, 0, 1), [first, second])
     assert found["epochs"] == [dict(first.epochs), dict(second.epochs)]
     said = in_one_line(printed(found))
-    assert "epochs of training, at most: 2: reference, resnet18; 3 or 4: NE+GM 1" in said
+    assert "epochs of training, at most 2: reference; resnet18 epochs of" in said
+    assert "epochs of training, at most 3 or 4: NE+GM 1" in said
     # Older tables do not say.
     del found["epochs"]
     assert "epochs of training" not in printed(found)

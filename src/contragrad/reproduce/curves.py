@@ -63,8 +63,7 @@ def planned(table: Content) -> list[str]:
     for name in dict.fromkeys(name for seed in seeds for name in seed):
         counts = sorted({seed[name] for seed in seeds if name in seed})
         names.setdefault(" or ".join(map(str, counts)), []).append(name)
-    said = "; ".join(f"{counts}: {', '.join(of)}" for counts, of in names.items())
-    return [f"epochs of training, at most: {said}"] if said else []
+    return [f"epochs of training, at most {counts}: {'; '.join(of)}" for counts, of in names.items()]
 
 
 FLAT = {None: "", True: ", flat", False: ", not flat"}
