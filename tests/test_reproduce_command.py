@@ -151,6 +151,18 @@ def test_a_folder_of_other_settings_is_refused_at_any_seed_and_named(
     assert not studies.asked
 
 
+@pytest.mark.parametrize("what", WHAT)
+def test_what_is_there_is_kept_though_its_study_was_made_longer(
+    what: str, setup: Setup, studies: Studies
+) -> None:
+    text = said(what, setup)
+    folder, config = setup.folder("reduced-data", None), setup.config("reduced-data", None)
+    folder.mkdir(parents=True)
+    config_file.write(replace(config, search=replace(config.search, generations=3)), folder / "study.yaml")
+    assert said(what, setup) == text.replace("written: ", "kept as it was: ")
+    assert len(studies.asked) == 1
+
+
 def test_images_of_another_shape_are_no_images_of_a_set(
     setup: Setup, studies: Studies, tmp_path: Path
 ) -> None:

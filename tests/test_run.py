@@ -222,7 +222,7 @@ def test_a_finished_study_can_be_lengthened_and_is_then_the_longer_study(
     assert call("evolve", "--config", study_file, "--out", folder, *short).returncode == 0
     longer = call("resume", folder, "--search.generations", "2", "--refine.epochs", "2")
     assert longer.returncode == 0
-    assert f"search.generations of the study in {folder}: 2 from now on, 1 before" in longer.stderr
+    assert f"{folder}: 1 generation before, 2 from now on, and no fewer again" in longer.stderr
     assert (folder / "table.json").read_text() == (whole / "table.json").read_text()
     assert history(folder) == history(whole) | {"test_looks": 2}
     done = call("resume", folder, "--search.generations", "1")

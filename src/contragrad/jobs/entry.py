@@ -25,6 +25,7 @@ from contragrad.settings import config_file
 from contragrad.settings.choices import is_surrogate, surrogate_genome
 from contragrad.settings.config import StudyConfig
 from contragrad.watch.events import Said, Stage, Watcher
+from contragrad.watch.scene import counted
 
 
 def require_deployable(config: StudyConfig) -> None:
@@ -69,10 +70,10 @@ def entered(
     require_shareable(config.memo, folder / DATABASE)
     there = folder.exists()
     if there:
-        before, after = continued(config, folder).search.generations, config.search.generations
+        before, after = require_continuable(config, folder).search.generations, config.search.generations
         if after > before:
-            shorter = f"from now on, {before} before: it is not shortened again"
-            watch(Said(f"search.generations of the study in {folder}: {after} {shorter}"))
+            lengthened = f"{counted(before, 'generation')} before, {after} from now on, and no fewer again"
+            watch(Said(f"{folder}: {lengthened}"))
     if read is None:
         watch(Stage("reading the data"))
         read = open_data(config, folder)
@@ -89,8 +90,11 @@ def entered(
     return dataset, workspace
 
 
-def continued(config: StudyConfig, folder: Path) -> StudyConfig:
-    """The settings that the study of a run folder has, which may go on with others.
+def require_continuable(config: StudyConfig, folder: Path) -> StudyConfig:
+    """Refuses to go on with the study of a run folder by settings that are not its own.
+
+    Returns:
+        Those that it has.
 
     Raises:
         UserError: if it may not, or if there is none.

@@ -89,15 +89,14 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
     _require_installed(definition)
     setups = tuple(replace(setup, seed=seed) for seed in seeds)
     of = grounds.grounds(definition, setups)
-    for ground in of:
-        if ground.workspace.folder.exists():
-            entry.continued(ground.workspace.config, ground.workspace.folder)
     identity = grounds.identity(definition, of)
     folder = setup.base / definition.name / f"seeds-{'-'.join(map(str, seeds))}"
     path = folder / product_of(definition).file
     there = table.read(path)
     if there is None or there.get("identity") != identity or not _all_there(definition, folder, there):
         for ground in of:
+            if ground.workspace.folder.exists():
+                entry.require_continuable(ground.workspace.config, ground.workspace.folder)
             if ground.setup == setups[0]:
                 require_attackable(definition, ground)
         _require_writable(folder)
