@@ -21,7 +21,8 @@ from contragrad.reproduce.definition_file import parse, read
 from contragrad.reproduce.figure3 import FIGURE3, Maps, figure_of
 from contragrad.reproduce.grounds import TABLE, Ground, _names, grounds, stand_ins
 from contragrad.reproduce.grounds import identity as identity_of
-from contragrad.reproduce.provenance import lines, told
+from contragrad.reproduce.provenance import told
+from contragrad.reproduce.remarks import lines
 from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.unsaid import kept_last
 from contragrad.run_folder import workspace

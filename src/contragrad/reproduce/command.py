@@ -20,7 +20,8 @@ from contragrad.reproduce.definition_file import read, read_own
 from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4
 from contragrad.reproduce.products import Plan, keep_text, product_of
-from contragrad.reproduce.provenance import Content, said_of_protocol
+from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.remarks import said_of_protocol
 from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.text import in_a_file
 from contragrad.settings.choices import Scale

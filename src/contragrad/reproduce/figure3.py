@@ -15,7 +15,7 @@ from contragrad.legible import legible
 from contragrad.networks.inference import predict
 from contragrad.pictures import explain
 from contragrad.pictures.explain import integrated_gradients, pixel_distance, relative
-from contragrad.reproduce import experiment, provenance
+from contragrad.reproduce import experiment, remarks
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import read_figure
 from contragrad.reproduce.grounds import Ground
@@ -153,7 +153,7 @@ def _summary(published: float | None, measured: Sequence[float | None]) -> dict[
 
 def as_text(shown: Content) -> Text:
     """The distances for people."""
-    found = [provenance.heading(shown, shown["figure"]), *provenance.of_scale(shown)]
+    found = [remarks.heading(shown, shown["figure"]), *remarks.of_scale(shown)]
     for name, each in shown["networks"].items():
         published = "–" if each["published"] is None else f"{each['published']:.3f}"
         if each["mean"] is None:
@@ -170,7 +170,7 @@ def as_text(shown: Content) -> Text:
         f"{DISTANCE}: {shown['formula']}",
         *(f"{key}: {shown[key]}" for key in ("maps", "pictured") if key in shown),  # older files do not say
         *([] if (of := shown.get("published_of", PUBLISHED)) is None else [f"published distances: {of}"]),
-        *provenance.lines(shown),
+        *remarks.lines(shown),
     ]
     if shown["looks"] > 1:
         found.append(LOOKS.format(shown["looks"]))

@@ -11,7 +11,7 @@ from contragrad.jobs.recipes import best
 from contragrad.legible import legible
 from contragrad.networks.architectures import HAND_ENGINEERED
 from contragrad.pictures import draw
-from contragrad.reproduce import experiment, provenance
+from contragrad.reproduce import experiment, remarks
 from contragrad.reproduce.definition_file import read_figure
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.provenance import Content, told
@@ -67,10 +67,10 @@ def files(shown: Content) -> list[str]:
 def as_text(shown: Content) -> Text:
     """What is drawn, for people."""
     found = [
-        provenance.heading(shown, shown["figure"]),
-        *provenance.of_scale(shown),
+        remarks.heading(shown, shown["figure"]),
+        *remarks.of_scale(shown),
         *(f"{_file(name)}: {genome}" for name, genome in shown["architectures"].items()),
-        *provenance.lines(shown),
+        *remarks.lines(shown),
     ]
     return Text(legible("\n".join(found), lines=True))
 

@@ -3,7 +3,8 @@
 from contragrad.attacks.library import settings_read
 from contragrad.audit.strength import STRONG
 from contragrad.reproduce.definition import ITSELF, ROW_SOURCES
-from contragrad.reproduce.provenance import Content, in_greys
+from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.remarks import in_greys
 from contragrad.reproduce.setups import EVOLVED_ON
 from contragrad.watch.scene import counted
 

@@ -6,7 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from contragrad.legible import legible
-from contragrad.reproduce import curves, measures, paired, provenance
+from contragrad.reproduce import curves, measures, paired, remarks
 from contragrad.reproduce.blocks import block
 from contragrad.reproduce.epsilon import GREYS
 from contragrad.reproduce.provenance import Content
@@ -29,7 +29,7 @@ def as_text(table: Content) -> Group:
     blocks = _blocks(table)
     caption = Text(_caption(table), "table.caption")
     pairs = paired.tables(table)
-    lines = provenance.of_scale(table) + measures.lines(table)
+    lines = remarks.of_scale(table) + measures.lines(table)
     lines += [examples(name, column) for name, column in table["columns"].items() if column["source"]]
     lines += own_sources(table)
     if any(is_weak(table, row, column) for row in table["networks"].values() for column in row):
@@ -48,7 +48,7 @@ def as_text(table: Content) -> Group:
     lines += _alike(table)
     lines += _calibrated(table)
     lines += curves.planned(table) + curves.lines(table)
-    lines += provenance.lines(table)
+    lines += remarks.lines(table)
     if table["looks"] > 1:
         lines.append(LOOKS.format(table["looks"]))
     # A definition of somebody's own has texts of theirs, as has a file that is there.
@@ -67,7 +67,7 @@ def _blocks(table: Content) -> list[Group]:
             network: [_figure(row[name], weak=is_weak(table, row, name)) for name in names]
             for network, row in table["networks"].items()
         }
-        found.append(block(f"{provenance.heading(table, table['table'])}{of}", names, rows))
+        found.append(block(f"{remarks.heading(table, table['table'])}{of}", names, rows))
     return found
 
 
