@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from contragrad.cli import main
+from contragrad.jobs.recipes import RECIPES
 from contragrad.reproduce.definition import DataName, Definition
 from contragrad.reproduce.definition_file import parse
 from contragrad.reproduce.setups import FILES, Setup
@@ -87,6 +88,10 @@ def require_whole(folder: Path, definition: Definition) -> None:
     """Asserts that a table at the smallest scale has every network in every column."""
     found = table(folder, definition.name)
     assert found["networks"].keys() == definition.networks.keys()
+    (epochs,) = found["epochs"]
+    trained = {name for name in definition.networks if RECIPES[name].filter is None}
+    assert trained <= epochs.keys()
+    assert all(count > 0 for count in epochs.values())
     for name, row in found["networks"].items():
         for column in definition.shown:
             entry = row[column]

@@ -188,20 +188,36 @@ def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Called:
     return found
 
 
+def test_seeds_have_no_order_and_each_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Sequence[int]] = []
+
+    def reproduce(what: str, setup: object, seeds: Sequence[int], *more: object, **beside: object) -> None:
+        asked.append(seeds)
+
+    monkeypatch.setattr("contragrad.reproduce.command.reproduce", reproduce)
+    for seeds in ("2 0 1", "0 1 2", "1 1 0 2"):
+        assert main(["reproduce", "table4", "--seeds", *seeds.split()]) == 0
+    assert asked == [[0, 1, 2]] * 3
+
+
 @pytest.mark.parametrize(
-    "words",
+    "line",
     [
-        ("evolve", "--out", ""),
-        ("reproduce", "table4", "--data="),
-        ("resume", ""),
-        ("data", "import", "x", "--out="),
+        "evolve --out=",
+        "reproduce table4 --data=",
+        "data import x --out=",
+        "data check |",
+        "resume |",
+        "audit |",
+        "audit model.onnx --data=",
+        "audit model.onnx --reference-weights=",
     ],
 )
 def test_an_empty_path_is_refused_and_not_taken_for_the_folder_one_is_in(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(words)
+        main([word.replace("|", "") for word in line.split()])
     assert caught.value.code == 2
     assert "an empty path" in capsys.readouterr().err
 

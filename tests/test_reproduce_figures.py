@@ -430,6 +430,20 @@ def test_examples_that_cannot_be_crafted_cost_no_other_figure(
     assert measured(definition).figures == before
 
 
+def test_a_reference_that_is_given_has_no_epochs_that_are_told(world: World) -> None:
+    definition = definitions.parse("own", OWN)
+    with world.opened(None, "", None, nobody) as place:
+        config = place.workspace.config
+        for weights in (None, "given.safetensors"):
+            reference = replace(config.reference, weights=weights)
+            workspace = replace(place.workspace, config=replace(config, reference=reference))
+            questions = Questions(definition, definition.columns, workspace, place.memo, FOUND)
+            told = {name: task.epochs for name, task in questions.tasks.items()}
+            assert "reference" not in told
+            own = {"reference": config.reference.epochs} if weights is None else {}
+            assert questions.epochs() == told | own
+
+
 def test_no_network_but_the_reference_stays_in_memory(world: World) -> None:
     definition = definitions.parse("own", OWN)
     with world.opened(None, "", None, nobody) as place:

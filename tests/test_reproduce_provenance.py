@@ -15,6 +15,7 @@ from contragrad.errors import UserError
 from contragrad.evolution.shapes import Problem
 from contragrad.fingerprint import fingerprint
 from contragrad.jobs.recipes import RECIPES
+from contragrad.networks.architectures import HAND_ENGINEERED
 from contragrad.reproduce import figure3, provenance
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.definition_file import parse, read
@@ -305,6 +306,23 @@ def test_every_setting_is_the_papers_or_said() -> None:
     assert keys >= provenance.PAPER.keys() | set(provenance.UNSAID)
     assert not provenance.PAPER.keys() & set(provenance.UNSAID)
     assert keys - provenance.PAPER.keys() - set(provenance.UNSAID) - COMPARED == LEFT_OPEN
+
+
+def test_what_no_setting_says_but_the_paper_leaves_open_is_told(setup: Setup) -> None:
+    rows = parse("small", TEXT + "  hand-engineered+GM:\n")
+    for definition, overrides, drawn in (
+        (parse("small", TEXT), (), ["hand-engineered-a"]),
+        (rows, (), ["hand-engineered-a", "hand-engineered-b"]),
+        (rows, ("--reference.architecture=resnet18",), ["hand-engineered-b"]),
+    ):
+        found = shown(replace(setup, overrides=overrides), definition)
+        assert found["architectures"] == {name: str(HAND_ENGINEERED[name]) for name in drawn}
+        said = "\n".join(lines(found))
+        assert all(f"{name}: {HAND_ENGINEERED[name]}" in said for name in drawn)
+        assert "loss that attacks climb, which the paper leaves open: the log-odds" in said
+        # Older files do not say.
+        del found["architectures"], found["climbed"]
+        assert "log-odds" not in "\n".join(lines(found))
 
 
 def test_settings_are_said_with_their_own_values_and_the_papers(setup: Setup) -> None:

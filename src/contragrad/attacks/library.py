@@ -25,9 +25,13 @@ from contragrad.settings.config import AttackSettings
 Norm = Literal["linf", "l2"]
 
 
+PGD_PATH = Fraction(5, 2)
+"""The lengths of all steps of a PGD together, in epsilons, where no step's length is set."""
+
+
 def _pgd_options(settings: AttackSettings) -> dict[str, Any]:
     epsilon, steps = settings.epsilon, settings.steps
-    step_size = settings.step_size or Fraction(5, 2) * epsilon / steps
+    step_size = settings.step_size or PGD_PATH * epsilon / steps
     return {
         "eps": float(epsilon),
         "steps": steps,

@@ -10,7 +10,7 @@ from docstring_parser import parse
 from rich.console import Console
 
 from contragrad.audit.settings import AuditSettings
-from contragrad.commands.command import Command, path_of, same_command
+from contragrad.commands.command import Command, path_of, path_text, same_command
 
 DEFAULTS = {"epsilon": "the study's", "minutes": "no limit"}
 """What holds where the settings' own default does not say it."""
@@ -23,6 +23,7 @@ KINDS: dict[type, tuple[type, str]] = {int: (int, "N"), Fraction: (str, "RADIUS"
 def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
+        type=path_text,
         metavar="RUN|MODEL",
         help="a run folder, model.onnx, or a factory package.module:function, whose code is run",
     )
@@ -32,13 +33,17 @@ def _add(parser: argparse.ArgumentParser) -> None:
     )
     model = parser.add_argument_group("for a model")
     model.add_argument("--weights", type=path_of, help="safetensors file of a factory's network")
-    model.add_argument("--data", metavar="FILE|FOLDER", help="its images: an npz file, or an image folder")
+    model.add_argument(
+        "--data", type=path_text, metavar="FILE|FOLDER", help="its images: an npz file, or an image folder"
+    )
     model.add_argument(
         "--reference",
         metavar="NAME|FACTORY",
         help="the public network: an architecture's name, or a factory, whose code is run",
     )
-    model.add_argument("--reference-weights", metavar="FILE", help="safetensors file; trained if left out")
+    model.add_argument(
+        "--reference-weights", type=path_text, metavar="FILE", help="safetensors file; trained if left out"
+    )
     model.add_argument(
         "--config", type=path_of, help="study file (YAML), for these and more; options override"
     )

@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-def path_of(word: str) -> Path:
-    """A path of the command line.
+def path_text(word: str) -> str:
+    """A path of the command line, or what may be one.
 
     Raises:
         argparse.ArgumentTypeError: if it is empty, as an unset variable is, for Path takes that for here.
     """
     if not word:
         raise argparse.ArgumentTypeError("an empty path; . is the folder you are in")
-    return Path(word)
+    return word
+
+
+def path_of(word: str) -> Path:
+    """A path of the command line, see `path_text`."""
+    return Path(path_text(word))
 
 
 def _nothing(options: argparse.Namespace) -> str:

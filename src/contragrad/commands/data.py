@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from rich.console import Console
 from rich.progress import track
 
-from contragrad.commands.command import Command, path_of
+from contragrad.commands.command import Command, path_of, path_text
 from contragrad.data.wanted import TEST, Kind, Wanted
 from contragrad.errors import UserError
 from contragrad.legible import legible
@@ -29,7 +29,9 @@ def _add(parser: argparse.ArgumentParser) -> None:
         "check", help="say what a set is, or all that is wrong with it", allow_abbrev=False
     )
     for own in (imported, checked):
-        own.add_argument("source", help="file or folder, or with --from huggingface a name on its hub")
+        own.add_argument(
+            "source", type=path_text, help="file or folder, or with --from huggingface a name on its hub"
+        )
         own.add_argument(
             "--from", dest="kind", choices=get_args(Kind), help="what it is; found out if left out"
         )

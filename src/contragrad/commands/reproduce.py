@@ -56,7 +56,7 @@ def _call(options: argparse.Namespace, overrides: list[str]) -> None:
 
     setup = Setup(
         scale=options.scale,
-        seed=min(options.seeds),
+        seed=options.seeds[0],
         paper_protocol=options.protocol == "paper",
         data=options.data,
         out=options.out,

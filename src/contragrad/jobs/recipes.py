@@ -15,6 +15,12 @@ from contragrad.reference import architecture
 from contragrad.settings.choices import Objective, Source
 from contragrad.settings.config import StudyConfig
 
+RIVAL = "hand-engineered-b"
+"""The architecture of the row `hand-engineered`; the reference has the other.
+
+Source: section 4.2, appendix A.
+"""
+
 FilterName = Literal["jpeg", "bilateral"]
 Search = Literal["evolved", "random", "coevolved"]
 SEARCHES: tuple[Search, ...] = get_args(Search)
@@ -117,10 +123,8 @@ class Recipe:
                 raise ValueError(f"there are {len(ranked)} {self.of} networks, not {self.rank}")
             trial = ranked[-1].trial
             return str(trial.genome), trial_seed(trial)
-        if self.of == "hand-engineered":
-            text = str(HAND_ENGINEERED["hand-engineered-b"])
-        else:
-            text = architecture(config.reference)
+        rival = self.of == "hand-engineered"
+        text = str(HAND_ENGINEERED[RIVAL]) if rival else architecture(config.reference)
         return text, stream_seed(config.seed, "baseline", self.of)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 import torch
@@ -36,7 +36,8 @@ DISTANCE = "total pixel distance"
 FORMULA = (
     f"of each test image {explain.DISTANCE}; "
     "and its mean. The formula is ours, for the paper gives none. 0: the same map; 1.414: as far apart as "
-    "maps of independent normal values are; 2: no pixel of the same sign"
+    "maps of independent normal values are; 2: no pixel of the same sign. After ± stands the standard "
+    "deviation over seeds, or from image to image, of which it is the seeds' mean"
 )
 
 MAPS = (
@@ -147,6 +148,7 @@ def _summary(published: float | None, measured: Sequence[float | None]) -> dict[
         "published": published,
         "measured": measured,
         "mean": mean(there) if there else None,
+        "deviation": stdev(there) if len(there) > 1 else None,
         "range": [min(there), max(there)] if there else None,
     }
 
@@ -162,9 +164,10 @@ def as_text(shown: Content) -> Text:
         least, most = each["range"]
         seeds = ", ".join(map(str, shown["seeds"]))
         several = len(each["measured"]) - each["measured"].count(None) > 1
-        spread = f" ({least:.3f}–{most:.3f} over seeds {seeds})" if several else ""
+        apart = f" ± {deviation:.3f}" if (deviation := each.get("deviation")) is not None else ""
+        spread = f"{apart} ({least:.3f}–{most:.3f} over seeds {seeds})" if several else ""
         images = [one for one in each.get("deviation_over_images", ()) if one is not None]
-        single = f"; single images ± {mean(images):.3f}" if images else ""
+        single = f"; from image to image ± {mean(images):.3f}" if images else ""
         found.append(f"{name}: published {published}, measured {each['mean']:.3f}{spread}{single}")
     found += [
         f"{DISTANCE}: {shown['formula']}",

@@ -16,7 +16,7 @@ from contragrad.jobs.recipes import RECIPES, Found
 from contragrad.jobs.refine import FullTraining
 from contragrad.jobs.tasks import deployed_name
 from contragrad.reproduce.definition import DataName, Definition
-from contragrad.reproduce.setups import EVOLVED_ON, SHAPES, Setup
+from contragrad.reproduce.setups import EVOLVED_ON, FILES, SHAPES, Setup
 from contragrad.reproduce.trainings import trainings
 from contragrad.run_folder.workspace import Workspace
 from contragrad.settings.config import DataSettings, StudyConfig
@@ -72,7 +72,7 @@ def grounds(definition: Definition, setups: Sequence[Setup]) -> tuple[Ground, ..
             raise UserError(
                 f"these are no images of {data or EVOLVED_ON}: {_by(dataset.shape)}, not {_by(shape)}",
                 where=f"--data: {configs[0].data.path}",
-                remedy="its own file",
+                remedy=f"a folder whose {FILES[data or EVOLVED_ON]} has images of {_by(shape)}",
             )
         images = _images(dataset, configs[0])
         for setup, config in zip(setups, configs, strict=True):

@@ -11,6 +11,7 @@ from rich.text import Text
 from contragrad.legible import legible
 from contragrad.reproduce.measures import RATES
 from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.remarks import setting
 from contragrad.reproduce.strength import described
 
 SPREAD = (
@@ -202,7 +203,10 @@ def as_text(found: Content) -> Group:
     for network, row in found["networks"].items():
         cells = (Text(_figure(row[column], with_counts=len(set(found["counted"])) > 1)) for column in columns)
         shown.add_row(Text(legible(network)), *cells)
-    changed = [f"{key} {each['separate']} -> {each['paper']}" for key, each in found["settings"].items()]
+    changed = [
+        f"{key} {setting(key, each['separate'])} -> {setting(key, each['paper'])}"
+        for key, each in found["settings"].items()
+    ]
     changed += [
         f"{count:,} {part} images -> {found['images']['paper'].get(part, 0):,}"
         for part, count in found["images"]["separate"].items()

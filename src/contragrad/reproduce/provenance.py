@@ -8,7 +8,7 @@ from contragrad.fingerprint import Plain
 from contragrad.reproduce.definition import DataName, Definition, Experiment
 from contragrad.reproduce.grounds import Ground
 from contragrad.reproduce.setups import EVOLVED_ON, PER_CLASS
-from contragrad.reproduce.unsaid import kept_last, of_defences
+from contragrad.reproduce.unsaid import CLIMBED, kept_last, of_architectures, of_defences
 from contragrad.settings import config_file
 from contragrad.settings.checks import radius
 from contragrad.settings.choices import ReferenceArchitecture
@@ -124,6 +124,8 @@ def told(definition: Definition, of: Sequence[Ground]) -> Content:
         "data": [_data(ground, definition) for ground in first],
         "published_on": FULL if extent != "full data" and _of_full_data(definition) else None,
         "defences": of_defences(definition),
+        "architectures": of_architectures(definition, config),
+        "climbed": CLIMBED,
         "kept_last": kept_last(definition, config),
         "left_open": {
             key: value for key, value in settings.items() if key not in published and key not in UNSAID

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
+from contragrad.attacks.library import PGD_PATH
 from contragrad.fingerprint import Plain
 from contragrad.reproduce.provenance import Content
 from contragrad.settings.checks import fraction, radius
 
-UNSET = {"attack.step_size": "2.5 ε / steps", "refine.patience": "none, all epochs"}
+UNSET = {"attack.step_size": f"{float(PGD_PATH):g} ε / steps", "refine.patience": "none, all epochs"}
 """What a setting that is left out comes to, where that is not none."""
 
 LAST = "weights of the last of all epochs, whatever refine says, for they have no defence to choose by"
@@ -19,8 +20,8 @@ def heading(shown: Content, name: str) -> str:
 
 
 TRIAL = (
-    "scale smoke is there to see every step run: too few images and epochs for its figures to say anything "
-    "of a method"
+    "scale smoke is there to see every step run: unless images and epochs were added, its figures say "
+    "nothing of a method"
 )
 
 
@@ -48,9 +49,9 @@ def lines(shown: Content) -> list[str]:
         )
         if data["note"]:
             found.append(f"  {data['note']}")
-    left_open = ", ".join(f"{key} {_setting(key, value)}" for key, value in shown["left_open"].items())
+    left_open = ", ".join(f"{key} {setting(key, value)}" for key, value in shown["left_open"].items())
     differs = ", ".join(
-        f"{key} {_setting(key, each['here'])} ({_setting(key, each['paper'])})"
+        f"{key} {setting(key, each['here'])} ({setting(key, each['paper'])})"
         for key, each in shown["differs"].items()
     )
     if weights := shown.get("weights"):
@@ -61,6 +62,11 @@ def lines(shown: Content) -> list[str]:
     if defences := shown.get("defences"):
         said = "; ".join(f"{network}: {text}" for network, text in defences.items())
         found.append(f"parameters of defences, which the paper leaves open: {said}")
+    if drawn := shown.get("architectures"):
+        said = "; ".join(f"{name}: {text}" for name, text in drawn.items())
+        found.append(f"networks of whose blocks the paper tells the kinds and numbers alone: {said}")
+    if climbed := shown.get("climbed"):
+        found.append(f"loss that attacks climb, which the paper leaves open: {climbed}")
     if kept := shown.get("kept_last"):
         found.append(f"{LAST}: {', '.join(kept)}")
     return [
@@ -74,7 +80,7 @@ def _images(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {part}" for part, count in counts.items())
 
 
-def _setting(key: str, value: Plain) -> str:
+def setting(key: str, value: Plain) -> str:
     """A setting's value for people."""
     match value:
         case None:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from inspect import signature
 
 from contragrad.defences import FILTERS
-from contragrad.jobs.recipes import RECIPES
+from contragrad.jobs.recipes import RECIPES, RIVAL
+from contragrad.networks.architectures import HAND_ENGINEERED
 from contragrad.networks.inputs import (
     FAST_STEP,
     FREE_REPLAYS,
@@ -25,6 +26,19 @@ INPUTS: dict[Callable[[float], Inputs], str] = {
     pgd: f"{PGD_STEPS} steps of {PGD_STEP / PGD_STEPS:g} ε",
 }
 """What adversarial training is made by, beside the attack's ε."""
+
+
+CLIMBED = "the log-odds against the label, whose gradient has the direction of cross-entropy's"
+"""See `attacks.adapter.climbed`."""
+
+
+def of_architectures(definition: Definition, config: StudyConfig) -> dict[str, str]:
+    """The hand-engineered networks among the rows, whose channels, kernels and joins are ours."""
+    rows = {RECIPES[name].of for name in definition.networks}
+    reference = config.reference
+    own = None if reference.factory is not None else reference.architecture
+    names = [own, RIVAL if "hand-engineered" in rows else None]
+    return {name: str(HAND_ENGINEERED[name]) for name in names if name in HAND_ENGINEERED}
 
 
 def of_defences(definition: Definition) -> dict[str, str]:

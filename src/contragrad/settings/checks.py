@@ -218,6 +218,6 @@ def _require_known(keys: Iterator[str], where: str) -> None:
     for key in keys:
         if key not in known:
             key = key[:LONGEST_KEY]
-            longer = [each for each in known if each.startswith(key)]  # cut short, as eps for epsilon
-            nearest = (longer if key else []) or difflib.get_close_matches(key, known, n=1, cutoff=0) or known
-            raise UserError(f"there is no setting {key!r}", where=where, remedy=nearest[0])
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)
+            longer = (each for each in known if key and each.startswith(key))  # eps is near to steps
+            raise UserError(f"there is no setting {key!r}", where=where, remedy=next(longer, nearest[0]))

@@ -46,8 +46,5 @@ def require_known(what: str) -> None:
     known = choices()
     if what not in (ALL, *known) and not what.endswith(".yaml"):
         near = get_close_matches(what.lower(), (ALL, *known), 1)
-        raise UserError(
-            f"there is no {what}{f': {near[0]}?' if near else ''}",
-            where="reproduce",
-            remedy=f"{ALL}, {', '.join(known)}, or the .yaml file of a table of your own",
-        )
+        remedy = near[0] if near else f"{ALL}, {', '.join(known)}, or the .yaml file of a table of your own"
+        raise UserError(f"there is no {what}", where="reproduce", remedy=remedy)
