@@ -246,6 +246,16 @@ def test_a_worker_killed_from_outside_is_replaced(two_processes: Processes, tmp_
     assert [key for key, _ in results(finish(two_processes, "left"))] == ["left"]
 
 
+def test_ctrl_c_does_not_end_a_worker_that_is_still_beginning(processes: Processes) -> None:
+    processes.offer("task", Call(echo, 1))
+    process = processes._seats[0].process
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    assert results(finish(processes, "task")) == [("task", {"echo": 1})]
+    assert processes._seats[0].process is process
+    assert process.is_alive()
+
+
 def test_an_idle_worker_may_be_lost(processes: Processes) -> None:
     processes.offer("one", Call(echo, 1))
     finish(processes, "one")

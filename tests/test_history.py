@@ -105,7 +105,7 @@ def test_other_settings_than_the_study_began_with_are_named(tmp_path: Path) -> N
     config_file.write(other, tmp_path / CONFIGURATION)
     with pytest.raises(UserError, match=r"this one has 1\.0, not 2\.0") as caught:
         load(tmp_path)
-    assert caught.value.where == "training.gm_weight"
+    assert caught.value.where == f"training.gm_weight, in {tmp_path}"
 
 
 def test_a_longer_study_is_told_as_far_as_it_has_come(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from contragrad import extras
+from contragrad.engine.memo import SqliteMemo
 from contragrad.errors import UserError
 from contragrad.evaluate import Share
 from contragrad.evolution.genome import parse
@@ -25,14 +26,15 @@ from contragrad.reproduce.command import reproduce
 from contragrad.reproduce.definition import Definition
 from contragrad.reproduce.figure3 import FIGURE3, Maps
 from contragrad.reproduce.figures import Measured
+from contragrad.reproduce.grounds import grounds
 from contragrad.reproduce.setups import FILES, Setup
-from contragrad.run_folder.notes import LOOKS
+from contragrad.run_folder.notes import LOOKS, note_origin
 from contragrad.settings import config_file
 from contragrad.settings.choices import Scale
 from contragrad.studies.shipped import choices
 from contragrad.watch.events import Event, Said, nobody
 from elsewhere import read_only
-from reproductions import hold_all
+from reproductions import DEFINITION, hold_all
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +146,7 @@ def test_a_folder_of_other_settings_is_refused_at_any_seed_and_named(
     folder.mkdir(parents=True)
     config = other.config("reduced-data", None)
     config_file.write(replace(config, search=replace(config.search, generations=3)), folder / "study.yaml")
-    with pytest.raises(UserError, match="this study has 3 generations already") as caught:
+    with pytest.raises(UserError, match="this one has 3 already") as caught:
         said(what, setup, 0, 1)
     assert caught.value.where == f"search.generations, in {folder}"
     assert "another --out" in caught.value.remedy
@@ -153,6 +155,52 @@ def test_a_folder_of_other_settings_is_refused_at_any_seed_and_named(
         said(what, setup, 0, 1)
     assert caught.value.where == f"seed, in {folder}"
     assert not studies.asked
+
+
+def test_a_study_of_other_data_or_a_database_that_is_none_is_refused_at_any_seed(
+    setup: Setup, studies: Studies, tmp_path: Path
+) -> None:
+    (ground,) = grounds(DEFINITION, [replace(setup, seed=1)])
+    folder = ground.workspace.folder
+    folder.mkdir(parents=True)
+    config_file.write(ground.workspace.config, folder / "study.yaml")
+    with SqliteMemo(folder / "study.db") as memo:
+        note_origin(memo, replace(ground.workspace, data="other images"))
+    with pytest.raises(UserError, match="the data are not those that this study began with") as caught:
+        said("table5", setup, 0, 1)
+    assert str(folder) in caught.value.where
+    (folder / "study.db").write_text("garbage")
+    with pytest.raises(UserError, match="no database of contragrad, or damaged"):
+        said("table5", setup, 0, 1)
+    (folder / "study.db").unlink()
+    (folder / "study.db").symlink_to(tmp_path / "not mounted.db")
+    with pytest.raises(UserError, match="a link that leads nowhere"):
+        said("table5", setup, 0, 1)
+    assert not studies.asked
+    assert not (tmp_path / "not mounted.db").exists()
+    (folder / "study.db").unlink()
+    with SqliteMemo(folder / "study.db") as memo:
+        note_origin(memo, ground.workspace)
+    assert "written: " in said("table5", setup, 0, 1)
+
+
+@pytest.mark.parametrize(("what", "file"), [("table5", "table.json"), ("figure3", "figure3.json")])
+def test_a_folder_in_the_tables_own_place_is_refused(
+    what: str, file: str, setup: Setup, studies: Studies
+) -> None:
+    path = setup.base / what / "seeds-0" / file
+    path.mkdir(parents=True)
+    with pytest.raises(UserError, match="a folder is in the file's place") as caught:
+        said(what, setup)
+    assert caught.value.where == str(path)
+    assert not studies.asked
+
+
+def test_a_table_that_takes_the_place_of_another_says_so(setup: Setup, studies: Studies) -> None:
+    said("table5", setup)
+    other = replace(setup, overrides=("--refine.epochs=3",))
+    assert "written, in the place of one of other settings or data: " in said("table5", other)
+    assert "kept as it was: " in said("table5", other)
 
 
 @pytest.mark.parametrize("what", WHAT)
@@ -193,6 +241,7 @@ def test_a_definition_of_ones_own_is_a_table_called_as_its_file(
     [
         ("table4.yaml", OWN, "there is a table4 already"),
         ("figure3.yaml", OWN, "there is a figure3 already"),
+        ("reduced-data.yaml", OWN, "there is a reduced-data already"),
         ("mine.yaml", "title: [", "the definition is no YAML"),
         ("mine.yaml", OWN + "columns: {}", "the definition is no YAML: .*twice"),
         ("mine.yaml", "", "the definition is wrong"),

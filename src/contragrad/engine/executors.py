@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import signal
 import sys
 import time
 import traceback
@@ -186,7 +187,7 @@ class Processes:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=worker.main, args=(theirs, self.work, self.threads), daemon=True)
-        with _without_main():
+        with _without_main(), _without_interrupts():
             process.start()
         theirs.close()
         seat = _Seat(process, ours)
@@ -277,6 +278,19 @@ def _death(code: int | None) -> str:
             return f"by signal {-code}"
         case _:
             return f"with exit code {code}"
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """A block in which Ctrl-C waits; a process that begins in it does not hear it before `worker.main` says.
+
+    It reaches the whole group, and would end a worker that is still importing with a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -100,6 +100,12 @@ class SqliteMemo:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         self._read_only = read_only
+        if path.is_symlink() and not path.exists():
+            raise UserError(
+                "the database is a link that leads nowhere",
+                where=f"{path} -> {path.readlink()}",
+                remedy="what it leads to, or no link: a new database would begin anew",
+            )
         address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self._readable():
             # Autocommit: each statement is a transaction of its own, and is durable when it returns.

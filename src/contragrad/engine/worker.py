@@ -19,6 +19,7 @@ from contragrad.errors import UserError
 def main(pipe: Connection, work: Work, threads: int) -> None:
     """Serves the driver at the other end of the pipe until it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # its driver had it wait until here
     threading.Thread(target=_watch, daemon=True).start()
     keep_freed_memory()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):

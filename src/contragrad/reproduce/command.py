@@ -4,9 +4,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 
+from contragrad.engine.memo import SqliteMemo
 from contragrad.errors import UserError
 from contragrad.extras import require
 from contragrad.files import named, write_text
@@ -15,7 +17,7 @@ from contragrad.jobs.recipes import RECIPES
 from contragrad.legible import legible
 from contragrad.reproduce import figure3, grounds, protocols, table
 from contragrad.reproduce.attackable import require_attackable
-from contragrad.reproduce.definition import Definition
+from contragrad.reproduce.definition import Definition, Experiment
 from contragrad.reproduce.definition_file import read, read_own
 from contragrad.reproduce.figure3 import FIGURE3
 from contragrad.reproduce.figure4 import FIGURE4
@@ -24,6 +26,8 @@ from contragrad.reproduce.provenance import Content
 from contragrad.reproduce.remarks import said_of_protocol
 from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.text import in_a_file
+from contragrad.run_folder.notes import require_origin
+from contragrad.run_folder.workspace import DATABASE, Workspace
 from contragrad.settings.choices import Scale
 from contragrad.studies import shipped
 from contragrad.watch.events import Idle, Said, Stage, Watcher
@@ -74,7 +78,8 @@ def reproduce(
 
 def _definitions(what: str, scale: Scale) -> list[Definition]:
     if what.endswith(".yaml"):
-        return [read_own(Path(what), shipped.choices())]
+        # Studies lie in the same place, by their experiment.
+        return [read_own(Path(what), (*shipped.choices(), *get_args(Experiment)))]
     shipped.require_known(what)
     wanted = [name for name in shipped.choices() if name != RECIPES_TABLE] if what == shipped.ALL else [what]
     figures = {FIGURE3.name: figure3.figure_of(scale), FIGURE4.name: FIGURE4}
@@ -93,16 +98,32 @@ def plan(definition: Definition, setup: Setup, seeds: Sequence[int]) -> Plan:
     identity = grounds.identity(definition, of)
     folder = setup.base / definition.name / f"seeds-{'-'.join(map(str, seeds))}"
     path = folder / product_of(definition).file
-    there = table.read(path)
+    there = found = table.read(path)
     if there is None or there.get("identity") != identity or not _all_there(definition, folder, there):
         for ground in of:
-            if ground.workspace.folder.exists():
-                entry.require_continuable(ground.workspace.config, ground.workspace.folder)
+            _require_own_study(ground.workspace)
             if ground.setup == setups[0]:
                 require_attackable(definition, ground)
-        _require_writable(folder)
+        _require_writable(path)
         there = None
-    return Plan(definition=definition, setups=setups, grounds=of, identity=identity, path=path, there=there)
+    return Plan(
+        definition=definition,
+        setups=setups,
+        grounds=of,
+        identity=identity,
+        path=path,
+        there=there,
+        replaces=found is not None and found.get("identity") != identity,
+    )
+
+
+def _require_own_study(workspace: Workspace) -> None:
+    """Refuses a run folder that is there and is another study's, by what it has noted."""
+    if workspace.folder.exists():
+        entry.require_continuable(workspace.config, workspace.folder)
+        if os.path.lexists(path := workspace.folder / DATABASE):
+            with SqliteMemo(path, read_only=True) as memo:
+                require_origin(memo, workspace)
 
 
 def _all_there(definition: Definition, folder: Path, content: Content) -> bool:
@@ -116,10 +137,13 @@ def _require_installed(definition: Definition) -> None:
     require(needed, "paper", job=definition.name, where="reproduce")
 
 
-def _require_writable(folder: Path) -> None:
+def _require_writable(path: Path) -> None:
+    folder = path.parent
     with named(folder, "the folder cannot be made"):
         # A link that leads nowhere is there too, and in the way.
         above = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    if path.is_dir():
+        raise UserError("a folder is in the file's place", where=str(path), remedy="another --out")
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         what = "has no writing rights" if above.is_dir() else "is no folder"
         raise UserError(
@@ -149,7 +173,8 @@ def _make(plan: Plan, console: Console, watch: Watcher) -> Content:
             _say(f"its text was not renewed ({error.what})", plan.path.with_suffix(".txt"), console)
     for picture in product.pictures(content):
         _say("picture", plan.path.parent / picture, console)
-    _say("written" if plan.there is None else "kept as it was", plan.path, console)
+    written = "written, in the place of one of other settings or data" if plan.replaces else "written"
+    _say(written if plan.there is None else "kept as it was", plan.path, console)
     return content
 
 

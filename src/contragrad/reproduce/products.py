@@ -30,6 +30,7 @@ class Plan:
         identity: what it is known by.
         path: the file that is written last, and says that it is there.
         there: what it holds already, if that is the same.
+        replaces: whether it holds something else, of other settings, data or rows.
     """
 
     definition: Definition
@@ -38,6 +39,7 @@ class Plan:
     identity: str
     path: Path
     there: Content | None
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,7 +141,7 @@ def data_settings(name: DataName, base: DataSettings, folder: Path) -> DataSetti
     if not (root / layout).is_dir() and not base.download:
         what = f"{'the reduced' if reduced else 'all of'} {name} is not in this folder"
         raise UserError(
-            what if root.is_dir() else "there is no such folder",
+            what if root.is_dir() else "this is no folder" if root.exists() else "there is no such folder",
             where=f"--data {folder}",
             remedy=f"a folder with {f'{FILES[name]}, or with ' * reduced}torchvision's {layout}, "
             "which --data.download true fetches",

@@ -68,7 +68,7 @@ def require_continuation(before: Mapping[str, Plain], config: StudyConfig, folde
     generations = before.get("search.generations", 0)
     if isinstance(generations, int) and config.search.generations < generations:
         raise UserError(
-            f"this study has {generations} generations already",
+            f"a study is not made shorter: this one has {generations} already",
             where=f"search.generations, in {folder}",
             remedy=f"{generations} or more, or {_ELSEWHERE}",
         )
@@ -105,32 +105,45 @@ def _damaged(key: str, why: str) -> UserError:
     )
 
 
-def note_origin(memo: Memo, workspace: Workspace) -> None:
-    """Notes in the memo what its evaluations are named by, or checks it.
+def require_origin(memo: Memo, workspace: Workspace) -> None:
+    """Checks what was noted of what a memo's evaluations are named by; writes nothing.
 
     Raises:
         UserError: if the settings, the data or the reference's weights are not those that the study began
             with.
     """
+    _require_settings(memo, workspace.config, workspace.folder)
+    for key, (found, where) in _origin(workspace).items():
+        if memo.get_meta(key) not in (None, found):
+            raise UserError(
+                f"the {key} are not those that this study began with",
+                where=f"{where}, in {workspace.folder}",
+                remedy=f"the original files, or {_ELSEWHERE}",
+            )
+
+
+def _origin(workspace: Workspace) -> dict[str, tuple[str, str]]:
+    """What is noted of data, weights and problem, and what in the settings says it."""
     config = workspace.config
-    _require_settings(memo, config, workspace.folder)
-    origin = {
+    return {
         DATA: (workspace.data, f"data.source {config.data.source}, data.path {config.data.path}"),
         WEIGHTS: (workspace.weights or "", f"reference.weights {config.reference.weights}"),
         PROBLEM: (json.dumps(asdict(workspace.problem)), "data"),
     }
-    for key, (found, where) in origin.items():
-        stored = memo.get_meta(key)
-        if stored is None:
+
+
+def note_origin(memo: Memo, workspace: Workspace) -> None:
+    """Notes in the memo what its evaluations are named by, after `require_origin`.
+
+    Raises:
+        UserError: as it does.
+    """
+    require_origin(memo, workspace)
+    for key, (found, _) in _origin(workspace).items():
+        if memo.get_meta(key) is None:
             memo.set_meta(key, found)
-        elif stored != found:
-            raise UserError(
-                f"the {key} are not those that this study began with",
-                where=where,
-                remedy="the original files, or a new run folder",
-            )
     memo.set_meta(WRITER, __version__)
-    settings = config_file.dotted(config)
+    settings = config_file.dotted(workspace.config)
     memo.set_meta(
         SETTINGS, json.dumps({key: settings[key] for key in settings if not key.startswith(CHANGEABLE)})
     )
