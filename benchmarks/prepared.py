@@ -6,8 +6,6 @@ from pathlib import Path
 from rich.console import Console
 
 from contragrad.jobs import entry, run
-from contragrad.run_folder.history import stored_config
-from contragrad.run_folder.notes import require_continuation
 from contragrad.run_folder.workspace import TABLE, Workspace
 from contragrad.settings import config_file
 from contragrad.studies import shipped
@@ -34,7 +32,7 @@ def prepared(folder: Path, overrides: Sequence[str]) -> Workspace:
     with display(Console(stderr=True)) as watch:
         if not folder.exists():
             run.create(config, folder, watch)
-        require_continuation(config_file.dotted(stored_config(folder)), config)
+        entry.require_continuable(config, folder)
         if not (folder / TABLE).exists():
             run.resume(folder, (), watch)
     _, workspace = entry.open_data(config_file.read(demo, overrides), folder)
