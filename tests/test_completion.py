@@ -44,6 +44,7 @@ def folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
         ("show --j", {"--json"}),
         ("show --search.gen", set()),
         ("show r", {"runs"}),
+        ("audit r", {"runs"}),
         ("evolve --config st", {"study.yaml"}),
         ("reproduce table4 --scale re", {"reduced"}),
         ("completion f", {"fish"}),

@@ -222,7 +222,7 @@ def test_maps_that_have_nothing_to_do_with_each_other_lie_as_far_apart_as_figure
     generator = torch.Generator().manual_seed(0)
     ours, theirs = (torch.randn(100, 32, 32, generator=generator) for _ in range(2))
     assert pixel_distance(ours, theirs).mean().item() == pytest.approx(2**0.5, abs=0.01)
-    assert "independent normal values are 1.414 apart" in FORMULA
+    assert "1.414: as far apart as maps of independent normal values are" in FORMULA
 
 
 def test_maps_of_different_shapes_are_refused() -> None:

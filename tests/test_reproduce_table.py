@@ -27,6 +27,7 @@ from contragrad.reproduce.figures import Crafted, Figures, Measured
 from contragrad.reproduce.grounds import grounds
 from contragrad.reproduce.paired import Pair
 from contragrad.reproduce.provenance import Content
+from contragrad.reproduce.remarks import heading
 from contragrad.reproduce.setups import Setup
 from contragrad.reproduce.text import as_text, in_a_file
 from contragrad.settings.choices import AttackName
@@ -640,7 +641,7 @@ def test_recorded_tables_are_still_printed(path: Path) -> None:
     file = io.StringIO()
     Console(file=file, width=500).print(as_text(recorded))
     text = file.getvalue()
-    assert f"{recorded['table']}, scale {recorded['scale']}: {recorded['title']}" in in_one_line(text)
+    assert heading(recorded, recorded["table"]) in in_one_line(text)
     for name in recorded["networks"]:
         assert len(line(name, text)) == 1 + len(recorded["columns"])
     assert "ε 1/85" not in text

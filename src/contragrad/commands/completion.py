@@ -3,10 +3,9 @@
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
-from pathlib import Path
 from typing import Literal, get_args, get_origin
 
-from contragrad.commands.command import Command
+from contragrad.commands.command import Command, path_of, path_text
 
 HOWTO = """\
 bash: contragrad completion bash > ~/.local/share/bash-completion/completions/contragrad
@@ -66,5 +65,5 @@ def _complete(parser: argparse.ArgumentParser) -> None:
                 choices = get_args(kind) if get_origin(kind) is Literal else None
                 parser.add_argument(f"--{name}", choices=choices)
     for action in parser._actions:
-        if action.type is Path:
+        if action.type in (path_of, path_text):
             action.complete = shtab.FILE  # type: ignore[attr-defined]
