@@ -430,6 +430,25 @@ def test_examples_that_cannot_be_crafted_cost_no_other_figure(
     assert measured(definition).figures == before
 
 
+@pytest.mark.parametrize(
+    "rows", ["reference: , reference+GM: , NE 1 without GM: ", "NE+GM 1: , reference: ", "NE+GM 1: "]
+)
+def test_each_row_comes_right_after_its_own_sources(rows: str, world: World) -> None:
+    columns = "columns: {own: {source: surrogate}, first: {source: reference}, unseen: {source: plain}}"
+    text = f"title: x\nexperiment: reduced-data\n{columns}\nnetworks: {{{rows}}}\n"
+    definition = definitions.parse("own", text)
+    with world.opened(None, "", None, nobody) as place:
+        questions = Questions(definition, definition.columns, place.workspace, place.memo, FOUND)
+    order = questions.by_rows()
+    assert len(order) == len(set(order))
+    assert set(order) == set(questions.names)
+    for row in definition.networks:
+        sources = {f"surrogate of {row}", "reference", "plain"} - {row}
+        assert all(order.index(source) < order.index(row) for source in sources - {row})
+        own = order[order.index(f"surrogate of {row}") : order.index(row)]
+        assert set(own) <= sources
+
+
 def test_a_reference_that_is_given_has_no_epochs_that_are_told(world: World) -> None:
     definition = definitions.parse("own", OWN)
     with world.opened(None, "", None, nobody) as place:

@@ -52,7 +52,10 @@ class Asking:
     networks: dict[str, nn.Module] = field(init=False, default_factory=dict)
 
     def ask(self) -> None:
-        """Asks the networks whose answers are not remembered, rows after the sources of their examples."""
+        """Asks the networks whose answers are not remembered, each row right after its examples' sources.
+
+        So a study that is stopped leaves whole rows behind.
+        """
         questions = self.questions
         wanted = questions.wanted()
         missing = {name: questions.unasked(name, shown) for name, shown in wanted.items()}
@@ -63,7 +66,7 @@ class Asking:
             if each.source is not None and not self._crafted(each)
         }
         ordered = [name for name in questions.names if missing.get(name) or name in crafting]
-        ordered.sort(key=lambda name: name in questions.definition.networks)
+        ordered.sort(key=questions.by_rows().index)
         if ordered:
             self._prepare()
         at_once = TRAINED_AT_ONCE * self.place.executor.slots

@@ -145,6 +145,18 @@ class Questions:
                     wanted.setdefault(asked, [CLEAN]).append(shown)
         return {name: list(dict.fromkeys(shown)) for name, shown in wanted.items()}
 
+    def by_rows(self) -> list[str]:
+        """All networks, each row after the sources of its examples; what rows share comes with the first.
+
+        The reference may be a row and every other row's source, and is the first.
+        """
+        sources = [column.source for column in self.columns if column.source is not None]
+        found: list[str] = []
+        for row in sorted(self.definition.networks, key=lambda name: name != REFERENCE):
+            its = [source_of(row, source) for source in sources]
+            found += [*(each for each in its if each != row), row]
+        return list(dict.fromkeys([*found, REFERENCE]))
+
     def unasked(self, network: str, shown: Sequence[Shown]) -> list[Shown]:
         """What of it a network was not asked about, without examples of sources that diverged."""
         if not self.there(network):
