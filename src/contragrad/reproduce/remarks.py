@@ -60,11 +60,9 @@ def lines(shown: Content) -> list[str]:
     if published_on := shown.get("published_on"):
         found.append(f"published figures: of {published_on}")
     if defences := shown.get("defences"):
-        said = "; ".join(f"{network}: {text}" for network, text in defences.items())
-        found.append(f"parameters of defences, which the paper leaves open: {said}")
+        found.append(f"parameters of defences, which the paper leaves open: {_each(defences)}")
     if drawn := shown.get("architectures"):
-        said = "; ".join(f"{name}: {text}" for name, text in drawn.items())
-        found.append(f"networks of whose blocks the paper tells the kinds and numbers alone: {said}")
+        found.append(f"networks of whose blocks the paper tells the kinds and numbers alone: {_each(drawn)}")
     if climbed := shown.get("climbed"):
         found.append(f"loss that attacks climb, which the paper leaves open: {climbed}")
     if kept := shown.get("kept_last"):
@@ -74,6 +72,10 @@ def lines(shown: Content) -> list[str]:
         f"settings other than the paper's (its own in brackets): {differs or 'none'}",
         f"settings that the paper leaves open: {left_open}",
     ]
+
+
+def _each(texts: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {text}" for name, text in texts.items())
 
 
 def _images(counts: Mapping[str, int]) -> str:
